@@ -1,0 +1,15 @@
+-- Runs of one source on Lua 5.4 and LuaJIT: everything either of them knows may be used where a
+-- guard asks for it first.
+std = "max"
+max_line_length = 100
+self = false
+cache = false
+
+-- The host of nginx exists there and is asked for before use.
+files["lua/neap/**"] = { read_globals = { "ngx", "ndk" } }
+files["examples/**"] = { read_globals = { "ngx" } }
+files["spec/**"] = { std = "max+busted", read_globals = { "ngx" } }
+files["bench/**"] = { read_globals = { "ngx", "wrk" } }
+files["**/*.rockspec"] = { std = "+rockspec" }
+
+exclude_files = { "build", "lua_modules", ".luarocks" }

@@ -1,0 +1,427 @@
+# Build, checks and installation of neap. `make` alone lists the targets.
+#
+# Everything made goes below $(BUILD), one directory for each variant:
+#   plain    archives of the rooms and the C tests, as they are shipped
+#   asan     the same under AddressSanitizer and UBSan, and a module for Lua 5.4
+#   tsan     the same under ThreadSanitizer
+#   lua5.4, luajit, install-<version>   the binding and neap/core.so on top of `plain`
+# CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR and LUA_INCDIR are the caller's to set; V=1 shows
+# the commands.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+
+BUILD ?= build
+PREFIX ?= /usr/local
+LUA_VERSION ?= 5.4
+CFLAGS ?= -O2 -g
+WERROR ?= -Werror
+PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= clang-format
+CLANG_TIDY ?= clang-tidy
+CPPCHECK ?= cppcheck
+LUACHECK ?= luacheck
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+export JOBS
+
+# ---------------------------------------------------------------------------------------- sources
+
+CORE_ROOMS := base policy metrics pipeline
+ROOMS := $(CORE_ROOMS) platform shared transport store client
+
+sources_of = $(sort $(shell find src/$1 -name '*.c' 2>/dev/null))
+
+$(foreach room,$(ROOMS) binding,$(eval sources_$(room) := $(call sources_of,$(room))))
+ROOM_SOURCES := $(foreach room,$(ROOMS),$(sources_$(room)))
+SUPPORT_SOURCES := $(sort $(wildcard spec/c/support/*.c))
+TEST_SOURCES := $(sort $(shell find spec/c -name '*_test.c' 2>/dev/null))
+THREAD_TEST_SOURCES := $(filter %_threads_test.c,$(TEST_SOURCES))
+LUA_FILES := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
+SPEC_FILES := $(sort $(shell find spec -name '*_spec.lua' 2>/dev/null))
+PROGRAMS := $(sort $(wildcard bin/*))
+
+# -------------------------------------------------------------------------------------- libraries
+
+include_dir = $(firstword $(patsubst -I%,%,$(shell for name in $1; do \
+    $(PKG_CONFIG) --cflags-only-I $$name 2>/dev/null && break; done)))
+cflags_from = $(shell $(PKG_CONFIG) --cflags $1 2>/dev/null)
+libs_from = $(or $(shell $(PKG_CONFIG) --libs $1 2>/dev/null),$2)
+
+incdir_5.4 := $(call include_dir,lua5.4 lua-5.4 lua54)
+incdir_luajit := $(call include_dir,luajit)
+incdir_5.1 := $(or $(incdir_luajit),$(call include_dir,lua5.1 lua-5.1 lua51))
+incdir_5.2 := $(call include_dir,lua5.2 lua-5.2 lua52)
+incdir_5.3 := $(call include_dir,lua5.3 lua-5.3 lua53)
+
+# A directory that the caller names counts only if the headers are in it.
+incdir_install := $(if $(wildcard $(LUA_INCDIR)/lua.h),$(LUA_INCDIR),$(incdir_$(LUA_VERSION)))
+
+LIBRARY_CPPFLAGS := $(addprefix -I,$(CURL_INCDIR) $(CRYPTO_INCDIR)) \
+    $(call cflags_from,libcurl) $(call cflags_from,libcrypto)
+LIBRARIES := $(addprefix -L,$(CURL_LIBDIR) $(CRYPTO_LIBDIR)) \
+    $(call libs_from,libcurl,-lcurl) $(call libs_from,libcrypto,-lcrypto) -lm -pthread
+
+# ------------------------------------------------------------------------------------------ flags
+
+# The empty value is what `#define _GNU_SOURCE` in a file would say, so that both may stand.
+LANGUAGE_FLAGS := -std=c11 -D_GNU_SOURCE= -Isrc -Ispec/c
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+    -Wundef -Wunused-result
+# The fortified functions need an optimiser.
+FORTIFY := $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+SHAPE := -fPIC -fvisibility=hidden -pthread
+SANITIZED := -O1 -g -fno-omit-frame-pointer -U_FORTIFY_SOURCE -Wno-maybe-uninitialized
+
+flags_plain := $(CFLAGS) $(FORTIFY) -fstack-protector-strong
+flags_asan := $(SANITIZED) -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
+flags_tsan := $(SANITIZED) -fsanitize=thread
+link_plain := -Wl,-z,relro,-z,now
+link_asan := -fsanitize=address,undefined
+link_tsan := -fsanitize=thread
+# lua_close must not unload the code under a live helper thread.
+link_module := -Wl,-z,nodelete -Wl,--as-needed
+
+compile_flags = $(LANGUAGE_FLAGS) $(LIBRARY_CPPFLAGS) $(CPPFLAGS) $(SHAPE) $(WARNINGS)
+
+# A flags file is rewritten only when its text changes: what depends on it is then remade.
+define keep_text # file, text
+@mkdir -p $(dir $1)
+@printf '%s\n' '$2' | cmp -s - $1 || printf '%s\n' '$2' > $1
+endef
+
+# Before a command: shows what is made instead of how, unless V=1.
+say = $(if $(V),,@printf '  %-5s %s\n' $1 $@; )
+
+.PHONY: FORCE
+FORCE:
+
+# --------------------------------------------------------------------------------------- variants
+
+define compile_rule # variant
+$(BUILD)/$1/flags: FORCE
+	$$(call keep_text,$$@,$$(CC) $$(compile_flags) $$(flags_$1))
+
+$(BUILD)/$1/obj/%.o: %.c $(BUILD)/$1/flags
+	@mkdir -p $$(@D)
+	$$(call say,CC)$$(CC) $$(compile_flags) $$(flags_$1) $$(WERROR) -MMD -MP -c -o $$@ $$<
+endef
+
+# An archive follows the list of its sources too, or a deleted file would live on in it.
+define archive_rule # variant, archive, sources
+$(BUILD)/$1/$2.list: FORCE
+	$$(call keep_text,$$@,$3)
+
+$(BUILD)/$1/$2.a: $(patsubst %.c,$(BUILD)/$1/obj/%.o,$3) $(BUILD)/$1/$2.list
+	@rm -f $$@
+	$$(call say,AR)$$(AR) qcs $$@ $$(filter %.o,$$^)
+endef
+
+archives_of = $(patsubst %,$(BUILD)/$1/lib%.a,$(ROOMS))
+link_archives = -Wl,--start-group $1 -Wl,--end-group
+
+define room_rules # variant
+$(call compile_rule,$1)
+$(foreach room,$(ROOMS),$(eval $(call archive_rule,$1,lib$(room),$(sources_$(room)))))
+$(eval $(call archive_rule,$1,libcore,$(foreach room,$(CORE_ROOMS),$(sources_$(room)))))
+$(eval $(call archive_rule,$1,libsupport,$(SUPPORT_SOURCES)))
+
+$(BUILD)/$1/spec/c/%_test: $(BUILD)/$1/obj/spec/c/%_test.o $(BUILD)/$1/libsupport.a \
+    $(call archives_of,$1)
+	@mkdir -p $$(@D)
+	$$(call say,LINK)$$(CC) $$(LDFLAGS) $$(link_$1) -o $$@ $$< \
+	    $$(call link_archives,$$(filter %.a,$$^)) -lcmocka $$(LIBRARIES)
+
+-include $(patsubst %.c,$(BUILD)/$1/obj/%.d,$(ROOM_SOURCES) $(SUPPORT_SOURCES) $(TEST_SOURCES))
+endef
+
+# A module: objects of the binding from one directory, rooms from the archives of another.
+define module_rule # variant, variant of the rooms
+$(BUILD)/$1/binding.list: FORCE
+	$$(call keep_text,$$@,$(sources_binding))
+
+$(BUILD)/$1/neap/core.so: $(patsubst %.c,$(BUILD)/$1/obj/%.o,$(sources_binding)) \
+    $(BUILD)/$1/binding.list $(call archives_of,$2)
+	@mkdir -p $$(@D)
+	$$(call say,LINK)$$(CC) -shared $$(LDFLAGS) $$(link_$2) $$(link_module) -o $$@ \
+	    $$(filter %.o,$$^) $$(call link_archives,$$(filter %.a,$$^)) $$(LIBRARIES)
+
+-include $(patsubst %.c,$(BUILD)/$1/obj/%.d,$(sources_binding))
+endef
+
+incdir_lua5.4 := $(incdir_5.4)
+incdir_install-$(LUA_VERSION) := $(incdir_install)
+BINDING_VARIANTS := lua5.4 luajit install-$(LUA_VERSION)
+
+# The binding under the sanitizers is for Lua 5.4 and lives with its rooms.
+flags_asan += $(addprefix -isystem ,$(incdir_5.4))
+
+$(foreach variant,plain asan tsan,$(eval $(call room_rules,$(variant))))
+$(foreach variant,$(BINDING_VARIANTS),\
+    $(eval flags_$(variant) := $(flags_plain) $(addprefix -isystem ,$(incdir_$(variant))))\
+    $(eval $(call compile_rule,$(variant)))\
+    $(eval $(call module_rule,$(variant),plain)))
+$(eval $(call module_rule,asan,asan))
+
+# The misbehaving server of the specs brings its own rules.
+MISBEHAVE_BUILD := $(BUILD)/spec
+-include spec/server/server.mk
+SERVER := $(if $(wildcard spec/server/server.mk),$(BUILD)/spec/misbehave)
+
+# ---------------------------------------------------------------------------------------- running
+
+# $(BUILD)/<variant>/lua runs an interpreter with this tree's neap on its paths, and nothing of the
+# caller's surroundings. NEAP_LUA and arg[-1] name it to specs that start a second interpreter.
+define interpreter_script # variant, interpreter, additional environment
+#!/usr/bin/env bash
+unset LUA_INIT LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4
+export LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/?.lua;;'
+export LUA_CPATH='$(CURDIR)/$(BUILD)/$1/?.so;;'
+export NEAP_LUA='$(CURDIR)/$(BUILD)/$1/lua'
+$(if $3,export $3)
+exec -a "$$NEAP_LUA" $2 "$$@"
+endef
+
+ASAN_SETTINGS := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
+    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+    LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/lsan.supp:print_suppressions=0
+ASAN_PRELOAD = $(shell $(CC) -print-file-name=libasan.so):$(CURDIR)/$(BUILD)/asan/unpreload.so
+ASAN_ENVIRONMENT = $(ASAN_SETTINGS) LD_PRELOAD=$(ASAN_PRELOAD)
+# ThreadSanitizer's shadow does not fit every random address layout; setarch takes the chance out.
+TSAN_RUN := $(shell setarch -R true 2>/dev/null && echo setarch -R) \
+    env TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1
+
+define interpreter_rule # variant, interpreter, environment's variable name
+$(BUILD)/$1/lua: export SCRIPT = $$(call interpreter_script,$1,$2,$$($3))
+$(BUILD)/$1/lua: Makefile
+	@mkdir -p $$(@D)
+	@printf '%s\n' "$$$$SCRIPT" > $$@
+	@chmod +x $$@
+endef
+
+$(eval $(call interpreter_rule,lua5.4,lua5.4))
+$(eval $(call interpreter_rule,luajit,luajit))
+$(eval $(call interpreter_rule,asan,lua5.4,ASAN_ENVIRONMENT))
+
+$(BUILD)/asan/unpreload.so: .ci/unpreload.c
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $<
+
+RUN_LUA = $(BUILD)/lua5.4/lua
+STEPS = +@MAKE='$(MAKE)' .ci/steps.sh
+
+tests_of = $(patsubst %.c,$(BUILD)/$1/%,$2)
+module_ready = $(BUILD)/$1/neap/core.so $(BUILD)/$1/lua
+
+# ---------------------------------------------------------------------------------------- targets
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## build the module for Lua 5.4, and for LuaJIT when its headers are there
+build: build-lua5.4 $(if $(incdir_luajit),build-luajit)
+
+.PHONY: build-lua5.4 build-luajit
+build-lua5.4: $(call module_ready,lua5.4)
+build-luajit: $(call module_ready,luajit)
+
+.PHONY: setup
+setup: ## install the Debian packages that build, test, check and demo need
+	@.ci/setup.sh build test check demo
+
+.PHONY: demo
+demo: ## build, then run the demonstration
+	@.ci/setup.sh build demo
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory run-demo
+
+.PHONY: run-demo
+run-demo: $(SERVER)
+	$(RUN_LUA) examples/demo/main.lua
+
+.PHONY: test
+test: ## C tests, specs on Lua 5.4 and on LuaJIT, examples, installation
+	@.ci/setup.sh build test
+	$(STEPS) test-c test-lua5.4 test-luajit test-examples test-install
+
+.PHONY: check
+check: ## static checks, and the tests under sanitizers and an aggressive collector
+	@.ci/setup.sh build test check
+	$(STEPS) check-format check-lua check-rooms check-self check-symbols check-cppcheck check-tidy \
+	    check-c-asan check-lua-asan check-c-tsan check-lua-gc
+
+.PHONY: format
+format: ## lay out the C sources with clang-format
+	@files=`$(C_FILES)`; [ -z "$$files" ] || $(CLANG_FORMAT) -i $$files
+
+.PHONY: ctest
+ctest: ## run one C test: TEST=policy/breaker [VARIANT=plain|asan|tsan]
+ctest:
+	@$(MAKE) --no-print-directory -s $(BUILD)/$(or $(VARIANT),plain)/spec/c/$(TEST)_test
+	@$(run_$(or $(VARIANT),plain)) $(BUILD)/$(or $(VARIANT),plain)/spec/c/$(TEST)_test
+
+.PHONY: spec
+spec: ## run specs: SPEC=spec/foo_spec.lua [VARIANT=lua5.4|luajit|asan] [ARGS='--filter=…']
+	@$(MAKE) --no-print-directory -s spec-ready-$(or $(VARIANT),lua5.4)
+	@$(BUILD)/$(or $(VARIANT),lua5.4)/lua .ci/busted.lua $(ARGS) $(or $(SPEC),spec)
+
+.PHONY: examples
+examples: ## run every program in examples/
+examples: test-examples
+
+.PHONY: install
+install: ## install to PREFIX [DESTDIR=] [LUA_VERSION=5.4]
+.PHONY: uninstall
+uninstall: ## remove what install put there
+.PHONY: clean
+clean: ## remove everything that was built
+	rm -rf $(BUILD)
+
+# ------------------------------------------------------------------------------------------ tests
+
+run_asan = env $(ASAN_SETTINGS)
+run_tsan = $(TSAN_RUN)
+
+.PHONY: test-c
+test-c: $(call tests_of,plain,$(TEST_SOURCES)) $(SERVER)
+	@.ci/c_tests.sh '' $(filter %_test,$^)
+
+.PHONY: spec-ready-lua5.4 spec-ready-luajit spec-ready-asan
+spec-ready-lua5.4: build $(SERVER)
+spec-ready-luajit: build $(SERVER)
+spec-ready-asan: $(call module_ready,asan) $(BUILD)/asan/unpreload.so build $(SERVER)
+
+.PHONY: test-lua5.4
+test-lua5.4: spec-ready-lua5.4
+	@.ci/specs.sh $(BUILD)/lua5.4/lua '$(SPEC_FILES)'
+
+.PHONY: test-luajit
+test-luajit: $(if $(incdir_luajit),spec-ready-luajit)
+ifeq ($(incdir_luajit),)
+	@.ci/skip.sh 'specs on LuaJIT: its headers are missing'
+else
+	@.ci/specs.sh $(BUILD)/luajit/lua '$(SPEC_FILES)'
+endif
+
+.PHONY: test-examples
+test-examples: spec-ready-lua5.4
+	@.ci/examples.sh $(RUN_LUA) $(sort $(wildcard examples/*.lua))
+
+.PHONY: test-install
+test-install:
+	@MAKE='$(MAKE)' .ci/install_test.sh
+
+# ----------------------------------------------------------------------------------------- checks
+
+C_FILES = find src spec bench examples -name '*.[ch]' 2>/dev/null | sort
+LUA_ROOTS = $(wildcard lua spec examples bench .ci/*.lua *.rockspec .luacheckrc) \
+    $(if $(PROGRAMS),$(shell grep -lE '^\#!.*lua' $(PROGRAMS)))
+
+.PHONY: check-format
+check-format:
+	@files=`$(C_FILES)`; [ -z "$$files" ] || $(CLANG_FORMAT) --dry-run -Werror $$files
+	@echo '[check] PASS clang-format'
+
+.PHONY: check-lua
+check-lua:
+	@$(LUACHECK) --quiet --no-cache $(LUA_ROOTS)
+	@echo '[check] PASS luacheck'
+
+.PHONY: check-rooms
+check-rooms:
+	@.ci/rooms.sh src
+	@echo '[check] PASS rooms include only what they may'
+
+.PHONY: check-symbols
+check-symbols: $(BUILD)/plain/libcore.a build
+	@.ci/symbols.sh core $(BUILD)/plain/libcore.a
+	@.ci/symbols.sh module $(wildcard $(BUILD)/lua5.4/neap/core.so $(BUILD)/luajit/neap/core.so)
+	@echo '[check] PASS symbols of core and modules'
+
+.PHONY: check-self
+check-self:
+	@.ci/selftest.sh
+
+# Cppcheck 2.10 misreads hexadecimal floats (0x1p63), hence the first suppression.
+.PHONY: check-cppcheck
+check-cppcheck:
+	@mkdir -p $(BUILD)/cppcheck
+	@[ -z '$(ROOM_SOURCES)' ] || $(CPPCHECK) --quiet --std=c11 --language=c -j$(JOBS) \
+	    --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=incorrectLogicOperator --suppress=missingIncludeSystem \
+	    --cppcheck-build-dir=$(BUILD)/cppcheck -Isrc src
+	@echo '[check] PASS cppcheck'
+
+# A source is looked at again only after it, or a header below it, has changed.
+define tidy_rule # variant, include directory of Lua
+$(BUILD)/tidy/$1/%.ok: %.c $(BUILD)/$1/obj/%.o .clang-tidy
+	@mkdir -p $$(@D)
+	$$(call say,TIDY)$$(CLANG_TIDY) --quiet $$< -- $$(LANGUAGE_FLAGS) $$(LIBRARY_CPPFLAGS) $2
+	@touch $$@
+endef
+$(eval $(call tidy_rule,plain))
+$(eval $(call tidy_rule,lua5.4,$(addprefix -isystem ,$(incdir_5.4))))
+
+.PHONY: check-tidy
+check-tidy: $(patsubst %.c,$(BUILD)/tidy/plain/%.ok,$(ROOM_SOURCES)) \
+    $(patsubst %.c,$(BUILD)/tidy/lua5.4/%.ok,$(sources_binding))
+	@echo '[check] PASS clang-tidy'
+
+.PHONY: check-c-asan
+check-c-asan: $(call tests_of,asan,$(TEST_SOURCES)) $(SERVER)
+	@.ci/c_tests.sh "$(run_asan)" $(filter %_test,$^)
+
+.PHONY: check-lua-asan
+check-lua-asan: spec-ready-asan
+	@.ci/specs.sh $(BUILD)/asan/lua '$(SPEC_FILES)'
+
+.PHONY: check-c-tsan
+check-c-tsan: $(call tests_of,tsan,$(THREAD_TEST_SOURCES))
+	@.ci/c_tests.sh "$(run_tsan)" $^
+
+.PHONY: check-lua-gc
+check-lua-gc: spec-ready-lua5.4
+	@.ci/specs.sh $(BUILD)/lua5.4/lua '$(SPEC_FILES)' --helper=spec/support/aggressive_gc.lua
+
+# ------------------------------------------------------------------------------------ installation
+
+INSTALL ?= install
+INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+INST_BINDIR ?= $(PREFIX)/bin
+MODULE := $(BUILD)/install-$(LUA_VERSION)/neap/core.so
+
+# What strangers' compilers warn about must not keep neap from being installed.
+.PHONY: module
+module install: WERROR :=
+module: $(MODULE)
+
+$(MODULE): | lua-headers
+.PHONY: lua-headers
+lua-headers:
+ifeq ($(incdir_install),)
+	@echo 'No headers of Lua $(LUA_VERSION) found: set LUA_INCDIR, or run make setup.' >&2; exit 1
+endif
+
+install: module
+	$(INSTALL) -d $(DESTDIR)$(INST_LIBDIR)/neap
+	$(INSTALL) -m 755 $(MODULE) $(DESTDIR)$(INST_LIBDIR)/neap/core.so
+	@for file in $(patsubst lua/%,%,$(LUA_FILES)); do \
+	    $(INSTALL) -d "$(DESTDIR)$(INST_LUADIR)/$${file%/*}" && \
+	    $(INSTALL) -m 644 "lua/$$file" "$(DESTDIR)$(INST_LUADIR)/$$file" || exit 1; \
+	done
+	@for program in $(PROGRAMS); do \
+	    $(INSTALL) -d "$(DESTDIR)$(INST_BINDIR)" && \
+	    $(INSTALL) -m 755 "$$program" "$(DESTDIR)$(INST_BINDIR)/$${program##*/}" || exit 1; \
+	done
+
+uninstall:
+	rm -f $(DESTDIR)$(INST_LIBDIR)/neap/core.so \
+	    $(patsubst lua/%,$(DESTDIR)$(INST_LUADIR)/%,$(LUA_FILES)) \
+	    $(patsubst bin/%,$(DESTDIR)$(INST_BINDIR)/%,$(PROGRAMS))
+	@for root in $(DESTDIR)$(INST_LIBDIR)/neap $(DESTDIR)$(INST_LUADIR)/neap; do \
+	    [ ! -d "$$root" ] || find "$$root" -depth -type d -empty -delete; \
+	done
