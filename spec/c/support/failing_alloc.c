@@ -1,0 +1,38 @@
+#include "support/failing_alloc.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void *resize(void *context, void *block, size_t new_bytes)
+{
+    struct failing_alloc *failing = context;
+    if (new_bytes == 0) {
+        failing->outstanding -= block != NULL;
+        free(block);
+        return NULL;
+    }
+    if (++failing->allocations == failing->fail_at)
+        return NULL;
+    void *resized = realloc(block, new_bytes);
+    failing->outstanding += resized != NULL && block == NULL;
+    return resized;
+}
+
+void failing_alloc_init(struct failing_alloc *failing)
+{
+    *failing = (struct failing_alloc){.alloc = {.resize = resize, .context = failing}};
+}
+
+void failing_alloc_fail(struct failing_alloc *failing, size_t n)
+{
+    failing->fail_at = n > 0 ? failing->allocations + n : 0;
+}
+
+void failing_alloc_assert_all_freed(const struct failing_alloc *failing)
+{
+    assert_int_equal(failing->outstanding, 0);
+}

@@ -1,0 +1,11 @@
+/* Compiler annotations used by every room. */
+#ifndef NEAP_BASE_ATTRIBUTES_H
+#define NEAP_BASE_ATTRIBUTES_H
+
+/* The caller must look at the result: ignoring it is a warning, and warnings are errors. */
+#define NEAP_MUST_CHECK __attribute__((warn_unused_result))
+
+#define NEAP_PRINTF(format_index, first_argument)                                                  \
+    __attribute__((format(printf, format_index, first_argument)))
+
+#endif

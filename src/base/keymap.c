@@ -1,0 +1,247 @@
+#include "base/keymap.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define FIRST_BUCKETS 16u
+
+struct neap_keymap_entry {
+    struct neap_keymap_entry *next_in_bucket;
+    struct neap_keymap_entry *older, *newer;
+    uint64_t hash;
+    char *key; /* behind the cell, in the same block */
+    size_t key_bytes;
+    size_t pins;
+    _Alignas(8) unsigned char cell[];
+};
+
+static struct neap_keymap_entry *entry_of(const void *cell)
+{
+    return (struct neap_keymap_entry *)((uintptr_t)cell - offsetof(struct neap_keymap_entry, cell));
+}
+
+static void append(struct neap_keymap_list *list, struct neap_keymap_entry *entry)
+{
+    entry->older = list->last;
+    entry->newer = NULL;
+    if (list->last)
+        list->last->newer = entry;
+    else
+        list->first = entry;
+    list->last = entry;
+}
+
+static void take_out(struct neap_keymap_list *list, struct neap_keymap_entry *entry)
+{
+    if (entry->older)
+        entry->older->newer = entry->newer;
+    else
+        list->first = entry->newer;
+    if (entry->newer)
+        entry->newer->older = entry->older;
+    else
+        list->last = entry->older;
+}
+
+static struct neap_keymap_list *list_of(struct neap_keymap *map,
+                                        const struct neap_keymap_entry *entry)
+{
+    return entry->pins > 0 ? &map->pinned : &map->idle;
+}
+
+void neap_keymap_init(struct neap_keymap *map, const struct neap_alloc *alloc, size_t cell_bytes,
+                      size_t max_keys)
+{
+    *map = (struct neap_keymap){.alloc = alloc, .cell_bytes = cell_bytes, .max_keys = max_keys};
+}
+
+static void free_list(const struct neap_keymap *map, struct neap_keymap_entry *entry)
+{
+    while (entry) {
+        struct neap_keymap_entry *newer = entry->newer;
+        neap_free(map->alloc, entry);
+        entry = newer;
+    }
+}
+
+void neap_keymap_deinit(struct neap_keymap *map)
+{
+    free_list(map, map->idle.first);
+    free_list(map, map->pinned.first);
+    neap_free(map->alloc, map->bucket);
+    neap_keymap_init(map, map->alloc, map->cell_bytes, map->max_keys);
+}
+
+void neap_keymap_seed(struct neap_keymap *map, struct neap_hash_seed seed)
+{
+    if (map->count == 0)
+        map->seed = seed;
+}
+
+static struct neap_keymap_entry **bucket_of(const struct neap_keymap *map, uint64_t hash)
+{
+    return &map->bucket[hash & (map->bucket_count - 1)];
+}
+
+static void put_into_bucket(struct neap_keymap *map, struct neap_keymap_entry *entry)
+{
+    struct neap_keymap_entry **bucket = bucket_of(map, entry->hash);
+    entry->next_in_bucket = *bucket;
+    *bucket = entry;
+}
+
+static void take_from_bucket(struct neap_keymap *map, const struct neap_keymap_entry *entry)
+{
+    struct neap_keymap_entry **link = bucket_of(map, entry->hash);
+    while (*link != entry)
+        link = &(*link)->next_in_bucket;
+    *link = entry->next_in_bucket;
+}
+
+static struct neap_keymap_entry *search(const struct neap_keymap *map, uint64_t hash,
+                                        const void *key, size_t key_bytes)
+{
+    if (map->bucket_count == 0)
+        return NULL;
+    struct neap_keymap_entry *entry = *bucket_of(map, hash);
+    for (; entry; entry = entry->next_in_bucket)
+        if (entry->hash == hash && entry->key_bytes == key_bytes &&
+            (key_bytes == 0 || memcmp(entry->key, key, key_bytes) == 0))
+            return entry;
+    return NULL;
+}
+
+static void rehash_list(struct neap_keymap *map, struct neap_keymap_entry *entry)
+{
+    for (; entry; entry = entry->newer)
+        put_into_bucket(map, entry);
+}
+
+/* Fewer buckets than keys only cost time, so a failure counts only where there are none at all. */
+static bool make_buckets(struct neap_keymap *map)
+{
+    if (map->count < map->bucket_count)
+        return true;
+    size_t wanted = map->bucket_count > 0 ? map->bucket_count * 2 : FIRST_BUCKETS;
+    struct neap_keymap_entry **bucket = neap_alloc_array(map->alloc, wanted, sizeof *bucket);
+    if (!bucket)
+        return map->bucket_count > 0;
+    neap_free(map->alloc, map->bucket);
+    map->bucket = bucket;
+    map->bucket_count = wanted;
+    rehash_list(map, map->idle.first);
+    rehash_list(map, map->pinned.first);
+    return true;
+}
+
+static struct neap_keymap_entry *make_entry(const struct neap_keymap *map, uint64_t hash,
+                                            const void *key, size_t key_bytes)
+{
+    size_t fixed = offsetof(struct neap_keymap_entry, cell) + 1;
+    if (map->cell_bytes > SIZE_MAX - fixed || key_bytes > SIZE_MAX - fixed - map->cell_bytes)
+        return NULL;
+    size_t bytes = fixed + map->cell_bytes + key_bytes;
+    if (bytes < sizeof(struct neap_keymap_entry))
+        bytes = sizeof(struct neap_keymap_entry);
+    struct neap_keymap_entry *entry = neap_alloc_zeroed(map->alloc, bytes);
+    if (!entry)
+        return NULL;
+    entry->hash = hash;
+    entry->key = (char *)entry->cell + map->cell_bytes;
+    entry->key_bytes = key_bytes;
+    if (key_bytes > 0)
+        memcpy(entry->key, key, key_bytes);
+    return entry;
+}
+
+static void evict(struct neap_keymap *map, struct neap_keymap_entry *entry)
+{
+    take_out(&map->idle, entry);
+    take_from_bucket(map, entry);
+    map->count--;
+    neap_free(map->alloc, entry);
+}
+
+static struct neap_keymap_entry *insert(struct neap_keymap *map, uint64_t hash, const void *key,
+                                        size_t key_bytes)
+{
+    bool is_full = map->count >= map->max_keys;
+    if (is_full && !map->idle.first)
+        return NULL;
+    if (!is_full && !make_buckets(map))
+        return NULL;
+    struct neap_keymap_entry *entry = make_entry(map, hash, key, key_bytes);
+    if (!entry)
+        return NULL;
+    if (is_full)
+        evict(map, map->idle.first);
+    put_into_bucket(map, entry);
+    append(&map->idle, entry);
+    map->count++;
+    return entry;
+}
+
+static void touch(struct neap_keymap *map, struct neap_keymap_entry *entry)
+{
+    struct neap_keymap_list *list = list_of(map, entry);
+    take_out(list, entry);
+    append(list, entry);
+}
+
+void *neap_keymap_get(struct neap_keymap *map, const void *key, size_t key_bytes, bool *is_new)
+{
+    uint64_t hash = neap_hash(&map->seed, key, key_bytes);
+    struct neap_keymap_entry *entry = search(map, hash, key, key_bytes);
+    bool found = entry != NULL;
+    if (found)
+        touch(map, entry);
+    else
+        entry = insert(map, hash, key, key_bytes);
+    if (!entry)
+        return NULL;
+    if (is_new)
+        *is_new = !found;
+    return entry->cell;
+}
+
+void *neap_keymap_find(const struct neap_keymap *map, const void *key, size_t key_bytes)
+{
+    uint64_t hash = neap_hash(&map->seed, key, key_bytes);
+    struct neap_keymap_entry *entry = search(map, hash, key, key_bytes);
+    return entry ? entry->cell : NULL;
+}
+
+void neap_keymap_pin(struct neap_keymap *map, void *cell)
+{
+    struct neap_keymap_entry *entry = entry_of(cell);
+    take_out(list_of(map, entry), entry);
+    entry->pins++;
+    append(&map->pinned, entry);
+}
+
+void neap_keymap_unpin(struct neap_keymap *map, void *cell)
+{
+    struct neap_keymap_entry *entry = entry_of(cell);
+    if (entry->pins == 0)
+        return;
+    take_out(&map->pinned, entry);
+    entry->pins--;
+    append(list_of(map, entry), entry);
+}
+
+void *neap_keymap_next(const struct neap_keymap *map, const void *previous_cell)
+{
+    const struct neap_keymap_entry *previous = previous_cell ? entry_of(previous_cell) : NULL;
+    struct neap_keymap_entry *next = previous ? previous->newer : map->idle.first;
+    bool idle_is_over = !previous || previous->pins == 0;
+    if (!next && idle_is_over)
+        next = map->pinned.first;
+    return next ? next->cell : NULL;
+}
+
+const char *neap_keymap_key(const void *cell, size_t *bytes)
+{
+    const struct neap_keymap_entry *entry = entry_of(cell);
+    *bytes = entry->key_bytes;
+    return entry->key;
+}

@@ -1,0 +1,20 @@
+/* What one attempt came to: plain data that the transport makes and the pipeline judges. */
+#ifndef NEAP_BASE_OUTCOME_H
+#define NEAP_BASE_OUTCOME_H
+
+#include <stdbool.h>
+
+#include "base/kind.h"
+
+#define NEAP_MESSAGE_BYTES 160
+
+struct neap_outcome {
+    enum neap_kind kind;   /* NEAP_KIND_NONE: a response came, see `status` */
+    enum neap_phase phase; /* NEAP_KIND_TIMEOUT only */
+    int status;            /* 100 to 599 where there is a response, else 0 */
+    bool unsent;           /* provably nothing of the request was processed by the server */
+    bool certificate; /* NEAP_KIND_TLS: a certificate, theirs or ours, was refused or is unusable */
+    char message[NEAP_MESSAGE_BYTES]; /* for people; never holds a credential or a URL's query */
+};
+
+#endif
