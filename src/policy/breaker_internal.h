@@ -1,0 +1,96 @@
+/* What the files of the circuit breaker share: its layout in memory and its packed state word. */
+#ifndef NEAP_POLICY_BREAKER_INTERNAL_H
+#define NEAP_POLICY_BREAKER_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/breaker.h"
+
+/* The rule of every word below but `word` itself: it is read first, then the generation is seen to
+ * be the caller's, then it is swapped. So a late caller never changes what a newer generation has
+ * written, and what it may still write last is never looked at by a newer generation. */
+struct neap_breaker {
+    _Atomic uint64_t
+        word; /* state 3 | would_open told 1 | on a ramp 1 | openings 16 | generation */
+    _Atomic int64_t open_until_ns; /* means something while open */
+    _Atomic int64_t closed_at_ns;  /* means something while on a ramp */
+    _Atomic uint64_t not_permitted;
+    _Atomic uint64_t opened;
+    _Atomic uint64_t sequence; /* see breaker_window.c */
+    _Atomic uint64_t totals;   /* see breaker_window.c */
+    _Atomic uint64_t cells[];  /* one for each probe, then the ring or the slices */
+};
+
+#define NEAP_BREAKER_GENERATION_BITS 28
+#define NEAP_BREAKER_GENERATION_MASK ((UINT32_C(1) << NEAP_BREAKER_GENERATION_BITS) - 1)
+#define NEAP_BREAKER_OPENINGS_MAX UINT32_C(0xFFFF)
+
+/* The state word, unpacked. */
+struct neap_breaker_word {
+    enum neap_breaker_state state;
+    bool told;           /* metrics_only: it has said that it would have opened */
+    bool ramp;           /* closed: by probes, so a ramp may follow */
+    uint32_t openings;   /* in a row */
+    uint32_t generation; /* never 0 */
+};
+
+static inline uint64_t neap_breaker_word_pack(struct neap_breaker_word word)
+{
+    return (uint64_t)word.state | (uint64_t)word.told << 3 | (uint64_t)word.ramp << 4 |
+           (uint64_t)word.openings << 5 | (uint64_t)word.generation << 21;
+}
+
+static inline struct neap_breaker_word neap_breaker_word_unpack(uint64_t bits)
+{
+    return (struct neap_breaker_word){
+        .state = (enum neap_breaker_state)(bits & 7),
+        .told = bits >> 3 & 1,
+        .ramp = bits >> 4 & 1,
+        .openings = (uint32_t)(bits >> 5) & NEAP_BREAKER_OPENINGS_MAX,
+        .generation = (uint32_t)(bits >> 21) & NEAP_BREAKER_GENERATION_MASK,
+    };
+}
+
+static inline struct neap_breaker_word neap_breaker_word_load(const struct neap_breaker *breaker)
+{
+    return neap_breaker_word_unpack(atomic_load(&breaker->word));
+}
+
+static inline bool neap_breaker_is_current(const struct neap_breaker *breaker, uint32_t generation)
+{
+    return neap_breaker_word_load(breaker).generation == generation;
+}
+
+static inline uint32_t neap_breaker_next_generation(uint32_t generation)
+{
+    uint32_t next = (generation + 1) & NEAP_BREAKER_GENERATION_MASK;
+    return next > 0 ? next : 1;
+}
+
+/* The states in which results go into the window. */
+static inline bool neap_breaker_has_window(enum neap_breaker_state state)
+{
+    return state == NEAP_BREAKER_CLOSED || state == NEAP_BREAKER_METRICS_ONLY;
+}
+
+/* One result, as the ring and the probes keep it: never 0. */
+static inline unsigned neap_breaker_result(bool failed, bool slow)
+{
+    return 1u + (failed ? 1u : 0u) + (slow ? 2u : 0u);
+}
+
+static inline bool neap_breaker_result_failed(unsigned result)
+{
+    return (result - 1) & 1;
+}
+
+static inline bool neap_breaker_result_slow(unsigned result)
+{
+    return (result - 1) >> 1 & 1;
+}
+
+#define NEAP_BREAKER_RESULT_MAX 4u
+
+#endif

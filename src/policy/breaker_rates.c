@@ -1,0 +1,53 @@
+#include "policy/breaker_rates.h"
+
+#include "base/duration.h"
+#include "policy/breaker_window.h"
+
+static uint32_t at_most(uint32_t value, uint32_t limit)
+{
+    return value < limit ? value : limit;
+}
+
+static uint32_t calls_needed(const struct neap_breaker_policy *policy,
+                             enum neap_breaker_state state)
+{
+    if (state == NEAP_BREAKER_HALF_OPEN)
+        return at_most(policy->min_calls, policy->permits);
+    if (policy->window_count > 0)
+        return at_most(policy->min_calls, policy->window_count);
+    return policy->min_calls;
+}
+
+bool neap_breaker_has_rate(const struct neap_breaker_policy *policy, enum neap_breaker_state state,
+                           struct neap_tally tally)
+{
+    uint64_t calls = tally.counter[NEAP_BREAKER_CALLS];
+    return calls > 0 && calls >= calls_needed(policy, state);
+}
+
+double neap_breaker_rate(struct neap_tally tally, enum neap_breaker_counter counter)
+{
+    return (double)tally.counter[counter] / (double)tally.counter[NEAP_BREAKER_CALLS];
+}
+
+static bool rate_trips(const struct neap_breaker_policy *policy, struct neap_tally tally)
+{
+    if (neap_breaker_rate(tally, NEAP_BREAKER_FAILURES) >= policy->failure_rate)
+        return true;
+    return policy->slow_call_ns != NEAP_NEVER &&
+           neap_breaker_rate(tally, NEAP_BREAKER_SLOW) >= policy->slow_call_rate;
+}
+
+static bool row_trips(const struct neap_breaker_policy *policy, uint32_t in_row)
+{
+    return policy->consecutive_failures > 0 &&
+           in_row >= at_most(policy->consecutive_failures, NEAP_BREAKER_IN_ROW_MAX);
+}
+
+bool neap_breaker_trips(const struct neap_breaker_policy *policy, enum neap_breaker_state state,
+                        struct neap_tally tally, uint32_t in_row)
+{
+    if (row_trips(policy, in_row))
+        return true;
+    return neap_breaker_has_rate(policy, state, tally) && rate_trips(policy, tally);
+}

@@ -1,0 +1,50 @@
+#include "policy/rate_limiter.h"
+
+#include <stdbool.h>
+
+#include "base/duration.h"
+
+struct reservation {
+    int64_t ready_ns; /* when the last of the units may go */
+    int64_t tat_ns;
+};
+
+void neap_rate_limiter_init(struct neap_rate_limiter *limiter)
+{
+    atomic_init(&limiter->tat_ns, 0);
+}
+
+/* (units - 1) * T - tau is taken as (units - burst) * T: one product, rounded once. */
+static struct reservation reserve(const struct neap_rate_limiter_policy *policy, uint32_t units,
+                                  int64_t tat_ns, int64_t now_ns)
+{
+    int64_t start_ns = neap_time_max(tat_ns, now_ns);
+    double to_last_s = ((double)units - policy->burst) * policy->interval_s;
+    double to_next_s = (double)units * policy->interval_s;
+    return (struct reservation){
+        .ready_ns = neap_time_add(start_ns, neap_ns_from_seconds(to_last_s)),
+        .tat_ns = neap_time_add(start_ns, neap_ns_from_seconds(to_next_s)),
+    };
+}
+
+/* A moment past the end of time could never be honoured, and would block everybody for ever. */
+static bool is_refused(struct reservation wanted, int64_t max_wait_ns, int64_t now_ns)
+{
+    return wanted.tat_ns == NEAP_NEVER || neap_time_since(wanted.ready_ns, now_ns) > max_wait_ns;
+}
+
+struct neap_admission neap_rate_limiter_acquire(struct neap_rate_limiter *limiter,
+                                                const struct neap_rate_limiter_policy *policy,
+                                                uint32_t units, int64_t max_wait_ns, int64_t now_ns)
+{
+    int64_t tat_ns = atomic_load(&limiter->tat_ns);
+    struct reservation wanted;
+    do {
+        wanted = reserve(policy, units, tat_ns, now_ns);
+        if (is_refused(wanted, max_wait_ns, now_ns))
+            return (struct neap_admission){.decision = NEAP_REFUSE, .until_ns = wanted.ready_ns};
+    } while (!atomic_compare_exchange_weak(&limiter->tat_ns, &tat_ns, wanted.tat_ns));
+    if (wanted.ready_ns <= now_ns)
+        return (struct neap_admission){.decision = NEAP_ADMIT, .until_ns = now_ns};
+    return (struct neap_admission){.decision = NEAP_WAIT, .until_ns = wanted.ready_ns};
+}

@@ -1,0 +1,57 @@
+/* A window of time in one-second slices: three counters a second, forgotten after N seconds.
+ *
+ * The breaker's time window and the retry budget count with it. State is C11 atomics without
+ * pointers, so it may live in memory shared by threads or processes; no lock is taken. A result of
+ * second s leaves the sum when the current second is >= s + N. A clock that steps back does not
+ * move the window: what has left stays away, and what is counted for a second that has left already
+ * goes to the newest second that is known.
+ *
+ * `generation` is a tag chosen by the owner: slices of another generation count as empty, so an
+ * owner empties its window by moving on to the next generation. A late caller of an older
+ * generation takes nothing away from a newer one. Generations are compared in a circle of 65536, so
+ * an owner must not come back to the same number within the length of the window. */
+#ifndef NEAP_POLICY_SLICES_H
+#define NEAP_POLICY_SLICES_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* One second holds at most this many of each counter; more saturates. Once a counter is full, what
+ * would add to it counts for nothing in the other counters too, so that their proportions stay. */
+#define NEAP_SLICE_MAX ((1u << 18) - 1)
+#define NEAP_SLICES_MAX 3600u
+
+struct neap_slice {
+    _Atomic uint64_t owner;  /* generation, stamp and second */
+    _Atomic uint64_t counts; /* the stamp of the owner that they belong to, and three counters */
+};
+
+struct neap_tally {
+    uint64_t counter[3];
+};
+
+/* Makes `count` slices (1 to NEAP_SLICES_MAX) empty. Not for use while others count. */
+void neap_slices_init(struct neap_slice *slices, uint32_t count);
+
+/* Adds to the second of `now_ns`; each addend is 0 or more, and saturates. */
+void neap_slices_add(struct neap_slice *slices, uint32_t count, uint16_t generation, int64_t now_ns,
+                     struct neap_tally addend);
+
+/* Takes from the second of `now_ns` what was added there before; never below zero. */
+void neap_slices_subtract(struct neap_slice *slices, uint32_t count, uint16_t generation,
+                          int64_t now_ns, struct neap_tally addend);
+
+/* The sum over the last `count` seconds, the current one included. */
+struct neap_tally neap_slices_sum(const struct neap_slice *slices, uint32_t count,
+                                  uint16_t generation, int64_t now_ns);
+
+/* The second that ends the window: that of `now_ns`, or the newest one counted where the clock has
+ * stepped back. */
+int64_t neap_slices_newest(const struct neap_slice *slices, uint32_t count, uint16_t generation,
+                           int64_t now_ns);
+
+/* What was counted in one second, whether it is still in the window or not; zeros if forgotten. */
+struct neap_tally neap_slices_at(const struct neap_slice *slices, uint32_t count,
+                                 uint16_t generation, int64_t second);
+
+#endif
