@@ -1,0 +1,68 @@
+/* What is counted for one client. Atomics without pointers, so that processes may share it. */
+#ifndef NEAP_METRICS_COUNTERS_H
+#define NEAP_METRICS_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/kind.h"
+#include "base/outcome.h"
+#include "metrics/histogram.h"
+
+/* Why an attempt was repeated: the bounded set of labels that `retries` has. */
+enum neap_retry_reason {
+    NEAP_RETRY_KIND_FIRST = 0, /* one for each error kind: NEAP_RETRY_KIND_FIRST + kind */
+    NEAP_RETRY_401 = NEAP_KIND_COUNT,
+    NEAP_RETRY_408,
+    NEAP_RETRY_425,
+    NEAP_RETRY_429,
+    NEAP_RETRY_500,
+    NEAP_RETRY_502,
+    NEAP_RETRY_503,
+    NEAP_RETRY_504,
+    NEAP_RETRY_OTHER, /* any other status */
+    NEAP_RETRY_REASON_COUNT
+};
+
+/* Which part of a chain of fallbacks, or the network itself, gave the answer. */
+enum neap_source {
+    NEAP_SOURCE_NETWORK,
+    NEAP_SOURCE_CACHE,
+    NEAP_SOURCE_STALE,
+    NEAP_SOURCE_SERVICE,
+    NEAP_SOURCE_DEFAULT,
+    NEAP_SOURCE_FUNCTION,
+    NEAP_SOURCE_QUEUE,
+    NEAP_SOURCE_COUNT
+};
+
+struct neap_counters {
+    _Atomic uint64_t calls;
+    _Atomic uint64_t ok; /* calls that returned a response below 400, or a value */
+    _Atomic uint64_t attempts;
+    _Atomic int64_t in_flight; /* calls begun and not ended */
+    _Atomic uint64_t errors[NEAP_KIND_COUNT];
+    _Atomic uint64_t retries[NEAP_RETRY_REASON_COUNT];
+    _Atomic uint64_t timeouts[NEAP_PHASE_COUNT];
+    _Atomic uint64_t rejections[NEAP_KIND_COUNT];
+    _Atomic uint64_t fallbacks[NEAP_SOURCE_COUNT];
+    _Atomic uint64_t listener_errors;
+    struct neap_histogram latency; /* of calls that made an attempt */
+};
+
+void neap_counters_init(struct neap_counters *counters);
+
+/* One more; relaxed, since a count orders nothing. */
+static inline void neap_count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* The label under which a retry of this outcome is counted, and its word: "timeout", "503", … */
+enum neap_retry_reason neap_retry_reason_of(const struct neap_outcome *outcome);
+const char *neap_retry_reason_name(enum neap_retry_reason reason);
+
+/* "network", "cache", …; NULL out of range. */
+const char *neap_source_name(enum neap_source source);
+
+#endif

@@ -1,0 +1,156 @@
+#include "metrics/histogram.h"
+
+#include <math.h>
+
+#define BUCKETS_AN_OCTAVE 7
+#define NS_A_MICROSECOND INT64_C(1000)
+
+/* Below what the counter holds by more than there can be threads that add at the same moment. */
+#define BUCKET_FULL (UINT32_MAX - 65535u)
+
+/* 2^(k/7) */
+static const double ratio[BUCKETS_AN_OCTAVE + 1] = {
+    1.0,
+    1.1040895136738123,
+    1.2190136542044754,
+    1.3459001926323562,
+    1.4859942891369484,
+    1.6406707120152757,
+    1.8114473285278132,
+    2.0,
+};
+
+void neap_histogram_init(struct neap_histogram *histogram)
+{
+    atomic_init(&histogram->sum_us, 0);
+    atomic_init(&histogram->max_us, 0);
+    for (uint32_t i = 0; i < NEAP_HISTOGRAM_BUCKETS; i++)
+        atomic_init(&histogram->bucket[i], 0);
+}
+
+static double edge_us(uint32_t edge)
+{
+    return ldexp(ratio[edge % BUCKETS_AN_OCTAVE], (int)(edge / BUCKETS_AN_OCTAVE));
+}
+
+static uint32_t bucket_of(int64_t duration_ns)
+{
+    int exponent;
+    double mantissa = 2 * frexp((double)duration_ns / (double)NS_A_MICROSECOND, &exponent);
+    int octave = exponent - 1;
+    if (octave < 0)
+        return 0;
+    uint32_t bucket = (uint32_t)octave * BUCKETS_AN_OCTAVE;
+    for (int k = 1; k < BUCKETS_AN_OCTAVE && mantissa >= ratio[k]; k++)
+        bucket++;
+    return bucket < NEAP_HISTOGRAM_BUCKETS ? bucket : NEAP_HISTOGRAM_BUCKETS - 1;
+}
+
+static void raise_to(_Atomic int64_t *maximum, int64_t value)
+{
+    int64_t seen = atomic_load_explicit(maximum, memory_order_relaxed);
+    while (seen < value)
+        if (atomic_compare_exchange_weak_explicit(maximum, &seen, value, memory_order_relaxed,
+                                                  memory_order_relaxed))
+            return;
+}
+
+static void add_saturating(_Atomic int64_t *sum, int64_t value)
+{
+    int64_t before = atomic_fetch_add_explicit(sum, value, memory_order_relaxed);
+    if (before > INT64_MAX - value)
+        atomic_store_explicit(sum, INT64_MAX, memory_order_relaxed);
+}
+
+/* The sum is of whole microseconds, rounded to the nearest. The maximum is rounded up, so that no
+ * quantile is cut below what was recorded. */
+void neap_histogram_record(struct neap_histogram *histogram, int64_t duration_ns)
+{
+    int64_t length_ns = duration_ns > 0 ? duration_ns : 0;
+    int64_t whole_us = length_ns / NS_A_MICROSECOND;
+    int64_t rest_ns = length_ns % NS_A_MICROSECOND;
+    _Atomic uint32_t *bucket = &histogram->bucket[bucket_of(length_ns)];
+    if (atomic_load_explicit(bucket, memory_order_relaxed) >= BUCKET_FULL)
+        return;
+    atomic_fetch_add_explicit(bucket, 1, memory_order_relaxed);
+    add_saturating(&histogram->sum_us, whole_us + (rest_ns >= NS_A_MICROSECOND / 2));
+    raise_to(&histogram->max_us, whole_us + (rest_ns > 0));
+}
+
+struct counts {
+    uint64_t total;
+    double max_us;
+    uint32_t bucket[NEAP_HISTOGRAM_BUCKETS];
+};
+
+static void read_counts(const struct neap_histogram *histogram, struct counts *counts)
+{
+    counts->total = 0;
+    for (uint32_t i = 0; i < NEAP_HISTOGRAM_BUCKETS; i++) {
+        uint32_t count = atomic_load_explicit(&histogram->bucket[i], memory_order_relaxed);
+        counts->bucket[i] = count;
+        counts->total += count;
+    }
+    int64_t max_us = atomic_load_explicit(&histogram->max_us, memory_order_relaxed);
+    counts->max_us = (double)max_us;
+}
+
+/* The harmonic middle is as far, relatively, from the lower edge as from the upper one. */
+static double middle_us(uint32_t bucket)
+{
+    double low = edge_us(bucket), high = edge_us(bucket + 1);
+    return 2 * low * high / (low + high);
+}
+
+static uint64_t rank_of(double q, uint64_t total)
+{
+    double rank = ceil(q * (double)total - 1e-9);
+    if (!(rank > 1))
+        return 1;
+    return rank < (double)total ? (uint64_t)rank : total;
+}
+
+static double quantile_s(const struct counts *counts, double q)
+{
+    if (counts->total == 0)
+        return 0;
+    uint64_t left = rank_of(q, counts->total);
+    uint32_t i = 0;
+    while (left > counts->bucket[i])
+        left -= counts->bucket[i++];
+    return fmin(middle_us(i), counts->max_us) / 1e6;
+}
+
+double neap_histogram_quantile_s(const struct neap_histogram *histogram, double q)
+{
+    struct counts counts;
+    read_counts(histogram, &counts);
+    return quantile_s(&counts, q);
+}
+
+static double mean_s(const struct neap_histogram *histogram, uint64_t total)
+{
+    int64_t sum_us = atomic_load_explicit(&histogram->sum_us, memory_order_relaxed);
+    return total > 0 ? (double)sum_us / (double)total / 1e6 : 0;
+}
+
+void neap_histogram_read(const struct neap_histogram *histogram,
+                         struct neap_histogram_snapshot *snapshot)
+{
+    struct counts counts;
+    read_counts(histogram, &counts);
+    *snapshot = (struct neap_histogram_snapshot){
+        .count = counts.total,
+        .mean_s = mean_s(histogram, counts.total),
+        .p50_s = quantile_s(&counts, 0.50),
+        .p90_s = quantile_s(&counts, 0.90),
+        .p95_s = quantile_s(&counts, 0.95),
+        .p99_s = quantile_s(&counts, 0.99),
+        .max_s = counts.max_us / 1e6,
+    };
+}
+
+double neap_histogram_edge_s(uint32_t bucket)
+{
+    return edge_us(bucket + 1) / 1e6;
+}
