@@ -1,0 +1,416 @@
+#include "pipeline/call.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "pipeline/call_internal.h"
+#include "pipeline/classify.h"
+
+void neap_call_enter(struct neap_call *call, enum neap_call_state state)
+{
+    call->state = state;
+}
+
+double neap_call_random(struct neap_call *call)
+{
+    return neap_random_unit(call->setup.random);
+}
+
+void neap_call_note(struct neap_call *call, const struct neap_notice *notice)
+{
+    bool wanted = call->setup.watched & (1u << notice->kind);
+    if (wanted && call->notice_count < NEAP_NOTICE_MAX)
+        call->notice[call->notice_count++] = *notice;
+}
+
+void neap_call_note_breaker(struct neap_call *call, const struct neap_breaker_change *change,
+                            int64_t now_ns)
+{
+    if (!change->changed && !change->would_open)
+        return;
+    neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_BREAKER,
+                                               .at_ns = now_ns,
+                                               .attempt = call->attempts,
+                                               .breaker = *change});
+}
+
+void neap_call_init(struct neap_call *call, const struct neap_call_setup *setup)
+{
+    memset(call, 0, sizeof *call);
+    call->setup = *setup;
+    call->response_retry_after_ns = -1;
+    call->result.retry_after_ns = -1;
+    neap_trace_init(&call->trace, setup->alloc);
+}
+
+void neap_call_settle(struct neap_call *call, struct neap_attempt *attempt,
+                      enum neap_verdict verdict, int64_t now_ns)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    struct neap_pipeline_state *state = &call->setup.state;
+
+    if (attempt->bulkhead_permit)
+        neap_bulkhead_release(state->bulkhead, &pipeline->bulkhead, attempt->bulkhead_permit);
+    attempt->bulkhead_permit = 0;
+    if (!attempt->breaker_permit)
+        return;
+
+    double r = neap_breaker_uses_random(&pipeline->breaker) ? neap_call_random(call) : 0;
+    struct neap_breaker_change change =
+        neap_breaker_record(state->breaker, &pipeline->breaker, attempt->breaker_permit, verdict,
+                            neap_time_since(attempt->ended_ns, attempt->started_ns), now_ns, r);
+    attempt->breaker_permit = 0;
+    neap_call_note_breaker(call, &change, now_ns);
+}
+
+static void count_end(struct neap_call *call, int64_t now_ns, bool ok)
+{
+    struct neap_counters *counters = call->setup.counters;
+    atomic_fetch_sub_explicit(&counters->in_flight, 1, memory_order_relaxed);
+    if (ok)
+        neap_count(&counters->ok);
+    else if (call->result.kind == NEAP_RESULT_ERROR)
+        neap_count(&counters->errors[call->result.outcome.kind]);
+    if (call->attempts > 0)
+        neap_histogram_record(&counters->latency, neap_time_since(now_ns, call->began_ns));
+}
+
+static struct neap_effect done(struct neap_call *call, int64_t now_ns, bool ok)
+{
+    count_end(call, now_ns, ok);
+    neap_call_enter(call, NEAP_CALL_DONE);
+    neap_call_note(call, &(struct neap_notice){
+                             .kind = NEAP_NOTICE_DONE, .at_ns = now_ns, .attempt = call->attempts});
+    return (struct neap_effect){.kind = NEAP_EFFECT_DONE};
+}
+
+static bool fallback_applies(const struct neap_call *call, uint32_t index)
+{
+    uint32_t kinds = call->setup.pipeline->fallback_kinds[index];
+    if (kinds == 0)
+        return true;
+    return call->result.kind == NEAP_RESULT_ERROR &&
+           (kinds & (1u << call->result.outcome.kind)) != 0;
+}
+
+static struct neap_effect next_fallback(struct neap_call *call, int64_t now_ns)
+{
+    uint32_t count = call->setup.pipeline->fallback_count;
+    if (!call->cancelled && neap_classify_is_failure(&call->result.outcome)) {
+        for (; call->fallback < count; call->fallback++) {
+            if (!fallback_applies(call, call->fallback))
+                continue;
+            call->fallback_began_ns = now_ns;
+            neap_call_enter(call, NEAP_CALL_FALLBACK);
+            return (struct neap_effect){.kind = NEAP_EFFECT_FALLBACK, .fallback = call->fallback};
+        }
+    }
+    return done(call, now_ns, neap_outcome_is_success(&call->result.outcome));
+}
+
+static struct neap_effect on_fallback_answer(struct neap_call *call, int64_t now_ns,
+                                             const struct neap_answer *answer)
+{
+    struct neap_trace_entry *entry =
+        neap_trace_add(&call->trace, NEAP_TRACE_FALLBACK, call->fallback_began_ns);
+    if (entry) {
+        entry->elapsed_ns = neap_time_since(now_ns, call->fallback_began_ns);
+        entry->reason = neap_source_name(answer->source);
+        entry->error = answer->error;
+        entry->status = answer->status;
+        neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_FALLBACK,
+                                                   .at_ns = now_ns,
+                                                   .attempt = call->attempts,
+                                                   .entry = *entry});
+    }
+    if (!answer->answered) {
+        call->fallback++;
+        return next_fallback(call, now_ns);
+    }
+    neap_count(&call->setup.counters->fallbacks[answer->source]);
+    call->result.kind = NEAP_RESULT_FALLBACK;
+    return done(call, now_ns, answer->ok);
+}
+
+static struct neap_outcome cancelled_outcome(void)
+{
+    return (struct neap_outcome){.kind = NEAP_KIND_CANCELLED, .message = "the call was cancelled"};
+}
+
+static struct neap_effect conclude(struct neap_call *call, int64_t now_ns)
+{
+    struct neap_result *result = &call->result;
+    if (call->cancelled) {
+        result->kind = NEAP_RESULT_ERROR;
+        result->outcome = cancelled_outcome();
+    } else if (call->has_response) {
+        result->kind = NEAP_RESULT_RESPONSE;
+        result->outcome = call->response;
+        result->retry_after_ns = call->response_retry_after_ns;
+    } else {
+        result->kind = NEAP_RESULT_ERROR;
+        result->outcome = call->error;
+    }
+    return next_fallback(call, now_ns);
+}
+
+/* The next live attempt to end, or the conclusion where none is left. */
+static struct neap_effect end_the_living(struct neap_call *call, int64_t now_ns)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
+        struct neap_attempt *attempt = &call->live[i];
+        if (!attempt->number || attempt->cancelling)
+            continue;
+        attempt->cancelling = true;
+        neap_call_enter(call, NEAP_CALL_CANCELLING);
+        return (struct neap_effect){.kind = NEAP_EFFECT_CANCEL, .attempt = attempt->number};
+    }
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        if (call->live[i].number)
+            return neap_call_wait_effect(call);
+    return conclude(call, now_ns);
+}
+
+struct neap_effect neap_call_finish(struct neap_call *call, int64_t now_ns, enum neap_stop stop)
+{
+    struct neap_trace_entry *last = neap_trace_last(&call->trace);
+    if (last && stop != NEAP_STOP_NONE)
+        last->reason = neap_stop_name(stop);
+    return end_the_living(call, now_ns);
+}
+
+struct neap_effect neap_call_finish_refused(struct neap_call *call, int64_t now_ns,
+                                            enum neap_kind kind, int64_t retry_after_ns)
+{
+    static const char *const text[NEAP_KIND_COUNT] = {
+        [NEAP_KIND_BREAKER_OPEN] = "the circuit breaker is open",
+        [NEAP_KIND_GATE] = "the server asked all callers to wait for longer than is allowed",
+        [NEAP_KIND_RATE_LIMITED] = "the rate limit leaves no room in the time that may be waited",
+        [NEAP_KIND_BULKHEAD_FULL] = "all places of the bulkhead are taken",
+        [NEAP_KIND_DEADLINE] = "no time is left to try before the deadline",
+    };
+    call->error = (struct neap_outcome){.kind = kind, .unsent = true};
+    snprintf(call->error.message, sizeof call->error.message, "%s", text[kind]);
+    call->has_error = true;
+    call->result.retry_after_ns = retry_after_ns;
+    return conclude(call, now_ns);
+}
+
+static struct neap_attempt *find_live(struct neap_call *call, uint32_t number)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        if (call->live[i].number == number)
+            return &call->live[i];
+    return NULL;
+}
+
+/* A limit that has passed is what ended the attempt, whatever the cancelled transfer says. */
+static void note_expiry(struct neap_attempt *attempt)
+{
+    struct neap_outcome *outcome = &attempt->outcome;
+    if (attempt->expired == NEAP_PHASE_NONE)
+        return;
+    outcome->kind = NEAP_KIND_TIMEOUT;
+    outcome->phase = attempt->expired;
+    outcome->status = 0;
+    snprintf(outcome->message, sizeof outcome->message, "the %s time limit has passed",
+             neap_phase_name(attempt->expired));
+}
+
+static void close_trace(struct neap_call *call, const struct neap_attempt *attempt, int64_t now_ns)
+{
+    if (attempt->trace_index >= call->trace.count)
+        return;
+    struct neap_trace_entry *entry = &call->trace.entry[attempt->trace_index];
+    entry->elapsed_ns = neap_time_since(now_ns, attempt->started_ns);
+    entry->status = attempt->outcome.status;
+    entry->error = attempt->outcome.kind;
+    entry->phase = attempt->outcome.phase;
+    neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_ATTEMPT,
+                                               .at_ns = now_ns,
+                                               .attempt = attempt->number,
+                                               .entry = *entry});
+}
+
+static void note_outcome(struct neap_call *call, const struct neap_event *event, int64_t now_ns)
+{
+    struct neap_attempt *attempt = find_live(call, event->attempt);
+    if (!attempt || attempt->ended)
+        return;
+    attempt->ended = true;
+    attempt->ended_ns = now_ns;
+    attempt->outcome = *event->outcome;
+    attempt->hint = event->hint;
+    note_expiry(attempt);
+    if (call->state == NEAP_CALL_CANCELLING)
+        attempt->outcome = cancelled_outcome();
+    if (attempt->outcome.kind == NEAP_KIND_TIMEOUT)
+        neap_count(&call->setup.counters->timeouts[attempt->outcome.phase]);
+    close_trace(call, attempt, now_ns);
+}
+
+static struct neap_effect judge_next(struct neap_call *call, int64_t now_ns)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
+        if (!call->live[i].number || !call->live[i].ended)
+            continue;
+        call->judged = call->live[i];
+        call->live[i].number = 0;
+        return neap_call_judge(call, now_ns);
+    }
+    return neap_call_wait_effect(call);
+}
+
+static void free_cancelled(struct neap_call *call, int64_t now_ns)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
+        if (!call->live[i].number || !call->live[i].ended)
+            continue;
+        neap_call_settle(call, &call->live[i], NEAP_VERDICT_IGNORE, now_ns);
+        call->live[i].number = 0;
+    }
+}
+
+static struct neap_effect expire(struct neap_call *call, int64_t now_ns)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
+        struct neap_attempt *attempt = &call->live[i];
+        if (!attempt->number || attempt->cancelling || now_ns < attempt->limit_ns)
+            continue;
+        attempt->cancelling = true;
+        attempt->expired = now_ns >= call->deadline_ns ? NEAP_PHASE_TOTAL : NEAP_PHASE_ATTEMPT;
+        return (struct neap_effect){.kind = NEAP_EFFECT_CANCEL, .attempt = attempt->number};
+    }
+    struct neap_effect effect;
+    if (neap_call_hedge(call, now_ns, &effect))
+        return effect;
+    return neap_call_wait_effect(call);
+}
+
+static struct neap_effect begin(struct neap_call *call, int64_t now_ns)
+{
+    const struct neap_call_setup *setup = &call->setup;
+    call->began_ns = now_ns;
+    call->deadline_ns =
+        neap_time_min(neap_time_add(now_ns, setup->timeout.total_ns), setup->deadline_ns);
+    neap_count(&setup->counters->calls);
+    atomic_fetch_add_explicit(&setup->counters->in_flight, 1, memory_order_relaxed);
+    if (setup->pipeline->has_budget)
+        neap_retry_budget_deposit(setup->state.budget, &setup->pipeline->budget, now_ns);
+    return neap_call_admit(call, now_ns);
+}
+
+static struct neap_effect cancel(struct neap_call *call, int64_t now_ns)
+{
+    call->cancelled = true;
+    neap_call_drop_admission(call, now_ns);
+    if (call->state == NEAP_CALL_ASKING)
+        neap_call_settle(call, &call->judged, NEAP_VERDICT_IGNORE, now_ns);
+    if (call->state == NEAP_CALL_NEW) {
+        neap_count(&call->setup.counters->calls);
+        atomic_fetch_add_explicit(&call->setup.counters->in_flight, 1, memory_order_relaxed);
+    }
+    return end_the_living(call, now_ns);
+}
+
+static struct neap_effect step_asking(struct neap_call *call, int64_t now_ns,
+                                      const struct neap_event *event)
+{
+    if (event->kind != NEAP_EVENT_ANSWER)
+        return neap_call_wait_effect(call);
+    struct neap_effect effect = neap_call_judge_answer(call, now_ns, &event->answer);
+    bool may_go_on = effect.kind == NEAP_EFFECT_WAIT && call->state == NEAP_CALL_LIVE;
+    return may_go_on ? judge_next(call, now_ns) : effect;
+}
+
+struct neap_effect neap_call_step(struct neap_call *call, int64_t now_ns,
+                                  const struct neap_event *event)
+{
+    call->notice_count = 0;
+    if (event->kind == NEAP_EVENT_OUTCOME)
+        note_outcome(call, event, now_ns);
+    if (event->kind == NEAP_EVENT_CANCEL && call->state != NEAP_CALL_DONE &&
+        call->state != NEAP_CALL_CANCELLING)
+        return cancel(call, now_ns);
+
+    switch (call->state) {
+    case NEAP_CALL_NEW:
+        return begin(call, now_ns);
+    case NEAP_CALL_ADMISSION:
+        return neap_call_resume_admission(call, now_ns);
+    case NEAP_CALL_LIVE:
+        return event->kind == NEAP_EVENT_OUTCOME ? judge_next(call, now_ns) : expire(call, now_ns);
+    case NEAP_CALL_ASKING:
+        return step_asking(call, now_ns, event);
+    case NEAP_CALL_BACKOFF:
+        return now_ns < call->wait_until_ns ? neap_call_wait_effect(call)
+                                            : neap_call_admit(call, now_ns);
+    case NEAP_CALL_CANCELLING:
+        free_cancelled(call, now_ns);
+        return end_the_living(call, now_ns);
+    case NEAP_CALL_FALLBACK:
+        if (event->kind == NEAP_EVENT_ANSWER)
+            return on_fallback_answer(call, now_ns, &event->answer);
+        return neap_call_wait_effect(call);
+    case NEAP_CALL_DONE:
+        break;
+    }
+    return (struct neap_effect){.kind = NEAP_EFFECT_DONE};
+}
+
+struct neap_effect neap_call_wait_effect(const struct neap_call *call)
+{
+    return (struct neap_effect){.kind = NEAP_EFFECT_WAIT,
+                                .queued = call->state == NEAP_CALL_ADMISSION && call->queued};
+}
+
+static int64_t live_wakeup(const struct neap_call *call)
+{
+    int64_t first_ns = NEAP_NEVER;
+    int live = 0;
+    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
+        const struct neap_attempt *attempt = &call->live[i];
+        if (!attempt->number)
+            continue;
+        live++;
+        if (!attempt->cancelling)
+            first_ns = neap_time_min(first_ns, attempt->limit_ns);
+        int64_t hedge_ns = neap_time_add(attempt->started_ns, call->setup.pipeline->hedge_after_ns);
+        if (live == 1 && call->attempts == attempt->number)
+            first_ns = neap_time_min(first_ns, hedge_ns);
+    }
+    return first_ns;
+}
+
+int64_t neap_call_next_wakeup(const struct neap_call *call)
+{
+    switch (call->state) {
+    case NEAP_CALL_ADMISSION:
+    case NEAP_CALL_BACKOFF:
+        return call->wait_until_ns;
+    case NEAP_CALL_LIVE:
+        return live_wakeup(call);
+    case NEAP_CALL_NEW:
+    case NEAP_CALL_ASKING:
+    case NEAP_CALL_CANCELLING:
+    case NEAP_CALL_FALLBACK:
+    case NEAP_CALL_DONE:
+        break;
+    }
+    return NEAP_NEVER;
+}
+
+void neap_call_deinit(struct neap_call *call, int64_t now_ns)
+{
+    if (call->state != NEAP_CALL_DONE && call->state != NEAP_CALL_NEW) {
+        neap_call_drop_admission(call, now_ns);
+        neap_call_settle(call, &call->judged, NEAP_VERDICT_IGNORE, now_ns);
+        for (int i = 0; i < NEAP_LIVE_MAX; i++)
+            if (call->live[i].number)
+                neap_call_settle(call, &call->live[i], NEAP_VERDICT_IGNORE, now_ns);
+        atomic_fetch_sub_explicit(&call->setup.counters->in_flight, 1, memory_order_relaxed);
+        neap_call_enter(call, NEAP_CALL_DONE);
+    }
+    neap_trace_deinit(&call->trace);
+}

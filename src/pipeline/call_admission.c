@@ -1,0 +1,287 @@
+/* What is asked before an attempt: breaker, gate, rate limit, bulkhead, in this order. */
+#include "base/duration.h"
+#include "pipeline/call_internal.h"
+
+/* An attempt is not begun with less left. */
+#define LEAST_LEFT_NS NEAP_MS
+
+static const struct {
+    enum neap_kind kind;
+    enum neap_stop stop;
+    const char *wait_reason;
+} stage_words[NEAP_STAGE_COUNT] = {
+    [NEAP_STAGE_BREAKER] = {NEAP_KIND_BREAKER_OPEN, NEAP_STOP_BREAKER_OPEN, NULL},
+    [NEAP_STAGE_GATE] = {NEAP_KIND_GATE, NEAP_STOP_GATE, "gate"},
+    [NEAP_STAGE_RATE_LIMIT] = {NEAP_KIND_RATE_LIMITED, NEAP_STOP_RATE_LIMITED, "rate_limit"},
+    [NEAP_STAGE_BULKHEAD] = {NEAP_KIND_BULKHEAD_FULL, NEAP_STOP_BULKHEAD_FULL, "bulkhead"},
+};
+
+static const struct neap_admission admitted = {.decision = NEAP_ADMIT};
+
+static void leave_queue(struct neap_call *call)
+{
+    if (call->queued)
+        --*call->setup.state.bulkhead_waiting;
+    call->queued = false;
+}
+
+void neap_call_drop_admission(struct neap_call *call, int64_t now_ns)
+{
+    struct neap_attempt held = {.started_ns = now_ns,
+                                .ended_ns = now_ns,
+                                .breaker_permit = call->breaker_permit,
+                                .bulkhead_permit = call->bulkhead_permit};
+    call->breaker_permit = call->bulkhead_permit = 0;
+    leave_queue(call);
+    neap_call_settle(call, &held, NEAP_VERDICT_IGNORE, now_ns);
+}
+
+static struct neap_admission ask_breaker(struct neap_call *call, int64_t now_ns)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    struct neap_breaker_change change = {0};
+    if (!pipeline->has_breaker)
+        return admitted;
+    double r = neap_breaker_uses_random(&pipeline->breaker) ? neap_call_random(call) : 0;
+    struct neap_admission answer =
+        neap_breaker_acquire(call->setup.state.breaker, &pipeline->breaker, now_ns, r, &change);
+    neap_call_note_breaker(call, &change, now_ns);
+    call->breaker_permit = answer.permit;
+    return answer;
+}
+
+static struct neap_admission ask_gate(struct neap_call *call, int64_t now_ns)
+{
+    struct neap_pipeline_state *state = &call->setup.state;
+    struct neap_gate *gates[] = {state->gate_credential, state->gate_origin};
+    if (!call->setup.pipeline->has_gate)
+        return admitted;
+    return neap_gate_ask(gates, 2, &call->setup.pipeline->gate, call->gate_waited_ns,
+                         call->deadline_ns, now_ns, neap_call_random(call));
+}
+
+static struct neap_admission ask_rate_limit(struct neap_call *call, int64_t now_ns)
+{
+    const struct neap_rate_limiter_policy *policy = &call->setup.pipeline->limiter;
+    if (!call->setup.pipeline->has_limiter)
+        return admitted;
+    int64_t left_ns = neap_time_since(call->deadline_ns, now_ns);
+    return neap_rate_limiter_acquire(call->setup.state.limiter, policy, 1,
+                                     neap_time_min(policy->max_wait_ns, left_ns), now_ns);
+}
+
+static struct neap_admission queue_up(struct neap_call *call, int64_t now_ns)
+{
+    const struct neap_bulkhead_policy *policy = &call->setup.pipeline->bulkhead;
+    uint32_t *waiting = call->setup.state.bulkhead_waiting;
+    struct neap_admission refused = {.decision = NEAP_REFUSE, .until_ns = NEAP_NEVER};
+
+    if (!call->queued) {
+        if (policy->max_wait_ns <= 0 || *waiting >= policy->max_queue)
+            return refused;
+        call->bulkhead_until_ns =
+            neap_time_min(neap_time_add(now_ns, policy->max_wait_ns), call->deadline_ns);
+        call->queued = true;
+        ++*waiting;
+    }
+    if (now_ns >= call->bulkhead_until_ns)
+        return refused;
+    return (struct neap_admission){.decision = NEAP_WAIT, .until_ns = call->bulkhead_until_ns};
+}
+
+/* Whoever comes while others wait goes behind them. */
+static struct neap_admission ask_bulkhead(struct neap_call *call, int64_t now_ns)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    struct neap_pipeline_state *state = &call->setup.state;
+    if (!pipeline->has_bulkhead)
+        return admitted;
+    if (!call->queued && *state->bulkhead_waiting > 0)
+        return queue_up(call, now_ns);
+    struct neap_admission answer =
+        neap_bulkhead_acquire(state->bulkhead, &pipeline->bulkhead, now_ns);
+    if (answer.decision != NEAP_ADMIT)
+        return queue_up(call, now_ns);
+    leave_queue(call);
+    call->bulkhead_permit = answer.permit;
+    return answer;
+}
+
+typedef struct neap_admission ask_stage(struct neap_call *call, int64_t now_ns);
+
+static ask_stage *const stages[NEAP_STAGE_COUNT] = {
+    [NEAP_STAGE_BREAKER] = ask_breaker,
+    [NEAP_STAGE_GATE] = ask_gate,
+    [NEAP_STAGE_RATE_LIMIT] = ask_rate_limit,
+    [NEAP_STAGE_BULKHEAD] = ask_bulkhead,
+};
+
+static struct neap_effect begin_wait(struct neap_call *call, int64_t now_ns, int64_t until_ns)
+{
+    call->wait_until_ns = until_ns;
+    if (!call->waiting) {
+        call->waiting = true;
+        call->wait_began_ns = now_ns;
+        struct neap_trace_entry *entry = neap_trace_add(&call->trace, NEAP_TRACE_WAIT, now_ns);
+        if (entry)
+            entry->reason = stage_words[call->stage].wait_reason;
+    }
+    neap_call_enter(call, NEAP_CALL_ADMISSION);
+    return neap_call_wait_effect(call);
+}
+
+static void end_wait(struct neap_call *call, int64_t now_ns)
+{
+    struct neap_trace_entry *entry = neap_trace_last(&call->trace);
+    if (call->waiting && entry && entry->kind == NEAP_TRACE_WAIT)
+        entry->elapsed_ns = neap_time_since(now_ns, call->wait_began_ns);
+    call->waiting = false;
+}
+
+static struct neap_effect refuse(struct neap_call *call, int64_t now_ns, enum neap_stage stage,
+                                 int64_t until_ns)
+{
+    enum neap_kind kind = stage_words[stage].kind;
+    neap_call_drop_admission(call, now_ns);
+    neap_count(&call->setup.counters->rejections[kind]);
+    struct neap_trace_entry *entry = neap_trace_add(&call->trace, NEAP_TRACE_REJECT, now_ns);
+    if (entry) {
+        entry->error = kind;
+        entry->reason = neap_kind_name(kind);
+        neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_REJECT,
+                                                   .at_ns = now_ns,
+                                                   .attempt = call->attempts,
+                                                   .entry = *entry});
+    }
+    if (call->attempts > 0)
+        return neap_call_finish(call, now_ns, stage_words[stage].stop);
+    int64_t left_ns = until_ns == NEAP_NEVER ? -1 : neap_time_since(until_ns, now_ns);
+    return neap_call_finish_refused(call, now_ns, kind, left_ns);
+}
+
+static struct neap_effect out_of_time(struct neap_call *call, int64_t now_ns)
+{
+    neap_call_drop_admission(call, now_ns);
+    if (call->attempts > 0)
+        return neap_call_finish(call, now_ns, NEAP_STOP_DEADLINE);
+    struct neap_trace_entry *entry = neap_trace_add(&call->trace, NEAP_TRACE_REJECT, now_ns);
+    if (entry) {
+        entry->error = NEAP_KIND_DEADLINE;
+        entry->reason = neap_kind_name(NEAP_KIND_DEADLINE);
+    }
+    neap_count(&call->setup.counters->rejections[NEAP_KIND_DEADLINE]);
+    return neap_call_finish_refused(call, now_ns, NEAP_KIND_DEADLINE, -1);
+}
+
+static struct neap_attempt *free_slot(struct neap_call *call)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        if (!call->live[i].number)
+            return &call->live[i];
+    return NULL;
+}
+
+static int64_t attempt_limit(const struct neap_call *call, int64_t now_ns)
+{
+    if (call->setup.uninterruptible)
+        return NEAP_NEVER;
+    return neap_time_min(neap_time_add(now_ns, call->setup.timeout.attempt_ns), call->deadline_ns);
+}
+
+static struct neap_effect launch(struct neap_call *call, int64_t now_ns)
+{
+    int64_t left_ns =
+        call->deadline_ns == NEAP_NEVER ? NEAP_NEVER : neap_time_since(call->deadline_ns, now_ns);
+    if (left_ns < LEAST_LEFT_NS)
+        return out_of_time(call, now_ns);
+
+    call->attempts++;
+    neap_count(&call->setup.counters->attempts);
+    uint32_t trace_index = call->trace.count;
+    if (!neap_trace_add(&call->trace, NEAP_TRACE_ATTEMPT, now_ns))
+        trace_index = UINT32_MAX;
+    *free_slot(call) = (struct neap_attempt){.number = call->attempts,
+                                             .started_ns = now_ns,
+                                             .limit_ns = attempt_limit(call, now_ns),
+                                             .breaker_permit = call->breaker_permit,
+                                             .bulkhead_permit = call->bulkhead_permit,
+                                             .trace_index = trace_index};
+    call->breaker_permit = call->bulkhead_permit = 0;
+    neap_call_enter(call, NEAP_CALL_LIVE);
+    return (struct neap_effect){
+        .kind = NEAP_EFFECT_SEND, .attempt = call->attempts, .left_ns = left_ns};
+}
+
+static struct neap_effect go_through_stages(struct neap_call *call, int64_t now_ns)
+{
+    for (; call->stage < NEAP_STAGE_COUNT; call->stage++) {
+        struct neap_admission answer = stages[call->stage](call, now_ns);
+        if (answer.decision == NEAP_WAIT)
+            return begin_wait(call, now_ns, answer.until_ns);
+        end_wait(call, now_ns);
+        if (answer.decision == NEAP_REFUSE)
+            return refuse(call, now_ns, call->stage, answer.until_ns);
+    }
+    return launch(call, now_ns);
+}
+
+struct neap_effect neap_call_admit(struct neap_call *call, int64_t now_ns)
+{
+    struct neap_trace_entry *entry = neap_trace_last(&call->trace);
+    if (call->state == NEAP_CALL_BACKOFF && entry && entry->kind == NEAP_TRACE_WAIT)
+        entry->elapsed_ns = neap_time_since(now_ns, entry->at_ns);
+    call->stage = NEAP_STAGE_BREAKER;
+    call->gate_waited_ns = 0;
+    call->waiting = false;
+    return go_through_stages(call, now_ns);
+}
+
+/* A wait is over: the breaker may have opened meanwhile; a gate may have been closed for longer; a
+ * reservation is paid for; a place in the bulkhead may be free. */
+struct neap_effect neap_call_resume_admission(struct neap_call *call, int64_t now_ns)
+{
+    bool in_queue = call->stage == NEAP_STAGE_BULKHEAD;
+    if (now_ns < call->wait_until_ns && !in_queue)
+        return neap_call_wait_effect(call);
+
+    const struct neap_breaker *breaker = call->setup.state.breaker;
+    if (call->breaker_permit && !neap_breaker_still_admits(breaker, call->breaker_permit)) {
+        end_wait(call, now_ns);
+        return refuse(call, now_ns, NEAP_STAGE_BREAKER, neap_breaker_open_until(breaker));
+    }
+    if (call->stage == NEAP_STAGE_GATE)
+        call->gate_waited_ns = neap_time_since(now_ns, call->wait_began_ns);
+    if (call->stage == NEAP_STAGE_RATE_LIMIT) {
+        end_wait(call, now_ns);
+        call->stage++;
+    }
+    return go_through_stages(call, now_ns);
+}
+
+static bool hedge_is_due(const struct neap_call *call, int64_t now_ns)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    const struct neap_attempt *first = call->live[0].number ? &call->live[0] : &call->live[1];
+    bool one_lives = first->number == call->attempts && !first->cancelling;
+    return call->setup.replayable && one_lives && call->attempts < pipeline->retry.max_attempts &&
+           now_ns >= neap_time_add(first->started_ns, pipeline->hedge_after_ns);
+}
+
+bool neap_call_hedge(struct neap_call *call, int64_t now_ns, struct neap_effect *effect)
+{
+    if (call->setup.pipeline->hedge_after_ns == NEAP_NEVER || !hedge_is_due(call, now_ns))
+        return false;
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    bool paid = !pipeline->has_budget ||
+                neap_retry_budget_withdraw(call->setup.state.budget, &pipeline->budget, now_ns);
+    if (!paid)
+        return false;
+    for (int stage = 0; stage < NEAP_STAGE_COUNT; stage++) {
+        if (stages[stage](call, now_ns).decision == NEAP_ADMIT)
+            continue;
+        neap_call_drop_admission(call, now_ns);
+        return false;
+    }
+    *effect = launch(call, now_ns);
+    return effect->kind == NEAP_EFFECT_SEND;
+}

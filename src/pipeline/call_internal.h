@@ -1,0 +1,58 @@
+/* What the files of the call share among themselves: call.c steps, call_admission.c asks the
+ * policies before an attempt, call_judgement.c decides after one. */
+#ifndef NEAP_PIPELINE_CALL_INTERNAL_H
+#define NEAP_PIPELINE_CALL_INTERNAL_H
+
+#include "pipeline/call.h"
+
+/* The one place where a state is assigned.
+ *
+ *     NEW         -> ADMISSION, DONE          nothing is held
+ *     ADMISSION   -> LIVE, ADMISSION (waiting), FALLBACK, DONE, BACKOFF
+ *                                             may hold a breaker permit and a rate reservation
+ *     LIVE        -> ASKING, BACKOFF, ADMISSION, CANCELLING, FALLBACK, DONE
+ *                                             each live attempt holds its permits
+ *     ASKING      -> the same                 the judged attempt holds at most a breaker permit
+ *     BACKOFF     -> ADMISSION, DONE          nothing is held, the retry is paid for
+ *     CANCELLING  -> FALLBACK, DONE           attempts that are being ended hold their permits
+ *     FALLBACK    -> FALLBACK, DONE           nothing is held
+ *     DONE                                    nothing is held, the result is there */
+void neap_call_enter(struct neap_call *call, enum neap_call_state state);
+
+struct neap_effect neap_call_wait_effect(const struct neap_call *call);
+double neap_call_random(struct neap_call *call);
+
+/* Begins asking for admission to a new attempt. */
+struct neap_effect neap_call_admit(struct neap_call *call, int64_t now_ns);
+
+/* Goes on after a wait for one of the stages. */
+struct neap_effect neap_call_resume_admission(struct neap_call *call, int64_t now_ns);
+
+/* Gives back what admission holds so far. */
+void neap_call_drop_admission(struct neap_call *call, int64_t now_ns);
+
+/* Tries to begin a second attempt beside the live one, only if nothing has to be waited for. True
+ * if there is a SEND in *effect. */
+bool neap_call_hedge(struct neap_call *call, int64_t now_ns, struct neap_effect *effect);
+
+/* Judges an attempt that has ended, whose slot is free by now: call->judged. */
+struct neap_effect neap_call_judge(struct neap_call *call, int64_t now_ns);
+struct neap_effect neap_call_judge_answer(struct neap_call *call, int64_t now_ns,
+                                          const struct neap_answer *answer);
+
+/* Records an attempt's result with the breaker and gives its permits back. */
+void neap_call_settle(struct neap_call *call, struct neap_attempt *attempt,
+                      enum neap_verdict verdict, int64_t now_ns);
+
+/* Ends the attempts: `stop` says why, if anything, and goes into the trace. */
+struct neap_effect neap_call_finish(struct neap_call *call, int64_t now_ns, enum neap_stop stop);
+
+/* Ends a call whose first attempt was refused. */
+struct neap_effect neap_call_finish_refused(struct neap_call *call, int64_t now_ns,
+                                            enum neap_kind kind, int64_t retry_after_ns);
+
+void neap_call_note(struct neap_call *call, const struct neap_notice *notice);
+void neap_call_note_breaker(struct neap_call *call, const struct neap_breaker_change *change,
+                            int64_t now_ns);
+
+#endif

@@ -1,0 +1,207 @@
+/* What is decided after an attempt: its verdict, the gates, a refresh, a retry, or the end. */
+#include "base/duration.h"
+#include "pipeline/call_internal.h"
+#include "pipeline/classify.h"
+
+/* Where retry is off there is no max_server_delay to bound a gate. */
+#define GATE_LIMIT_WITHOUT_RETRY_NS (60 * NEAP_SECOND)
+
+static struct neap_effect ask(struct neap_call *call, enum neap_question question)
+{
+    call->question = question;
+    neap_call_enter(call, NEAP_CALL_ASKING);
+    return (struct neap_effect){.kind = NEAP_EFFECT_ASK,
+                                .question = question,
+                                .attempt = call->judged.number,
+                                .retry = call->retries + 1};
+}
+
+static bool other_lives(const struct neap_call *call)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        if (call->live[i].number)
+            return true;
+    return false;
+}
+
+static void feed_gates(struct neap_call *call, int64_t now_ns)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    const struct neap_hint *hint = &call->judged.hint;
+    struct neap_pipeline_state *state = &call->setup.state;
+    int status = call->judged.outcome.status;
+    int64_t longest_ns =
+        pipeline->retry.enabled ? pipeline->retry.max_server_delay_ns : GATE_LIMIT_WITHOUT_RETRY_NS;
+    if (!pipeline->has_gate || call->judged.outcome.kind != NEAP_KIND_NONE)
+        return;
+
+    struct neap_gate *gate = state->gate_credential;
+    int64_t delay_ns = hint->rate_limit_ns;
+    if (hint->retry_after_ns >= 0 && (status == 429 || status == 503)) {
+        delay_ns = hint->retry_after_ns;
+        gate = status == 503 ? state->gate_origin : state->gate_credential;
+    }
+    if (gate && delay_ns >= 0)
+        neap_gate_close(gate, delay_ns, longest_ns, now_ns);
+}
+
+static void keep_outcome(struct neap_call *call)
+{
+    const struct neap_attempt *judged = &call->judged;
+    if (judged->outcome.kind == NEAP_KIND_NONE) {
+        call->response = judged->outcome;
+        call->response_retry_after_ns = judged->hint.retry_after_ns;
+        call->has_response = true;
+    } else {
+        call->error = judged->outcome;
+        call->has_error = true;
+    }
+}
+
+static bool may_refresh(const struct neap_call *call)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    return pipeline->asks_refresh && pipeline->retry.enabled && !call->refreshed &&
+           call->judged.outcome.status == 401 && call->attempts < pipeline->retry.max_attempts;
+}
+
+static struct neap_retry_facts facts_of(const struct neap_call *call)
+{
+    const struct neap_attempt *judged = &call->judged;
+    int status = judged->outcome.status;
+    return (struct neap_retry_facts){
+        .outcome = &judged->outcome,
+        .once_spent = (call->once_spent[status / 64] >> (status % 64)) & 1,
+        .replayable = call->setup.replayable,
+        .attempts = call->attempts,
+        .retries = call->retries,
+        .server_delay_ns =
+            judged->outcome.kind == NEAP_KIND_NONE ? judged->hint.retry_after_ns : -1,
+        .previous_delay_s = call->previous_delay_s,
+        .custom_delay_s = -1,
+        .breaker_open_until_ns = call->setup.pipeline->has_breaker
+                                     ? neap_breaker_open_until(call->setup.state.breaker)
+                                     : 0,
+        .deadline_ns = call->deadline_ns,
+    };
+}
+
+static void note_retry(struct neap_call *call, int64_t now_ns, double delay_s,
+                       const struct neap_trace_entry *wait)
+{
+    struct neap_notice notice = {
+        .kind = NEAP_NOTICE_RETRY, .at_ns = now_ns, .attempt = call->attempts, .delay_s = delay_s};
+    if (wait)
+        notice.entry = *wait;
+    notice.entry.status = call->judged.outcome.status;
+    notice.entry.error = call->judged.outcome.kind;
+    notice.entry.phase = call->judged.outcome.phase;
+    enum neap_retry_reason reason = neap_retry_reason_of(&call->judged.outcome);
+    neap_count(&call->setup.counters->retries[reason]);
+    neap_call_note(call, &notice);
+}
+
+static struct neap_effect back_off(struct neap_call *call, int64_t now_ns,
+                                   const struct neap_retry_decision *decision)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    const struct neap_outcome *outcome = &call->judged.outcome;
+    if (pipeline->has_budget &&
+        !neap_retry_budget_withdraw(call->setup.state.budget, &pipeline->budget, now_ns))
+        return neap_call_finish(call, now_ns, NEAP_STOP_BUDGET);
+
+    if (neap_retry_rule(&pipeline->retry, outcome) == NEAP_STATUS_ONCE)
+        call->once_spent[outcome->status / 64] |= UINT64_C(1) << (outcome->status % 64);
+    call->retries++;
+    call->previous_delay_s = decision->delay_s;
+    call->wait_until_ns = decision->until_ns;
+    struct neap_trace_entry *entry = neap_trace_add(&call->trace, NEAP_TRACE_WAIT, now_ns);
+    if (entry)
+        entry->reason = decision->by_server ? "retry_after" : "backoff";
+    note_retry(call, now_ns, decision->delay_s, entry);
+    neap_call_enter(call, NEAP_CALL_BACKOFF);
+    return now_ns < call->wait_until_ns ? neap_call_wait_effect(call)
+                                        : neap_call_admit(call, now_ns);
+}
+
+static struct neap_effect decide(struct neap_call *call, int64_t now_ns, enum neap_opinion when,
+                                 double custom_delay_s)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    struct neap_retry_facts facts = facts_of(call);
+    bool wanted;
+    call->when = facts.when = when;
+    facts.custom_delay_s = custom_delay_s;
+    enum neap_stop stop = neap_retry_screen(&pipeline->retry, &facts, &wanted);
+    if (!wanted || stop != NEAP_STOP_NONE)
+        return neap_call_finish(call, now_ns, stop);
+
+    bool server_decides = pipeline->retry.honor_retry_after && facts.server_delay_ns >= 0;
+    if (pipeline->asks_backoff && custom_delay_s < 0 && !server_decides)
+        return ask(call, NEAP_ASK_BACKOFF);
+    struct neap_retry_decision decision =
+        neap_retry_decide(&pipeline->retry, &facts, now_ns, neap_call_random(call));
+    if (!decision.retry)
+        return neap_call_finish(call, now_ns, decision.stop);
+    return back_off(call, now_ns, &decision);
+}
+
+static struct neap_effect after_verdict(struct neap_call *call, int64_t now_ns,
+                                        enum neap_verdict verdict)
+{
+    neap_call_settle(call, &call->judged, verdict, now_ns);
+    feed_gates(call, now_ns);
+    keep_outcome(call);
+    if (neap_outcome_is_success(&call->judged.outcome))
+        return neap_call_finish(call, now_ns, NEAP_STOP_NONE);
+    if (other_lives(call)) {
+        neap_call_enter(call, NEAP_CALL_LIVE);
+        return neap_call_wait_effect(call);
+    }
+    if (may_refresh(call))
+        return ask(call, NEAP_ASK_REFRESH);
+    if (call->setup.pipeline->asks_when && call->setup.pipeline->retry.enabled)
+        return ask(call, NEAP_ASK_WHEN);
+    return decide(call, now_ns, NEAP_OPINION_DEFAULT, -1);
+}
+
+struct neap_effect neap_call_judge(struct neap_call *call, int64_t now_ns)
+{
+    struct neap_attempt *judged = &call->judged;
+    int64_t breaker_permit = judged->breaker_permit;
+
+    /* The place on the wire is free now, whatever a function thinks of the outcome later. */
+    judged->breaker_permit = 0;
+    neap_call_settle(call, judged, NEAP_VERDICT_IGNORE, now_ns);
+    judged->breaker_permit = breaker_permit;
+    if (call->setup.pipeline->asks_failure && breaker_permit)
+        return ask(call, NEAP_ASK_FAILURE);
+    return after_verdict(call, now_ns, neap_classify_verdict(&judged->outcome));
+}
+
+static struct neap_effect on_refresh(struct neap_call *call, int64_t now_ns, bool refreshed)
+{
+    call->refreshed = true;
+    if (!refreshed)
+        return neap_call_finish(call, now_ns, NEAP_STOP_NONE);
+    note_retry(call, now_ns, 0, NULL);
+    return neap_call_admit(call, now_ns);
+}
+
+struct neap_effect neap_call_judge_answer(struct neap_call *call, int64_t now_ns,
+                                          const struct neap_answer *answer)
+{
+    switch (call->question) {
+    case NEAP_ASK_FAILURE:
+        return after_verdict(call, now_ns,
+                             answer->has_verdict ? answer->verdict
+                                                 : neap_classify_verdict(&call->judged.outcome));
+    case NEAP_ASK_REFRESH:
+        return on_refresh(call, now_ns, answer->refreshed);
+    case NEAP_ASK_WHEN:
+        return decide(call, now_ns, answer->when, -1);
+    case NEAP_ASK_BACKOFF:
+        return decide(call, now_ns, call->when, answer->delay_s > 0 ? answer->delay_s : 0);
+    }
+    return neap_call_wait_effect(call);
+}

@@ -1,0 +1,57 @@
+/* Pipeline: what a policy table compiles into. Immutable once made; any number of calls use it.
+ *
+ * A client's pipeline is plain data without pointers to its owner; a part that is switched off has
+ * its `has_…` false, and then its policy is not looked at. */
+#ifndef NEAP_PIPELINE_PIPELINE_H
+#define NEAP_PIPELINE_PIPELINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/breaker.h"
+#include "policy/bulkhead.h"
+#include "policy/gate.h"
+#include "policy/rate_limiter.h"
+#include "policy/retry.h"
+#include "policy/retry_budget.h"
+
+#define NEAP_FALLBACK_MAX 32
+
+struct neap_timeouts {
+    int64_t connect_ns, write_ns, read_ns; /* kept by the transport */
+    int64_t attempt_ns, total_ns;          /* kept by the call; NEAP_NEVER: no limit */
+};
+
+struct neap_pipeline {
+    struct neap_timeouts timeout;
+    struct neap_retry_policy retry;
+    struct neap_retry_budget_policy budget;
+    struct neap_breaker_policy breaker;
+    struct neap_gate_policy gate;
+    struct neap_rate_limiter_policy limiter;
+    struct neap_bulkhead_policy bulkhead;
+    bool has_budget, has_breaker, has_gate, has_limiter, has_bulkhead;
+
+    /* A second attempt starts while the first is live after so long; NEAP_NEVER: never. */
+    int64_t hedge_after_ns;
+
+    /* Which decisions Lua is asked about. */
+    bool asks_when, asks_failure, asks_backoff, asks_refresh;
+
+    /* The chain of fallbacks: entry i runs for these error kinds (bit 1 << kind), or for every
+     * failure where the mask is 0. What it does is the driver's matter. */
+    uint32_t fallback_count;
+    uint32_t fallback_kinds[NEAP_FALLBACK_MAX];
+};
+
+/* The state that calls share; NULL where the pipeline has no such part. Owned by the client. */
+struct neap_pipeline_state {
+    struct neap_breaker *breaker;
+    struct neap_gate *gate_origin, *gate_credential;
+    struct neap_rate_limiter *limiter;
+    struct neap_bulkhead *bulkhead;
+    uint32_t *bulkhead_waiting; /* callers in the bulkhead's queue, kept by the calls */
+    struct neap_retry_budget *budget;
+};
+
+#endif

@@ -1,0 +1,63 @@
+#include "pipeline/trace.h"
+
+#include <string.h>
+
+static const char *const kind_names[] = {
+    [NEAP_TRACE_ATTEMPT] = "attempt",
+    [NEAP_TRACE_WAIT] = "wait",
+    [NEAP_TRACE_REJECT] = "reject",
+    [NEAP_TRACE_FALLBACK] = "fallback",
+};
+
+void neap_trace_init(struct neap_trace *trace, const struct neap_alloc *alloc)
+{
+    trace->alloc = alloc;
+    trace->entry = trace->inlined;
+    trace->count = 0;
+    trace->capacity = NEAP_TRACE_INLINE;
+    trace->lost = 0;
+}
+
+void neap_trace_deinit(struct neap_trace *trace)
+{
+    if (trace->entry != trace->inlined)
+        neap_free(trace->alloc, trace->entry);
+    neap_trace_init(trace, trace->alloc);
+}
+
+static bool grow(struct neap_trace *trace)
+{
+    uint32_t capacity = trace->capacity * 2;
+    struct neap_trace_entry *bigger =
+        neap_alloc_array(trace->alloc, capacity, sizeof *trace->entry);
+    if (!bigger)
+        return false;
+    memcpy(bigger, trace->entry, trace->count * sizeof *bigger);
+    if (trace->entry != trace->inlined)
+        neap_free(trace->alloc, trace->entry);
+    trace->entry = bigger;
+    trace->capacity = capacity;
+    return true;
+}
+
+struct neap_trace_entry *neap_trace_add(struct neap_trace *trace, enum neap_trace_kind kind,
+                                        int64_t at_ns)
+{
+    if (trace->count == trace->capacity && !grow(trace)) {
+        trace->lost++;
+        return NULL;
+    }
+    struct neap_trace_entry *entry = &trace->entry[trace->count++];
+    *entry = (struct neap_trace_entry){.kind = kind, .at_ns = at_ns};
+    return entry;
+}
+
+struct neap_trace_entry *neap_trace_last(struct neap_trace *trace)
+{
+    return trace->count > 0 ? &trace->entry[trace->count - 1] : NULL;
+}
+
+const char *neap_trace_kind_name(enum neap_trace_kind kind)
+{
+    return kind_names[kind];
+}

@@ -1,0 +1,54 @@
+/* Trace: why a call went as it did, one entry an attempt, wait, refusal or fallback, in order. */
+#ifndef NEAP_PIPELINE_TRACE_H
+#define NEAP_PIPELINE_TRACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/alloc.h"
+#include "base/attributes.h"
+#include "base/kind.h"
+#include "base/status.h"
+
+enum neap_trace_kind {
+    NEAP_TRACE_ATTEMPT,
+    NEAP_TRACE_WAIT,
+    NEAP_TRACE_REJECT,
+    NEAP_TRACE_FALLBACK
+};
+
+struct neap_trace_entry {
+    int64_t at_ns, elapsed_ns;
+    enum neap_trace_kind kind;
+    int status;           /* of an attempt or fallback; 0: none */
+    enum neap_kind error; /* of an attempt, refusal or fallback; NONE: none */
+    enum neap_phase phase;
+    const char *reason; /* a static word, or NULL */
+};
+
+/* Most calls have one attempt, few have more than three attempts and two waits. */
+#define NEAP_TRACE_INLINE 6u
+
+struct neap_trace {
+    const struct neap_alloc *alloc;
+    struct neap_trace_entry *entry; /* `inlined`, or a block of `alloc` */
+    uint32_t count, capacity;
+    uint32_t lost; /* entries that found no memory; the call goes on without them */
+    struct neap_trace_entry inlined[NEAP_TRACE_INLINE];
+};
+
+/* The struct must not move afterwards. */
+void neap_trace_init(struct neap_trace *trace, const struct neap_alloc *alloc);
+void neap_trace_deinit(struct neap_trace *trace);
+
+/* The new last entry, zeroed but for kind and at_ns; NULL (and `lost` counts) without memory. */
+struct neap_trace_entry *neap_trace_add(struct neap_trace *trace, enum neap_trace_kind kind,
+                                        int64_t at_ns);
+
+/* NULL where the trace is empty. */
+struct neap_trace_entry *neap_trace_last(struct neap_trace *trace);
+
+/* "attempt", "wait", "reject", "fallback". */
+const char *neap_trace_kind_name(enum neap_trace_kind kind);
+
+#endif
