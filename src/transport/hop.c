@@ -1,0 +1,129 @@
+/* Hop: the options of one request on an easy handle. A handle has carried other requests before and
+ * is not reset, so each option of a request is set for each hop, to nothing where it has none. */
+#include <limits.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/duration.h"
+#include "transport/transport_internal.h"
+
+static bool is(const char *method, const char *name)
+{
+    return strcmp(method, name) == 0;
+}
+
+/* For these a length of 0 is sent where there is no body (RFC 9110 8.6). */
+static bool anticipates_content(const char *method)
+{
+    return is(method, "POST") || is(method, "PUT") || is(method, "PATCH");
+}
+
+static bool is_replayable(const char *method)
+{
+    static const char *const idempotent[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+    for (size_t i = 0; i < sizeof idempotent / sizeof *idempotent; i++)
+        if (is(method, idempotent[i]))
+            return true;
+    return false;
+}
+
+static CURLcode set_body(CURL *easy, const struct neap_request *request)
+{
+    CURLcode code =
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : "");
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    return code;
+}
+
+/* POSTFIELDS makes a POST of the request, so it is taken out first. */
+static CURLcode unset_body(CURL *easy, bool head)
+{
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)-1);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1L);
+    return code;
+}
+
+static CURLcode set_method(CURL *easy, const struct neap_request *request)
+{
+    const char *method = request->method;
+    bool head = is(method, "HEAD");
+    bool body = !head && (request->body || anticipates_content(method));
+    bool implied = head || is(method, body ? "POST" : "GET");
+    CURLcode code = body ? set_body(easy, request) : unset_body(easy, head);
+    if (code != CURLE_OK)
+        return code;
+    return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, implied ? NULL : method);
+}
+
+/* libcurl needs the limit as well: it decides how long one address is tried before the next. */
+static CURLcode set_connect_limit(CURL *easy, int64_t limit_ns)
+{
+    int64_t ms = limit_ns == NEAP_NEVER ? INT_MAX : (limit_ns + NEAP_MS - 1) / NEAP_MS;
+    return curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                            (long)(ms < 1         ? 1
+                                   : ms > INT_MAX ? INT_MAX
+                                                  : ms));
+}
+
+/* Only libcurl's talk tells whether a stream of HTTP/2 was refused. It costs time, and matters only
+ * where a request may not be repeated otherwise. */
+static CURLcode set_talk(struct neap_transfer *transfer)
+{
+    const struct neap_request *request = &transfer->request;
+    bool wanted = transfer->transport->settings.http2 && !is_replayable(request->method) &&
+                  strncasecmp(request->url, "https:", 6) == 0;
+    return curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, wanted ? 1L : 0L);
+}
+
+static CURLcode set_request(struct neap_transfer *transfer, struct curl_slist *headers)
+{
+    CURL *easy = transfer->easy;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, transfer->request.url);
+    if (code == CURLE_OK)
+        code = set_method(easy, &transfer->request);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    if (code == CURLE_OK)
+        code = set_connect_limit(easy, transfer->limits.connect_ns);
+    if (code == CURLE_OK)
+        code =
+            curl_easy_setopt(easy, CURLOPT_NOPROGRESS, transfer->request.body_bytes > 0 ? 0L : 1L);
+    if (code == CURLE_OK)
+        code = set_talk(transfer);
+    return code;
+}
+
+static void forget_last_hop(struct neap_transfer *transfer)
+{
+    transfer->fd = -1;
+    transfer->dialled = false;
+    transfer->sent = false;
+    transfer->refused = false;
+    transfer->stream_id = 0;
+    transfer->head_done = false;
+    transfer->interim = false;
+    transfer->header_bytes = 0;
+    transfer->body_bytes = 0;
+    transfer->uploaded = 0;
+    transfer->error_text[0] = '\0';
+}
+
+enum neap_status neap_hop_prepare(struct neap_transfer *transfer)
+{
+    forget_last_hop(transfer);
+    struct curl_slist *headers = neap_header_list(transfer);
+    if (!headers)
+        return NEAP_NO_MEMORY;
+    if (!neap_settings_client_certificate(transfer, !transfer->foreign))
+        return NEAP_NO_MEMORY;
+    CURLcode code = set_request(transfer, headers);
+    if (code == CURLE_OK)
+        return NEAP_OK;
+    return code == CURLE_OUT_OF_MEMORY ? NEAP_NO_MEMORY : NEAP_SYSTEM;
+}

@@ -1,0 +1,121 @@
+#include "transport/response.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+enum neap_status neap_response_new(const struct neap_alloc *alloc, struct neap_response **response)
+{
+    struct neap_response *made = neap_alloc_zeroed(alloc, sizeof *made);
+    if (!made)
+        return NEAP_NO_MEMORY;
+    made->alloc = alloc;
+    neap_buffer_init(&made->head, alloc);
+    neap_buffer_init(&made->body, alloc);
+    *response = made;
+    return NEAP_OK;
+}
+
+void neap_response_free(struct neap_response *response)
+{
+    if (!response)
+        return;
+    neap_buffer_deinit(&response->body);
+    neap_buffer_deinit(&response->head);
+    neap_free(response->alloc, response->header);
+    neap_free(response->alloc, response->reason);
+    neap_free(response->alloc, response->url);
+    neap_free(response->alloc, response);
+}
+
+void neap_response_clear(struct neap_response *response)
+{
+    neap_free(response->alloc, response->reason);
+    response->reason = NULL;
+    response->status = 0;
+    response->http_version = 0;
+    response->header_count = 0;
+    neap_buffer_clear(&response->head);
+    neap_buffer_clear(&response->body);
+}
+
+static enum neap_status make_room(struct neap_response *response)
+{
+    if (response->header_count < response->header_capacity)
+        return NEAP_OK;
+    if (response->header_capacity > UINT32_MAX / 2)
+        return NEAP_NO_MEMORY;
+    uint32_t capacity = response->header_capacity > 0 ? response->header_capacity * 2 : 16;
+    void *header =
+        neap_resize(response->alloc, response->header, capacity * sizeof *response->header);
+    if (!header)
+        return NEAP_NO_MEMORY;
+    response->header = header;
+    response->header_capacity = capacity;
+    return NEAP_OK;
+}
+
+/* The spans count in 32 bits; headers beyond 4 GB are not to be held. */
+static bool fits(const struct neap_response *response, size_t name_bytes, size_t value_bytes)
+{
+    return name_bytes < UINT32_MAX / 4 && value_bytes < UINT32_MAX / 4 &&
+           response->head.bytes < UINT32_MAX / 4;
+}
+
+enum neap_status neap_response_add_header(struct neap_response *response, const char *name,
+                                          size_t name_bytes, const char *value, size_t value_bytes)
+{
+    size_t before = response->head.bytes;
+    if (!fits(response, name_bytes, value_bytes) || make_room(response) != NEAP_OK)
+        return NEAP_NO_MEMORY;
+    if (neap_buffer_append(&response->head, name, name_bytes) != NEAP_OK)
+        return NEAP_NO_MEMORY;
+    if (neap_buffer_append(&response->head, value, value_bytes) != NEAP_OK) {
+        response->head.bytes = before;
+        return NEAP_NO_MEMORY;
+    }
+    response->header[response->header_count++] =
+        (struct neap_header_span){.name_at = (uint32_t)before,
+                                  .name_bytes = (uint32_t)name_bytes,
+                                  .value_at = (uint32_t)(before + name_bytes),
+                                  .value_bytes = (uint32_t)value_bytes};
+    return NEAP_OK;
+}
+
+enum neap_status neap_response_extend_header(struct neap_response *response, const char *more,
+                                             size_t more_bytes)
+{
+    if (response->header_count == 0)
+        return NEAP_INVALID;
+    struct neap_header_span *last = &response->header[response->header_count - 1];
+    size_t before = response->head.bytes;
+    if (!fits(response, 0, more_bytes) || neap_buffer_append(&response->head, " ", 1) != NEAP_OK)
+        return NEAP_NO_MEMORY;
+    if (neap_buffer_append(&response->head, more, more_bytes) != NEAP_OK) {
+        response->head.bytes = before;
+        return NEAP_NO_MEMORY;
+    }
+    last->value_bytes += (uint32_t)(1 + more_bytes);
+    return NEAP_OK;
+}
+
+static bool has_name(const struct neap_response *response, const struct neap_header_span *span,
+                     const char *name, size_t name_bytes)
+{
+    return span->name_bytes == name_bytes &&
+           strncasecmp(response->head.data + span->name_at, name, name_bytes) == 0;
+}
+
+const char *neap_response_header(const struct neap_response *response, const char *name,
+                                 uint32_t nth, size_t *value_bytes)
+{
+    size_t name_bytes = strlen(name);
+    for (uint32_t i = 0; i < response->header_count; i++) {
+        const struct neap_header_span *span = &response->header[i];
+        if (!has_name(response, span, name, name_bytes) || nth-- > 0)
+            continue;
+        *value_bytes = span->value_bytes;
+        return response->head.data + span->value_at;
+    }
+    return NULL;
+}

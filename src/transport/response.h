@@ -1,0 +1,58 @@
+/* A response as it came: status, headers in their order, body. Knows no policy.
+ *
+ * Headers stay in one block and are looked up when asked, since making a table of all of them for
+ * each response costs more than the rest of the call's bookkeeping. */
+#ifndef NEAP_TRANSPORT_RESPONSE_H
+#define NEAP_TRANSPORT_RESPONSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/alloc.h"
+#include "base/attributes.h"
+#include "base/buffer.h"
+#include "base/status.h"
+
+struct neap_header_span {
+    uint32_t name_at, name_bytes, value_at, value_bytes; /* in `head` */
+};
+
+struct neap_response {
+    const struct neap_alloc *alloc;
+    int status;
+    int http_version; /* 10, 11, 20, 30; 0 unknown */
+    char *reason;     /* NULL or "" where there is none (HTTP/2) */
+    char *url;        /* after redirects; may be NULL */
+    struct neap_buffer head;
+    struct neap_header_span *header;
+    uint32_t header_count, header_capacity;
+    struct neap_buffer
+        body; /* decoded; Content-Encoding and Content-Length stay as they were sent */
+};
+
+/* NEAP_NO_MEMORY. */
+NEAP_MUST_CHECK enum neap_status neap_response_new(const struct neap_alloc *alloc,
+                                                   struct neap_response **response);
+void neap_response_free(struct neap_response *response);
+
+/* NEAP_NO_MEMORY. */
+NEAP_MUST_CHECK enum neap_status neap_response_add_header(struct neap_response *response,
+                                                          const char *name, size_t name_bytes,
+                                                          const char *value, size_t value_bytes);
+
+/* Adds a space and `more` to the value of the header added last: a line folded as in RFC 9112 5.2.
+ * NEAP_NO_MEMORY; NEAP_INVALID where there is none yet. */
+NEAP_MUST_CHECK enum neap_status neap_response_extend_header(struct neap_response *response,
+                                                             const char *more, size_t more_bytes);
+
+/* Forgets status, headers, reason and body, keeping memory: the head of another response follows.
+ */
+void neap_response_clear(struct neap_response *response);
+
+/* The value of the `nth` (from 0) header of that name in any letter case; NULL if there is none.
+ * Not NUL-terminated. */
+const char *neap_response_header(const struct neap_response *response, const char *name,
+                                 uint32_t nth, size_t *value_bytes);
+
+#endif

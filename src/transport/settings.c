@@ -1,0 +1,193 @@
+/* Settings: what is the same for all transfers of a transport, set once on each handle. */
+#include <limits.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "base/version.h"
+#include "transport/curl_compat.h"
+#include "transport/transport_internal.h"
+
+#define RECEIVE_BUFFER_BYTES 65536L
+
+/* Keeps the name of the first option that libcurl refused. */
+struct preset {
+    CURL *easy;
+    const char *refused;
+};
+
+static void note(struct preset *preset, CURLcode code, const char *name)
+{
+    if (code != CURLE_OK && !preset->refused)
+        preset->refused = name;
+}
+
+static void set_number(struct preset *preset, CURLoption option, long value, const char *name)
+{
+    note(preset, curl_easy_setopt(preset->easy, option, value), name);
+}
+
+static void set_text(struct preset *preset, CURLoption option, const char *value, const char *name)
+{
+    note(preset, curl_easy_setopt(preset->easy, option, value), name);
+}
+
+static long whole_seconds(int64_t ns)
+{
+    int64_t seconds = ns / NEAP_SECOND;
+    return seconds < 1 ? 1 : seconds > INT_MAX ? INT_MAX : (long)seconds;
+}
+
+/* A connection that was idle is looked at by libcurl itself each time before it is used again (a
+ * poll on its socket), so validate_after_ns asks for nothing more. */
+static void preset_connections(struct preset *preset,
+                               const struct neap_transport_settings *settings)
+{
+    set_number(preset, CURLOPT_MAXLIFETIME_CONN, whole_seconds(settings->ttl_ns), "ttl");
+    set_number(preset, CURLOPT_MAXAGE_CONN, whole_seconds(settings->idle_ns), "idle");
+    set_number(preset, CURLOPT_TCP_NODELAY, 1, "TCP_NODELAY");
+    note(preset, neap_curl_leave_resolver(preset->easy), "QUICK_EXIT");
+}
+
+static void preset_http(struct preset *preset, const struct neap_transport_settings *settings)
+{
+    long version = settings->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
+    note(preset, neap_curl_web_only(preset->easy), "PROTOCOLS");
+    set_number(preset, CURLOPT_NOSIGNAL, 1, "NOSIGNAL");
+    set_number(preset, CURLOPT_HTTP_VERSION, version, "http2");
+    set_number(preset, CURLOPT_FOLLOWLOCATION, 0, "FOLLOWLOCATION");
+    set_number(preset, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_BYTES, "BUFFERSIZE");
+    set_text(preset, CURLOPT_ACCEPT_ENCODING, "", "ACCEPT_ENCODING");
+    set_text(preset, CURLOPT_USERAGENT, "neap/" NEAP_VERSION, "USERAGENT");
+}
+
+/* A file of certificates replaces the system's directory of them, and the other way round: who
+ * names one does not want to trust the rest too. */
+static void preset_trust(struct preset *preset, const struct neap_transport_settings *settings)
+{
+    if (settings->ca_file || settings->ca_path) {
+        set_text(preset, CURLOPT_CAINFO, settings->ca_file, "ca_file");
+        set_text(preset, CURLOPT_CAPATH, settings->ca_path, "ca_path");
+        set_text(preset, CURLOPT_PROXY_CAINFO, settings->ca_file, "ca_file");
+        set_text(preset, CURLOPT_PROXY_CAPATH, settings->ca_path, "ca_path");
+    }
+    set_number(preset, CURLOPT_SSL_VERIFYPEER, settings->verify, "verify");
+    set_number(preset, CURLOPT_SSL_VERIFYHOST, settings->verify ? 2 : 0, "verify");
+    set_number(preset, CURLOPT_PROXY_SSL_VERIFYPEER, settings->verify, "verify");
+    set_number(preset, CURLOPT_PROXY_SSL_VERIFYHOST, settings->verify ? 2 : 0, "verify");
+}
+
+static void preset_tls(struct preset *preset, const struct neap_transport_settings *settings)
+{
+    long version = settings->min_tls >= 13 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2;
+    set_number(preset, CURLOPT_SSLVERSION, version, "min_version");
+    set_text(preset, CURLOPT_SSLCERT, settings->cert, "cert");
+    set_text(preset, CURLOPT_SSLKEY, settings->key, "key");
+}
+
+/* libcurl looks at a proxy only when it is used, and then quotes it, with its password. */
+static bool is_proxy(const char *text)
+{
+    static const char *const schemes[] = {"http",    "https",  "socks4",
+                                          "socks4a", "socks5", "socks5h"};
+    char *scheme = NULL;
+    bool known = false;
+    CURLU *handle = curl_url();
+    if (curl_url_set(handle, CURLUPART_URL, strstr(text, "://") ? text : "http://proxy",
+                     CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
+        curl_url_get(handle, CURLUPART_SCHEME, &scheme, 0);
+    for (size_t i = 0; scheme && i < sizeof schemes / sizeof *schemes; i++)
+        known = known || strcmp(scheme, schemes[i]) == 0;
+    curl_free(scheme);
+    curl_url_cleanup(handle);
+    return known;
+}
+
+/* An empty text switches off what libcurl would read from the environment. */
+static void preset_proxy(struct preset *preset, const struct neap_transport_settings *settings)
+{
+    set_number(preset, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1, "SUPPRESS_CONNECT_HEADERS");
+    if (settings->proxy_environment)
+        return;
+    if (settings->proxy && !is_proxy(settings->proxy))
+        note(preset, CURLE_COULDNT_RESOLVE_PROXY, "proxy");
+    set_text(preset, CURLOPT_PROXY, settings->proxy ? settings->proxy : "", "proxy");
+    set_text(preset, CURLOPT_NOPROXY, "", "proxy");
+}
+
+CURL *neap_settings_make_easy(struct neap_transport *transport, const char **refused)
+{
+    struct preset preset = {.easy = curl_easy_init()};
+    *refused = NULL;
+    if (!preset.easy)
+        return NULL;
+    preset_http(&preset, &transport->settings);
+    preset_connections(&preset, &transport->settings);
+    preset_trust(&preset, &transport->settings);
+    preset_tls(&preset, &transport->settings);
+    preset_proxy(&preset, &transport->settings);
+    neap_sockets_preset(transport, preset.easy);
+    if (!preset.refused)
+        return preset.easy;
+    *refused = preset.refused;
+    curl_easy_cleanup(preset.easy);
+    return NULL;
+}
+
+CURLM *neap_settings_make_multi(struct neap_transport *transport)
+{
+    CURLM *multi = curl_multi_init();
+    long connections = (long)transport->settings.max_connections;
+    if (!multi)
+        return NULL;
+    curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, connections);
+    curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)transport->settings.per_host);
+    curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+    return multi;
+}
+
+bool neap_settings_client_certificate(struct neap_transfer *transfer, bool present)
+{
+    const struct neap_transport_settings *settings = &transfer->transport->settings;
+    if (!settings->cert || transfer->certificate_off == !present)
+        return true;
+    if (curl_easy_setopt(transfer->easy, CURLOPT_SSLCERT, present ? settings->cert : NULL) ||
+        curl_easy_setopt(transfer->easy, CURLOPT_SSLKEY, present ? settings->key : NULL))
+        return false;
+    transfer->certificate_off = !present;
+    return true;
+}
+
+static bool copy_text(const struct neap_alloc *alloc, const char **text)
+{
+    if (!*text)
+        return true;
+    *text = neap_copy_text(alloc, *text, strlen(*text));
+    return *text != NULL;
+}
+
+void neap_settings_free(struct neap_transport *transport)
+{
+    struct neap_transport_settings *settings = &transport->settings;
+    neap_free(transport->alloc, (void *)settings->ca_file);
+    neap_free(transport->alloc, (void *)settings->ca_path);
+    neap_free(transport->alloc, (void *)settings->cert);
+    neap_free(transport->alloc, (void *)settings->key);
+    neap_free(transport->alloc, (void *)settings->proxy);
+}
+
+enum neap_status neap_settings_copy(struct neap_transport *transport,
+                                    const struct neap_transport_settings *settings)
+{
+    struct neap_transport_settings *copy = &transport->settings;
+    const char **texts[] = {&copy->ca_file, &copy->ca_path, &copy->cert, &copy->key, &copy->proxy};
+    size_t count = sizeof texts / sizeof *texts, copied = 0;
+    *copy = *settings;
+    while (copied < count && copy_text(transport->alloc, texts[copied]))
+        copied++;
+    if (copied == count)
+        return NEAP_OK;
+    for (size_t i = copied; i < count; i++)
+        *texts[i] = NULL;
+    return NEAP_NO_MEMORY;
+}

@@ -1,0 +1,152 @@
+/* Sockets: libcurl's descriptors on the loop.
+ *
+ * A connection that goes back to the pool stays registered in epoll, since asking epoll_ctl twice a
+ * request costs more than the rest of a turn: libcurl's "remove" is taken to heart only when an
+ * idle connection has something to say (it was closed), and when it is closed here. */
+#include <string.h>
+#include <unistd.h>
+
+#include "transport/transport_internal.h"
+
+struct neap_socket *neap_sockets_find(const struct neap_transport *transport, int fd)
+{
+    const struct neap_sockets *sockets = &transport->sockets;
+    return fd >= 0 && (size_t)fd < sockets->count ? sockets->at[fd] : NULL;
+}
+
+static bool make_room(struct neap_transport *transport, size_t fd)
+{
+    struct neap_sockets *sockets = &transport->sockets;
+    size_t count = sockets->count > 0 ? sockets->count : 64;
+    if (fd < sockets->count)
+        return true;
+    while (count <= fd)
+        count *= 2;
+    void *at = neap_resize(transport->alloc, sockets->at, count * sizeof *sockets->at);
+    if (!at)
+        return false;
+    sockets->at = at;
+    memset(sockets->at + sockets->count, 0, (count - sockets->count) * sizeof *sockets->at);
+    sockets->count = count;
+    return true;
+}
+
+static void forget(struct neap_transport *transport, int fd)
+{
+    struct neap_socket *socket = neap_sockets_find(transport, fd);
+    if (!socket)
+        return;
+    neap_loop_unwatch(transport->loop, &socket->watch);
+    transport->sockets.at[fd] = NULL;
+    neap_free(transport->alloc, socket);
+}
+
+static void ready(struct neap_watch *watch, unsigned events, int64_t now_ns)
+{
+    struct neap_socket *socket = (struct neap_socket *)watch;
+    struct neap_transport *transport = socket->transport;
+    int bits = (events & NEAP_READABLE ? CURL_CSELECT_IN : 0) |
+               (events & NEAP_WRITABLE ? CURL_CSELECT_OUT : 0);
+    if (!socket->in_use) {
+        neap_loop_unwatch(transport->loop, watch);
+        return;
+    }
+    if (events & NEAP_READABLE)
+        socket->readable_ns = now_ns;
+    neap_transport_act(transport, watch->fd, bits);
+}
+
+static struct neap_socket *add(struct neap_transport *transport, int fd, bool ours)
+{
+    forget(transport, fd);
+    if (!make_room(transport, (size_t)fd))
+        return NULL;
+    struct neap_socket *socket = neap_alloc_zeroed(transport->alloc, sizeof *socket);
+    if (!socket)
+        return NULL;
+    socket->watch.ready = ready;
+    socket->transport = transport;
+    socket->ours = ours;
+    transport->sockets.at[fd] = socket;
+    return socket;
+}
+
+struct neap_socket *neap_sockets_open(struct neap_transport *transport, int fd)
+{
+    return add(transport, fd, true);
+}
+
+static unsigned loop_events(int what)
+{
+    if (what == CURL_POLL_IN)
+        return NEAP_READABLE;
+    return what == CURL_POLL_OUT ? NEAP_WRITABLE : NEAP_READABLE | NEAP_WRITABLE;
+}
+
+static void release(struct neap_transport *transport, int fd)
+{
+    struct neap_socket *socket = neap_sockets_find(transport, fd);
+    if (!socket)
+        return;
+    socket->in_use = false;
+    if (!socket->ours)
+        forget(transport, fd);
+    else if (socket->watch.events != NEAP_READABLE)
+        neap_loop_unwatch(transport->loop, &socket->watch);
+}
+
+static void note_owner(CURL *easy, int fd)
+{
+    struct neap_transfer *transfer = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
+    if (transfer)
+        transfer->fd = fd;
+}
+
+/* -1 makes libcurl give up its whole multi handle, which is then told to all transfers. */
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused)
+{
+    struct neap_transport *transport = context;
+    (void)unused;
+    if (what == CURL_POLL_REMOVE) {
+        release(transport, fd);
+        return 0;
+    }
+    struct neap_socket *socket = neap_sockets_find(transport, fd);
+    if (!socket)
+        socket = add(transport, fd, false);
+    if (!socket ||
+        neap_loop_watch(transport->loop, &socket->watch, fd, loop_events(what)) != NEAP_OK) {
+        transport->broken = true;
+        return -1;
+    }
+    socket->in_use = true;
+    note_owner(easy, fd);
+    return 0;
+}
+
+static int on_close(void *context, curl_socket_t fd)
+{
+    forget(context, fd);
+    return close(fd);
+}
+
+void neap_sockets_install(struct neap_transport *transport)
+{
+    curl_multi_setopt(transport->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(transport->multi, CURLMOPT_SOCKETDATA, transport);
+}
+
+void neap_sockets_preset(struct neap_transport *transport, CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transport);
+}
+
+void neap_sockets_free(struct neap_transport *transport)
+{
+    for (size_t fd = 0; fd < transport->sockets.count; fd++)
+        forget(transport, (int)fd);
+    neap_free(transport->alloc, transport->sockets.at);
+    transport->sockets = (struct neap_sockets){NULL, 0};
+}

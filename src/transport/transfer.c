@@ -1,0 +1,89 @@
+/* Transfer: the memory of one, with its easy handle, from the first use to the next. */
+#include "transport/transport_internal.h"
+
+void neap_transfer_link(struct neap_transfer **list, struct neap_transfer *transfer)
+{
+    transfer->next = *list;
+    transfer->link = list;
+    if (*list)
+        (*list)->link = &transfer->next;
+    *list = transfer;
+}
+
+void neap_transfer_unlink(struct neap_transfer *transfer)
+{
+    *transfer->link = transfer->next;
+    if (transfer->next)
+        transfer->next->link = transfer->link;
+}
+
+void neap_transfer_free(struct neap_transfer *transfer)
+{
+    const struct neap_alloc *alloc = transfer->transport->alloc;
+    curl_easy_cleanup(transfer->easy);
+    neap_free(alloc, transfer->header_block);
+    neap_free(alloc, transfer);
+}
+
+struct neap_transfer *neap_transfer_new(struct neap_transport *transport, const char **refused)
+{
+    struct neap_transfer *transfer = neap_alloc_zeroed(transport->alloc, sizeof *transfer);
+    *refused = NULL;
+    if (!transfer)
+        return NULL;
+    transfer->transport = transport;
+    transfer->easy = neap_settings_make_easy(transport, refused);
+    if (!transfer->easy) {
+        neap_free(transport->alloc, transfer);
+        return NULL;
+    }
+    neap_receive_install(transfer);
+    neap_notice_install(transfer);
+    return transfer;
+}
+
+/* What belongs to the easy handle stays, what belonged to its last transfer goes. */
+static void make_blank(struct neap_transfer *transfer)
+{
+    struct neap_transport *transport = transfer->transport;
+    *transfer = (struct neap_transfer){
+        .transport = transport,
+        .easy = transfer->easy,
+        .header_block = transfer->header_block,
+        .header_block_bytes = transfer->header_block_bytes,
+        .certificate_off = transfer->certificate_off,
+        .url = {.alloc = transport->alloc},
+        .next_url = {.alloc = transport->alloc},
+    };
+}
+
+struct neap_transfer *neap_transfer_acquire(struct neap_transport *transport)
+{
+    const char *refused;
+    struct neap_transfer *transfer = transport->spare;
+    if (transfer) {
+        neap_transfer_unlink(transfer);
+        transport->spare_count--;
+    } else {
+        transfer = neap_transfer_new(transport, &refused);
+    }
+    if (transfer)
+        make_blank(transfer);
+    return transfer;
+}
+
+/* More idle handles than connections would never be of use at once. */
+void neap_transfer_give_back(struct neap_transfer *transfer)
+{
+    struct neap_transport *transport = transfer->transport;
+    neap_loop_clear(transport->loop, &transfer->stage_timer);
+    neap_url_deinit(&transfer->url);
+    neap_url_deinit(&transfer->next_url);
+    neap_response_free(transfer->response);
+    if (transfer->worn || transport->spare_count >= transport->settings.max_connections) {
+        neap_transfer_free(transfer);
+        return;
+    }
+    neap_transfer_link(&transport->spare, transfer);
+    transport->spare_count++;
+}

@@ -1,0 +1,324 @@
+/* Transport: the order of things in a transfer's life. See transport_internal.h for its parts. */
+#include "transport/transport.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "transport/curl_compat.h"
+#include "transport/sigpipe.h"
+#include "transport/transport_internal.h"
+
+/* ------------------------------------------------------------------------- calls into libcurl */
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+
+static void start_curl(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static void hold_sigpipe(const struct neap_transport *transport, struct neap_sigpipe *guard)
+{
+    guard->held = false;
+    if (transport->guard_sigpipe)
+        neap_sigpipe_hold(guard);
+}
+
+static void take_from_multi(struct neap_transfer *transfer)
+{
+    struct neap_sigpipe guard;
+    hold_sigpipe(transfer->transport, &guard);
+    curl_multi_remove_handle(transfer->transport->multi, transfer->easy);
+    neap_sigpipe_release(&guard);
+}
+
+static void act(struct neap_transport *transport, int fd, int curl_events)
+{
+    struct neap_sigpipe guard;
+    int running;
+    hold_sigpipe(transport, &guard);
+    if (curl_multi_socket_action(transport->multi, fd, curl_events, &running) != CURLM_OK)
+        transport->broken = true;
+    neap_sigpipe_release(&guard);
+}
+
+static void fire(struct neap_loop_timer *timer, int64_t now_ns)
+{
+    (void)now_ns;
+    neap_transport_act(
+        (struct neap_transport *)((char *)timer - offsetof(struct neap_transport, timer)),
+        CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_timer(CURLM *multi, long wait_ms, void *context)
+{
+    struct neap_transport *transport = context;
+    int64_t now_ns = neap_loop_now(transport->loop);
+    int64_t when_ns = wait_ms < 0 ? NEAP_NEVER : neap_time_add(now_ns, wait_ms * NEAP_MS);
+    (void)multi;
+    if (neap_loop_set(transport->loop, &transport->timer, when_ns) == NEAP_OK)
+        return 0;
+    transport->broken = true;
+    return -1;
+}
+
+static void detach(struct neap_transfer *transfer)
+{
+    take_from_multi(transfer);
+    neap_transfer_unlink(transfer);
+    transfer->transport->stats.in_flight--;
+    neap_transfer_give_back(transfer);
+}
+
+static struct neap_response *take_response(struct neap_transfer *transfer)
+{
+    struct neap_response *response = transfer->response;
+    const char *url = transfer->request.url;
+    response->url = neap_copy_text(response->alloc, url, strlen(url));
+    transfer->response = NULL;
+    return response;
+}
+
+/* The last act: the transfer is given back before the receiver hears of it, so that it may send,
+ * cancel or free. */
+static void conclude(struct neap_transfer *transfer, CURLcode code)
+{
+    struct neap_outcome outcome;
+    struct neap_response *response = NULL;
+    neap_transfer_done *done = transfer->done;
+    void *context = transfer->context;
+    neap_verdict_of(transfer, code, &outcome);
+    if (outcome.kind == NEAP_KIND_NONE)
+        response = take_response(transfer);
+    detach(transfer);
+    done(context, &outcome, response);
+}
+
+static enum neap_status start_hop(struct neap_transfer *transfer)
+{
+    enum neap_status status = neap_hop_prepare(transfer);
+    if (status == NEAP_OK)
+        status = neap_stage_begin(transfer);
+    if (status != NEAP_OK)
+        return status;
+    CURLMcode code = curl_multi_add_handle(transfer->transport->multi, transfer->easy);
+    if (code == CURLM_OK)
+        return NEAP_OK;
+    return code == CURLM_OUT_OF_MEMORY ? NEAP_NO_MEMORY : NEAP_SYSTEM;
+}
+
+static void follow(struct neap_transfer *transfer)
+{
+    take_from_multi(transfer);
+    enum neap_status status = neap_redirect_advance(transfer);
+    if (status == NEAP_OK)
+        status = start_hop(transfer);
+    if (status == NEAP_OK)
+        return;
+    neap_verdict_fail(transfer, NEAP_KIND_ERROR, NEAP_PHASE_NONE,
+                      status == NEAP_NO_MEMORY ? "not enough memory"
+                                               : "the redirect could not be sent");
+    conclude(transfer, CURLE_OK);
+}
+
+/* --------------------------------------------------------------------------------- collecting */
+
+static void destroy(struct neap_transport *transport);
+
+static void enter(struct neap_transport *transport)
+{
+    transport->depth++;
+}
+
+static void leave(struct neap_transport *transport)
+{
+    transport->depth--;
+    if (transport->depth == 0 && transport->closed)
+        destroy(transport);
+}
+
+static void collect_one(const CURLMsg *message)
+{
+    struct neap_transfer *transfer = NULL;
+    CURLcode code = message->data.result;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+    if (code == CURLE_OK && transfer->redirects_to_next)
+        follow(transfer);
+    else
+        conclude(transfer, code);
+}
+
+/* libcurl's multi handle is dead and comes back to life when it is empty. What the receivers send
+ * meanwhile is not among the doomed. */
+static void fail_all(struct neap_transport *transport)
+{
+    transport->broken = false;
+    while (transport->live) {
+        struct neap_transfer *transfer = transport->live;
+        neap_transfer_unlink(transfer);
+        neap_transfer_link(&transport->doomed, transfer);
+    }
+    while (!transport->closed && transport->doomed) {
+        neap_verdict_fail(transport->doomed, NEAP_KIND_ERROR, NEAP_PHASE_NONE,
+                          "the event loop is out of memory or descriptors");
+        conclude(transport->doomed, CURLE_OK);
+    }
+}
+
+static void collect(struct neap_transport *transport)
+{
+    int left;
+    while (!transport->closed && !transport->broken) {
+        const CURLMsg *message = curl_multi_info_read(transport->multi, &left);
+        if (!message)
+            return;
+        if (message->msg == CURLMSG_DONE)
+            collect_one(message);
+    }
+    if (!transport->closed)
+        fail_all(transport);
+}
+
+void neap_transport_act(struct neap_transport *transport, int fd, int curl_events)
+{
+    enter(transport);
+    act(transport, fd, curl_events);
+    collect(transport);
+    leave(transport);
+}
+
+void neap_transport_end(struct neap_transfer *transfer)
+{
+    struct neap_transport *transport = transfer->transport;
+    enter(transport);
+    conclude(transfer, CURLE_OK);
+    leave(transport);
+}
+
+/* ------------------------------------------------------------------------------------- public */
+
+static enum neap_status make_first_handle(struct neap_transport *transport,
+                                          char message[NEAP_MESSAGE_BYTES])
+{
+    const char *refused;
+    struct neap_transfer *transfer = neap_transfer_new(transport, &refused);
+    if (transfer) {
+        neap_transfer_link(&transport->spare, transfer);
+        transport->spare_count = 1;
+        return NEAP_OK;
+    }
+    if (!refused)
+        return NEAP_NO_MEMORY;
+    if (message)
+        snprintf(message, NEAP_MESSAGE_BYTES, "libcurl refuses `%s`", refused);
+    return NEAP_SYSTEM;
+}
+
+static enum neap_status set_up(struct neap_transport *transport,
+                               const struct neap_transport_settings *settings,
+                               char message[NEAP_MESSAGE_BYTES])
+{
+    if (neap_settings_copy(transport, settings) != NEAP_OK)
+        return NEAP_NO_MEMORY;
+    transport->multi = neap_settings_make_multi(transport);
+    if (!transport->multi)
+        return NEAP_NO_MEMORY;
+    curl_multi_setopt(transport->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(transport->multi, CURLMOPT_TIMERDATA, transport);
+    neap_sockets_install(transport);
+    return make_first_handle(transport, message);
+}
+
+static void destroy(struct neap_transport *transport)
+{
+    struct neap_sigpipe guard;
+    while (transport->spare) {
+        struct neap_transfer *transfer = transport->spare;
+        neap_transfer_unlink(transfer);
+        neap_transfer_free(transfer);
+    }
+    hold_sigpipe(transport, &guard);
+    if (transport->multi)
+        curl_multi_cleanup(transport->multi);
+    neap_sigpipe_release(&guard);
+    neap_loop_clear(transport->loop, &transport->timer);
+    neap_sockets_free(transport);
+    neap_settings_free(transport);
+    neap_free(transport->alloc, transport);
+}
+
+enum neap_status neap_transport_new(const struct neap_alloc *alloc, struct neap_loop *loop,
+                                    const struct neap_transport_settings *settings,
+                                    struct neap_transport **transport,
+                                    char message[NEAP_MESSAGE_BYTES])
+{
+    pthread_once(&curl_once, start_curl);
+    struct neap_transport *made = neap_alloc_zeroed(alloc, sizeof *made);
+    if (!made)
+        return NEAP_NO_MEMORY;
+    made->alloc = alloc;
+    made->loop = loop;
+    made->timer.fire = fire;
+    made->guard_sigpipe = neap_curl_can_raise_sigpipe();
+    enum neap_status status = set_up(made, settings, message);
+    if (status == NEAP_OK)
+        *transport = made;
+    else
+        destroy(made);
+    return status;
+}
+
+void neap_transport_free(struct neap_transport *transport)
+{
+    if (!transport)
+        return;
+    while (transport->live)
+        detach(transport->live);
+    while (transport->doomed)
+        detach(transport->doomed);
+    transport->closed = true;
+    if (transport->depth == 0)
+        destroy(transport);
+}
+
+enum neap_status neap_transport_send(struct neap_transport *transport,
+                                     const struct neap_request *request,
+                                     const struct neap_limits *limits, neap_transfer_done *done,
+                                     void *context, struct neap_transfer **transfer)
+{
+    struct neap_transfer *made = neap_transfer_acquire(transport);
+    if (!made)
+        return NEAP_NO_MEMORY;
+    made->request = *request;
+    made->limits = *limits;
+    made->done = done;
+    made->context = context;
+    enum neap_status status = start_hop(made);
+    if (status != NEAP_OK) {
+        neap_transfer_give_back(made);
+        return status;
+    }
+    neap_transfer_link(&transport->live, made);
+    transport->stats.in_flight++;
+    *transfer = made;
+    return NEAP_OK;
+}
+
+void neap_transport_cancel(struct neap_transport *transport, struct neap_transfer *transfer)
+{
+    (void)transport;
+    detach(transfer);
+}
+
+bool neap_transfer_is_unsent(const struct neap_transfer *transfer)
+{
+    return !transfer->sent_before && (!transfer->sent || transfer->refused);
+}
+
+void neap_transport_read(const struct neap_transport *transport, struct neap_transport_stats *stats)
+{
+    *stats = transport->stats;
+}

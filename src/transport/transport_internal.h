@@ -1,0 +1,155 @@
+/* What the files of the transport share; nobody outside of this room includes it.
+ *
+ * Each file has one part of a transfer's life: settings (an easy handle's preset options), hop (the
+ * options of one request), head and body (what libcurl hands over), stage (where time goes),
+ * redirect, sockets (libcurl's descriptors on the loop), verdict (a CURLcode in our words) and
+ * transport (the order of it all). Callbacks of libcurl only note; what ends is collected when its
+ * frame is left. */
+#ifndef NEAP_TRANSPORT_INTERNAL_H
+#define NEAP_TRANSPORT_INTERNAL_H
+
+#include <curl/curl.h>
+
+#include "transport/transport.h"
+#include "transport/url.h"
+
+/* Where a transfer's time is going. Waiting for a place in the pool is not connecting. */
+enum neap_stage { NEAP_STAGE_WAITING, NEAP_STAGE_CONNECT, NEAP_STAGE_WRITE, NEAP_STAGE_READ };
+
+struct neap_sockets {
+    struct neap_socket **at; /* by descriptor number; NULL where libcurl has none */
+    size_t count;
+};
+
+struct neap_transport {
+    const struct neap_alloc *alloc;
+    struct neap_loop *loop;
+    struct neap_transport_settings settings; /* its texts are copies */
+    CURLM *multi;
+    struct neap_loop_timer timer; /* when libcurl wants to be called */
+    struct neap_sockets sockets;
+    struct neap_transfer *live, *doomed, *spare; /* lists */
+    uint32_t spare_count;
+    unsigned depth; /* frames of ours that will look at the transport again */
+    bool closed;    /* freed by a callback: the memory goes when depth is 0 */
+    bool broken;    /* libcurl was refused a timer or a watch; its multi handle is dead */
+    bool guard_sigpipe;
+    struct neap_transport_stats stats;
+};
+
+struct neap_transfer {
+    struct neap_transport *transport;
+    struct neap_transfer *next, **link; /* link: what points here */
+    CURL *easy;
+    bool worn; /* libcurl keeps state of this transfer in the handle: not used again */
+
+    struct neap_request request; /* of this hop */
+    struct neap_limits limits;
+    neap_transfer_done *done;
+    void *context;
+
+    struct neap_url url;      /* of this hop, after a redirect */
+    struct neap_url next_url; /* of the next hop */
+    bool redirects_to_next;   /* `next_url` is filled, and this hop's body of no use */
+    uint32_t hops;            /* redirects followed */
+    bool foreign;             /* a hop left an origin: nothing private is sent any more */
+    bool without_content;     /* a redirect made a GET of the request */
+    bool certificate_off;     /* the handle's client certificate was taken out */
+
+    char *header_block; /* the list of this hop's headers and its texts */
+    size_t header_block_bytes;
+
+    enum neap_stage stage;
+    int64_t since_ns; /* when the stage began, or the last sign of progress in it */
+    int64_t uploaded; /* bytes of the body, as libcurl counted them last */
+    struct neap_loop_timer stage_timer;
+    int fd; /* the last descriptor that libcurl named for it; -1 */
+
+    bool dialled;       /* this hop opened a connection of its own */
+    bool sent;          /* this hop was handed to a connection */
+    bool sent_before;   /* an earlier hop was */
+    bool refused;       /* the server refused the stream unprocessed */
+    uint32_t stream_id; /* HTTP/2, where it is known; else 0 */
+
+    struct neap_response *response;
+    bool head_done;
+    bool interim; /* the head that is being read has a status of 1xx */
+    uint64_t header_bytes, body_bytes;
+    struct neap_outcome verdict; /* kind NONE: libcurl's result decides */
+    char error_text[CURL_ERROR_SIZE];
+};
+
+/* transfer.c. The lists are linked both ways; `refused` as below. `acquire` gives a blank one, used
+ * before where there is one, NULL for no memory; `give_back` takes one that is in no list. */
+void neap_transfer_link(struct neap_transfer **list, struct neap_transfer *transfer);
+void neap_transfer_unlink(struct neap_transfer *transfer);
+NEAP_MUST_CHECK struct neap_transfer *neap_transfer_new(struct neap_transport *transport,
+                                                        const char **refused);
+void neap_transfer_free(struct neap_transfer *transfer);
+NEAP_MUST_CHECK struct neap_transfer *neap_transfer_acquire(struct neap_transport *transport);
+void neap_transfer_give_back(struct neap_transfer *transfer);
+
+/* settings.c. The texts become copies; on failure what was copied is left for `free`. */
+NEAP_MUST_CHECK enum neap_status neap_settings_copy(struct neap_transport *transport,
+                                                    const struct neap_transport_settings *settings);
+void neap_settings_free(struct neap_transport *transport);
+/* An easy handle with everything that is the same for all transfers; NULL with the name
+ * of what libcurl refuses in *refused (NULL: no memory). */
+NEAP_MUST_CHECK CURL *neap_settings_make_easy(struct neap_transport *transport,
+                                              const char **refused);
+NEAP_MUST_CHECK CURLM *neap_settings_make_multi(struct neap_transport *transport);
+NEAP_MUST_CHECK bool neap_settings_client_certificate(struct neap_transfer *transfer, bool present);
+
+/* hop.c: the options of this hop's request. NEAP_NO_MEMORY, NEAP_SYSTEM. */
+NEAP_MUST_CHECK enum neap_status neap_hop_prepare(struct neap_transfer *transfer);
+
+/* header_list.c: the hop's headers as libcurl wants them, in `header_block`. NULL: no memory. */
+NEAP_MUST_CHECK struct curl_slist *neap_header_list(struct neap_transfer *transfer);
+
+/* receive.c, notice.c: libcurl's callbacks, to be set on a handle whose private data is the
+ * transfer.
+ */
+void neap_receive_install(struct neap_transfer *transfer);
+void neap_notice_install(struct neap_transfer *transfer);
+
+/* stage.c. `begin` is called once a transfer; the others at what they are named for. */
+NEAP_MUST_CHECK enum neap_status neap_stage_begin(struct neap_transfer *transfer);
+void neap_stage_enter(struct neap_transfer *transfer, enum neap_stage stage);
+void neap_stage_progress(struct neap_transfer *transfer);
+void neap_stage_uploaded(struct neap_transfer *transfer, int64_t bytes);
+
+/* redirect.c. `decide` is called when a final head is complete: true if the hop's body is of no use
+ * since another hop follows; a redirect that cannot be followed leaves a verdict. `advance` makes
+ * the next hop the present one. */
+NEAP_MUST_CHECK bool neap_redirect_decide(struct neap_transfer *transfer);
+NEAP_MUST_CHECK enum neap_status neap_redirect_advance(struct neap_transfer *transfer);
+
+/* sockets.c */
+struct neap_socket {
+    struct neap_watch watch; /* first */
+    struct neap_transport *transport;
+    int64_t readable_ns; /* when bytes last came */
+    bool ours;           /* opened through us; we are told when it is closed */
+    bool in_use;         /* libcurl waits for it now */
+    bool http2;
+};
+void neap_sockets_install(struct neap_transport *transport);
+void neap_sockets_preset(struct neap_transport *transport, CURL *easy);
+NEAP_MUST_CHECK struct neap_socket *neap_sockets_open(struct neap_transport *transport, int fd);
+struct neap_socket *neap_sockets_find(const struct neap_transport *transport, int fd);
+void neap_sockets_free(struct neap_transport *transport);
+
+/* verdict.c. `fail` keeps the first verdict. */
+NEAP_PRINTF(4, 5)
+void neap_verdict_fail(struct neap_transfer *transfer, enum neap_kind kind, enum neap_phase phase,
+                       const char *format, ...);
+void neap_verdict_of(const struct neap_transfer *transfer, CURLcode code,
+                     struct neap_outcome *outcome);
+
+/* transport.c: lets libcurl act on a descriptor or on its timer, then collects what has ended. */
+void neap_transport_act(struct neap_transport *transport, int fd, int curl_events);
+/* Ends a transfer with its verdict, from a step of the loop. The transfer is gone, and perhaps the
+ * transport. */
+void neap_transport_end(struct neap_transfer *transfer);
+
+#endif
