@@ -1,0 +1,71 @@
+/* Client: one API with its policy, the state of its policies, its connections and its counters.
+ *
+ * Belongs to its engine's thread. References are counted: the owner and each exchange hold one. */
+#ifndef NEAP_CLIENT_CLIENT_H
+#define NEAP_CLIENT_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/keymap.h"
+#include "client/engine.h"
+#include "client/policy.h"
+#include "metrics/counters.h"
+#include "transport/transport.h"
+
+/* What carries an attempt. */
+enum neap_carrier {
+    NEAP_CARRIER_NETWORK, /* libcurl */
+    NEAP_CARRIER_SCRIPT,  /* a script of the testing kit */
+    NEAP_CARRIER_FUNCTION /* a wrapped Lua function */
+};
+
+struct neap_exchange;
+
+struct neap_client {
+    const struct neap_alloc *alloc;
+    struct neap_engine *engine;
+    struct neap_client_policy policy; /* owned */
+    enum neap_carrier carrier;
+    struct neap_counters counters;
+    struct neap_transport *transport; /* made at the first attempt on the network */
+
+    struct neap_breaker *breaker; /* the one of the client; NULL if keyed or off */
+    struct neap_keymap keyed_breakers;
+    struct neap_rate_limiter limiter;
+    struct neap_bulkhead *bulkhead;
+    struct neap_retry_budget *budget;
+
+    uint32_t bulkhead_waiting;
+    struct neap_exchange *first_queued, *last_queued; /* for a place in the bulkhead */
+    struct neap_exchange *exchanges;                  /* all that live */
+    uint32_t watched; /* bits of enum neap_notice_kind that have listeners */
+    bool closed;
+    uint32_t references;
+};
+
+/* Takes over what *policy owns, also on failure. NEAP_NO_MEMORY. */
+NEAP_MUST_CHECK enum neap_status neap_client_new(struct neap_engine *engine,
+                                                 struct neap_client_policy *policy,
+                                                 enum neap_carrier carrier,
+                                                 struct neap_client **client);
+
+struct neap_client *neap_client_hold(struct neap_client *client);
+void neap_client_release(struct neap_client *client);
+
+/* Calls in flight end as cancelled; waits for nothing. A second time changes nothing. */
+void neap_client_close(struct neap_client *client);
+
+/* The connections, made when first asked for. NEAP_NO_MEMORY, NEAP_SYSTEM with a message. */
+NEAP_MUST_CHECK enum neap_status neap_client_connect(struct neap_client *client,
+                                                     char message[NEAP_MESSAGE_BYTES]);
+
+/* The breaker for a key (NULL: the client's own, or NULL where there is none), pinned until
+ * neap_client_unpin_breaker. NEAP_NO_MEMORY also where all keys are in use. */
+NEAP_MUST_CHECK enum neap_status neap_client_pin_breaker(struct neap_client *client,
+                                                         const char *key, size_t key_bytes,
+                                                         struct neap_breaker **breaker);
+void neap_client_unpin_breaker(struct neap_client *client, struct neap_breaker *breaker);
+
+#endif

@@ -1,0 +1,167 @@
+#include "client/engine.h"
+
+#include <string.h>
+
+#include "policy/gate.h"
+
+#define GATES_MAX 20000u
+
+static enum neap_status make(const struct neap_alloc *alloc, struct neap_loop *loop, uint64_t seed,
+                             struct neap_engine **engine)
+{
+    struct neap_engine *made = neap_alloc_zeroed(alloc, sizeof *made);
+    if (!made)
+        return NEAP_NO_MEMORY;
+    made->alloc = alloc;
+    made->loop = loop;
+    made->references = 1;
+    made->seeded = neap_loop_is_virtual(loop);
+    neap_random_init(&made->random, seed);
+    neap_entropy_pool_init(&made->entropy);
+    neap_keymap_init(&made->gates, alloc, sizeof(struct neap_gate), GATES_MAX);
+    *engine = made;
+    return NEAP_OK;
+}
+
+enum neap_status neap_engine_new(const struct neap_alloc *alloc, struct neap_engine **engine)
+{
+    struct neap_loop *loop;
+    uint64_t seed;
+    enum neap_status status = neap_entropy_fill(&seed, sizeof seed);
+    if (status == NEAP_OK)
+        status = neap_loop_new(alloc, &loop);
+    if (status != NEAP_OK)
+        return status;
+    status = make(alloc, loop, seed, engine);
+    if (status != NEAP_OK)
+        neap_loop_free(loop);
+    return status;
+}
+
+enum neap_status neap_engine_new_virtual(const struct neap_alloc *alloc, uint64_t seed,
+                                         int64_t epoch_ns, struct neap_engine **engine)
+{
+    struct neap_loop *loop;
+    enum neap_status status = neap_loop_new_virtual(alloc, 0, epoch_ns, &loop);
+    if (status != NEAP_OK)
+        return status;
+    status = make(alloc, loop, seed, engine);
+    if (status != NEAP_OK)
+        neap_loop_free(loop);
+    return status;
+}
+
+struct neap_engine *neap_engine_hold(struct neap_engine *engine)
+{
+    engine->references++;
+    return engine;
+}
+
+void neap_engine_release(struct neap_engine *engine)
+{
+    if (!engine || --engine->references > 0)
+        return;
+    neap_keymap_deinit(&engine->gates);
+    neap_entropy_pool_deinit(&engine->entropy);
+    neap_loop_free(engine->loop);
+    neap_free(engine->alloc, engine);
+}
+
+void neap_engine_post(struct neap_engine *engine, struct neap_job *job)
+{
+    if (job->listed)
+        return;
+    job->listed = true;
+    job->next = NULL;
+    if (engine->last_job)
+        engine->last_job->next = job;
+    else
+        engine->first_job = job;
+    engine->last_job = job;
+}
+
+void neap_engine_drop(struct neap_engine *engine, struct neap_job *job)
+{
+    struct neap_job *previous = NULL;
+    if (!job->listed)
+        return;
+    for (struct neap_job *at = engine->first_job; at != job; at = at->next)
+        previous = at;
+    if (previous)
+        previous->next = job->next;
+    else
+        engine->first_job = job->next;
+    if (engine->last_job == job)
+        engine->last_job = previous;
+    job->listed = false;
+}
+
+static bool do_jobs(struct neap_engine *engine)
+{
+    bool did = false;
+    while (engine->first_job) {
+        struct neap_job *job = engine->first_job;
+        neap_engine_drop(engine, job);
+        job->run(job);
+        did = true;
+    }
+    return did;
+}
+
+bool neap_engine_turn(struct neap_engine *engine, int64_t until_ns)
+{
+    return do_jobs(engine) || neap_loop_turn(engine->loop, until_ns) || do_jobs(engine);
+}
+
+void neap_waiter_init(struct neap_waiter *waiter, struct neap_engine *engine)
+{
+    *waiter = (struct neap_waiter){.id = ++engine->last_id};
+}
+
+void neap_waiter_wake(struct neap_waiter *waiter, struct neap_engine *engine)
+{
+    if (waiter->ready)
+        return;
+    waiter->ready = true;
+    waiter->next = NULL;
+    waiter->previous = engine->last_ready;
+    if (engine->last_ready)
+        engine->last_ready->next = waiter;
+    else
+        engine->first_ready = waiter;
+    engine->last_ready = waiter;
+}
+
+void neap_waiter_forget(struct neap_waiter *waiter, struct neap_engine *engine)
+{
+    if (!waiter->ready)
+        return;
+    if (waiter->previous)
+        waiter->previous->next = waiter->next;
+    else
+        engine->first_ready = waiter->next;
+    if (waiter->next)
+        waiter->next->previous = waiter->previous;
+    else
+        engine->last_ready = waiter->previous;
+    waiter->ready = false;
+}
+
+struct neap_waiter *neap_engine_take_ready(struct neap_engine *engine)
+{
+    struct neap_waiter *waiter = engine->first_ready;
+    if (waiter)
+        neap_waiter_forget(waiter, engine);
+    return waiter;
+}
+
+enum neap_status neap_engine_random_bytes(struct neap_engine *engine, uint8_t bytes[16])
+{
+    if (!engine->seeded)
+        return neap_entropy_pool_take(&engine->entropy, bytes, 16);
+    for (int i = 0; i < 2; i++) {
+        uint64_t word = neap_random_next(&engine->random);
+        memcpy(bytes + 8 * i, &word, 8);
+    }
+    return NEAP_OK;
+}

@@ -1,0 +1,82 @@
+/* Engine: what the clients of one host share: its loop, gates, random numbers, and the list of
+ * those who wait for Lua.
+ *
+ * One engine belongs to one thread. The ordinary engine runs on the real clock; each testing kit
+ * has one of its own on a virtual clock. Nothing is shared between engines. References are counted:
+ * the host, each client and each sleeper hold one. */
+#ifndef NEAP_CLIENT_ENGINE_H
+#define NEAP_CLIENT_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/alloc.h"
+#include "base/attributes.h"
+#include "base/keymap.h"
+#include "base/random.h"
+#include "base/status.h"
+#include "platform/entropy.h"
+#include "platform/loop.h"
+
+/* Somebody whom Lua waits for; `id` is never used twice in an engine. */
+struct neap_waiter {
+    uint64_t id;
+    struct neap_waiter *next, *previous; /* in the engine's list while ready */
+    bool ready;
+};
+
+/* Work to be done at the next turn, outside of whoever asked for it. */
+struct neap_job {
+    struct neap_job *next;
+    bool listed;
+    void (*run)(struct neap_job *job);
+};
+
+struct neap_engine {
+    const struct neap_alloc *alloc;
+    struct neap_loop *loop;
+    struct neap_random random;
+    struct neap_entropy_pool entropy;
+    bool seeded; /* keys come from `random` too, so that a test can be repeated */
+    struct neap_keymap gates;
+    struct neap_waiter *first_ready, *last_ready;
+    struct neap_job *first_job, *last_job;
+    uint64_t last_id;
+    uint32_t references;
+};
+
+/* On the real clock, seeded by the system. NEAP_NO_MEMORY, NEAP_SYSTEM. */
+NEAP_MUST_CHECK enum neap_status neap_engine_new(const struct neap_alloc *alloc,
+                                                 struct neap_engine **engine);
+
+/* On a virtual clock that starts at 0; everything random comes from `seed`. */
+NEAP_MUST_CHECK enum neap_status neap_engine_new_virtual(const struct neap_alloc *alloc,
+                                                         uint64_t seed, int64_t epoch_ns,
+                                                         struct neap_engine **engine);
+
+struct neap_engine *neap_engine_hold(struct neap_engine *engine);
+void neap_engine_release(struct neap_engine *engine);
+
+/* Does the jobs; if there were none, one turn of the loop until `until_ns` at the latest. Whoever
+ * waits for somebody to become ready looks before each turn. False if nothing was done: time ran
+ * out or, on a virtual clock, there is nothing to wait for. */
+bool neap_engine_turn(struct neap_engine *engine, int64_t until_ns);
+
+void neap_waiter_init(struct neap_waiter *waiter, struct neap_engine *engine);
+void neap_waiter_wake(struct neap_waiter *waiter, struct neap_engine *engine);
+
+/* Takes the waiter off the list; harmless if it is not on it. */
+void neap_waiter_forget(struct neap_waiter *waiter, struct neap_engine *engine);
+
+/* The one that has been ready longest, taken off the list; NULL if nobody is. */
+struct neap_waiter *neap_engine_take_ready(struct neap_engine *engine);
+
+/* A job may be listed again while it runs. It must be dropped before its memory goes. */
+void neap_engine_post(struct neap_engine *engine, struct neap_job *job);
+void neap_engine_drop(struct neap_engine *engine, struct neap_job *job);
+
+/* 16 random bytes for a key. NEAP_SYSTEM. */
+NEAP_MUST_CHECK enum neap_status neap_engine_random_bytes(struct neap_engine *engine,
+                                                          uint8_t bytes[16]);
+
+#endif

@@ -1,0 +1,488 @@
+#include "client/exchange.h"
+
+#include <string.h>
+
+#include "base/duration.h"
+#include "client/exchange_internal.h"
+#include "client/hint.h"
+
+static void enqueue(struct neap_exchange *exchange)
+{
+    struct neap_client *client = exchange->client;
+    if (exchange->queued)
+        return;
+    exchange->queued = true;
+    exchange->next_queued = NULL;
+    exchange->previous_queued = client->last_queued;
+    if (client->last_queued)
+        client->last_queued->next_queued = exchange;
+    else
+        client->first_queued = exchange;
+    client->last_queued = exchange;
+}
+
+static void dequeue(struct neap_exchange *exchange)
+{
+    struct neap_client *client = exchange->client;
+    if (!exchange->queued)
+        return;
+    if (exchange->previous_queued)
+        exchange->previous_queued->next_queued = exchange->next_queued;
+    else
+        client->first_queued = exchange->next_queued;
+    if (exchange->next_queued)
+        exchange->next_queued->previous_queued = exchange->previous_queued;
+    else
+        client->last_queued = exchange->previous_queued;
+    exchange->queued = false;
+}
+
+/* A place in the bulkhead may be free: the first in the queue asks again, from a step of its own.
+ */
+static void wake_queue(struct neap_exchange *exchange)
+{
+    struct neap_client *client = exchange->client;
+    if (client->first_queued && client->first_queued != exchange)
+        neap_engine_post(client->engine, &client->first_queued->job);
+}
+
+static void set_attention(struct neap_exchange *exchange, enum neap_attention attention)
+{
+    exchange->attention = attention;
+    neap_waiter_wake(&exchange->waiter, exchange->client->engine);
+}
+
+static void arm_timer(struct neap_exchange *exchange)
+{
+    struct neap_loop *loop = exchange->client->engine->loop;
+    /* The heap has had room for this timer since the exchange was made. */
+    enum neap_status status =
+        neap_loop_set(loop, &exchange->timer, neap_call_next_wakeup(&exchange->call));
+    if (status != NEAP_OK)
+        neap_engine_post(exchange->client->engine, &exchange->job);
+}
+
+static struct neap_flight *find_flight(struct neap_exchange *exchange, uint32_t attempt)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        if (exchange->flight[i].attempt == attempt)
+            return &exchange->flight[i];
+    return NULL;
+}
+
+static void land(struct neap_flight *flight)
+{
+    struct neap_exchange *exchange = flight->exchange;
+    neap_loop_clear(exchange->client->engine->loop, &flight->timer);
+    neap_response_free(flight->response);
+    flight->response = NULL;
+    flight->transfer = NULL;
+    flight->attempt = 0;
+}
+
+/* Ends the transfer of an attempt that the call gives up; says whether it had been sent. */
+static bool abandon(struct neap_exchange *exchange, uint32_t attempt)
+{
+    struct neap_flight *flight = find_flight(exchange, attempt);
+    bool unsent = false;
+    if (!flight)
+        return false;
+    if (flight->transfer) {
+        unsent = neap_transfer_is_unsent(flight->transfer);
+        neap_transport_cancel(exchange->client->transport, flight->transfer);
+    }
+    land(flight);
+    return unsent;
+}
+
+static void perform_wait(struct neap_exchange *exchange, const struct neap_effect *effect)
+{
+    if (effect->queued)
+        enqueue(exchange);
+    arm_timer(exchange);
+}
+
+/* True if the call is to be stepped again at once with *event. */
+static bool perform(struct neap_exchange *exchange, const struct neap_effect *effect,
+                    struct neap_event *event, struct neap_outcome *outcome)
+{
+    switch (effect->kind) {
+    case NEAP_EFFECT_SEND:
+        exchange->effect = *effect;
+        arm_timer(exchange);
+        if (neap_exchange_send(exchange, effect))
+            set_attention(exchange, NEAP_ATTENTION_ATTEMPT);
+        return false;
+    case NEAP_EFFECT_CANCEL:
+        *outcome = (struct neap_outcome){.kind = NEAP_KIND_CANCELLED,
+                                         .unsent = abandon(exchange, effect->attempt)};
+        *event = (struct neap_event){.kind = NEAP_EVENT_OUTCOME,
+                                     .attempt = effect->attempt,
+                                     .outcome = outcome,
+                                     .hint = neap_hint_none()};
+        return true;
+    case NEAP_EFFECT_WAIT:
+        perform_wait(exchange, effect);
+        return false;
+    case NEAP_EFFECT_ASK:
+    case NEAP_EFFECT_FALLBACK:
+    case NEAP_EFFECT_DONE:
+        break;
+    }
+    static const enum neap_attention attention[] = {
+        [NEAP_EFFECT_ASK] = NEAP_ATTENTION_ASK,
+        [NEAP_EFFECT_FALLBACK] = NEAP_ATTENTION_FALLBACK,
+        [NEAP_EFFECT_DONE] = NEAP_ATTENTION_DONE,
+    };
+    exchange->effect = *effect;
+    neap_loop_clear(exchange->client->engine->loop, &exchange->timer);
+    set_attention(exchange, attention[effect->kind]);
+    return false;
+}
+
+/* One step of the call. False if listeners are to be told before its effect is performed. */
+static bool step_call(struct neap_exchange *exchange, const struct neap_event *event,
+                      struct neap_effect *effect)
+{
+    struct neap_loop *loop = exchange->client->engine->loop;
+    *effect = neap_call_step(&exchange->call, neap_loop_now(loop), event);
+    if (!exchange->call.queued)
+        dequeue(exchange);
+    wake_queue(exchange);
+    if (exchange->call.notice_count == 0)
+        return true;
+    exchange->effect = *effect;
+    set_attention(exchange, NEAP_ATTENTION_NOTICE);
+    return false;
+}
+
+static void go_on(struct neap_exchange *exchange, struct neap_effect effect)
+{
+    struct neap_event event;
+    struct neap_outcome outcome;
+    while (perform(exchange, &effect, &event, &outcome))
+        if (!step_call(exchange, &event, &effect))
+            return;
+}
+
+static void step(struct neap_exchange *exchange, const struct neap_event *event)
+{
+    struct neap_effect effect;
+    if (step_call(exchange, event, &effect))
+        go_on(exchange, effect);
+}
+
+/* While listeners are being told, nothing else happens to the call. */
+static bool is_busy(const struct neap_exchange *exchange)
+{
+    return exchange->attention == NEAP_ATTENTION_NOTICE;
+}
+
+static void tell_outcome(struct neap_flight *flight)
+{
+    struct neap_exchange *exchange = flight->exchange;
+    struct neap_event event = {.kind = NEAP_EVENT_OUTCOME,
+                               .attempt = flight->attempt,
+                               .outcome = &flight->outcome,
+                               .hint = neap_hint_none()};
+    if (flight->response) {
+        event.hint =
+            neap_hint_read(flight->response, neap_loop_wall(exchange->client->engine->loop));
+        neap_response_free(exchange->response);
+        exchange->response = flight->response;
+        flight->response = NULL;
+    }
+    land(flight);
+    step(exchange, &event);
+}
+
+/* An outcome that came while listeners were being told is told now. */
+static bool tell_waiting_outcome(struct neap_exchange *exchange)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
+        if (!exchange->flight[i].landed)
+            continue;
+        exchange->flight[i].landed = false;
+        tell_outcome(&exchange->flight[i]);
+        return true;
+    }
+    return false;
+}
+
+void neap_flight_end(struct neap_flight *flight, const struct neap_outcome *outcome,
+                     struct neap_response *response)
+{
+    flight->transfer = NULL;
+    flight->outcome = *outcome;
+    flight->response = response;
+    if (is_busy(flight->exchange))
+        flight->landed = true;
+    else
+        tell_outcome(flight);
+}
+
+static void on_time(struct neap_exchange *exchange)
+{
+    if (exchange->begun && !is_busy(exchange))
+        step(exchange, &(struct neap_event){.kind = NEAP_EVENT_TIME});
+}
+
+/* A reply that is due at the same moment as a limit has come in time. */
+static bool reply_is_due(struct neap_exchange *exchange, int64_t now_ns)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
+        struct neap_flight *flight = &exchange->flight[i];
+        if (flight->attempt && flight->timer.node.index > 0 &&
+            flight->timer.node.when_ns <= now_ns) {
+            neap_loop_clear(exchange->client->engine->loop, &flight->timer);
+            flight->timer.fire(&flight->timer, now_ns);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_timer(struct neap_loop_timer *timer, int64_t now_ns)
+{
+    struct neap_exchange *exchange = NEAP_OWNER(timer, struct neap_exchange, timer);
+    if (!reply_is_due(exchange, now_ns))
+        on_time(exchange);
+}
+
+static void on_job(struct neap_job *job)
+{
+    on_time(NEAP_OWNER(job, struct neap_exchange, job));
+}
+
+static struct neap_pipeline_state state_of(struct neap_exchange *exchange)
+{
+    struct neap_client *client = exchange->client;
+    return (struct neap_pipeline_state){.breaker = exchange->breaker,
+                                        .gate_origin = exchange->gates[0],
+                                        .gate_credential = exchange->gates[1],
+                                        .limiter = &client->limiter,
+                                        .bulkhead = client->bulkhead,
+                                        .bulkhead_waiting = &client->bulkhead_waiting,
+                                        .budget = client->budget};
+}
+
+static void init_call(struct neap_exchange *exchange, const struct neap_draft *draft)
+{
+    struct neap_client *client = exchange->client;
+    neap_call_init(&exchange->call, &(struct neap_call_setup){
+                                        .alloc = client->alloc,
+                                        .pipeline = &client->policy.pipeline,
+                                        .state = state_of(exchange),
+                                        .counters = &client->counters,
+                                        .random = &client->engine->random,
+                                        .timeout = draft->timeout,
+                                        .deadline_ns = draft->deadline_ns,
+                                        .replayable = exchange->replayable,
+                                        .uninterruptible = client->carrier == NEAP_CARRIER_FUNCTION,
+                                        .watched = client->watched,
+                                    });
+}
+
+static void link_to_client(struct neap_exchange *exchange)
+{
+    struct neap_client *client = exchange->client;
+    exchange->next_of_client = client->exchanges;
+    if (client->exchanges)
+        client->exchanges->previous_of_client = exchange;
+    client->exchanges = exchange;
+}
+
+static void unlink_from_client(struct neap_exchange *exchange)
+{
+    if (exchange->previous_of_client)
+        exchange->previous_of_client->next_of_client = exchange->next_of_client;
+    else
+        exchange->client->exchanges = exchange->next_of_client;
+    if (exchange->next_of_client)
+        exchange->next_of_client->previous_of_client = exchange->previous_of_client;
+}
+
+static struct neap_exchange *make(struct neap_client *client)
+{
+    struct neap_exchange *exchange = neap_alloc_zeroed(client->alloc, sizeof *exchange);
+    if (!exchange)
+        return NULL;
+    exchange->client = neap_client_hold(client);
+    neap_arena_init(&exchange->arena, client->alloc);
+    neap_waiter_init(&exchange->waiter, client->engine);
+    exchange->timer.fire = on_timer;
+    exchange->job.run = on_job;
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        neap_flight_init(&exchange->flight[i], exchange);
+    link_to_client(exchange);
+    return exchange;
+}
+
+enum neap_status neap_exchange_new(struct neap_client *client, struct neap_draft *draft,
+                                   struct neap_exchange **made)
+{
+    struct neap_exchange *exchange = make(client);
+    if (!exchange) {
+        neap_url_deinit(&draft->url);
+        return NEAP_NO_MEMORY;
+    }
+    exchange->url = draft->url;
+    memset(&draft->url, 0, sizeof draft->url);
+    enum neap_status status = neap_exchange_prepare(exchange, draft);
+    init_call(exchange, draft);
+    if (status != NEAP_OK) {
+        neap_exchange_free(exchange);
+        return status;
+    }
+    *made = exchange;
+    return NEAP_OK;
+}
+
+void neap_exchange_free(struct neap_exchange *exchange)
+{
+    if (!exchange)
+        return;
+    struct neap_client *client = exchange->client;
+    struct neap_engine *engine = client->engine;
+
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        if (exchange->flight[i].attempt)
+            abandon(exchange, exchange->flight[i].attempt);
+    neap_call_deinit(&exchange->call, neap_loop_now(engine->loop));
+    dequeue(exchange);
+    wake_queue(exchange);
+    neap_loop_clear(engine->loop, &exchange->timer);
+    neap_engine_drop(engine, &exchange->job);
+    neap_waiter_forget(&exchange->waiter, engine);
+    neap_exchange_unprepare(exchange);
+    neap_response_free(exchange->response);
+    neap_url_deinit(&exchange->url);
+    neap_arena_deinit(&exchange->arena);
+    unlink_from_client(exchange);
+    neap_free(client->alloc, exchange);
+    neap_client_release(client);
+}
+
+void neap_exchange_begin(struct neap_exchange *exchange)
+{
+    struct neap_client *client = exchange->client;
+    neap_loop_update(client->engine->loop);
+    exchange->begun = true;
+    step(exchange,
+         &(struct neap_event){.kind = client->closed ? NEAP_EVENT_CANCEL : NEAP_EVENT_BEGIN});
+}
+
+bool neap_exchange_run(struct neap_exchange *exchange)
+{
+    struct neap_engine *engine = exchange->client->engine;
+    while (exchange->attention == NEAP_ATTENTION_NONE) {
+        bool did = neap_engine_turn(engine, NEAP_NEVER);
+        if (!did && neap_loop_is_virtual(engine->loop))
+            return false;
+    }
+    neap_waiter_forget(&exchange->waiter, engine);
+    return true;
+}
+
+void neap_exchange_answer(struct neap_exchange *exchange, const struct neap_answer *answer)
+{
+    if (exchange->attention != NEAP_ATTENTION_ASK && exchange->attention != NEAP_ATTENTION_FALLBACK)
+        return;
+    exchange->attention = NEAP_ATTENTION_NONE;
+    neap_loop_update(exchange->client->engine->loop);
+    step(exchange, &(struct neap_event){.kind = NEAP_EVENT_ANSWER, .answer = *answer});
+}
+
+void neap_exchange_resume(struct neap_exchange *exchange)
+{
+    if (exchange->attention != NEAP_ATTENTION_NOTICE)
+        return;
+    exchange->attention = NEAP_ATTENTION_NONE;
+    exchange->call.notice_count = 0;
+    neap_loop_update(exchange->client->engine->loop);
+    if (exchange->cancel_asked) {
+        exchange->cancel_asked = false;
+        if (exchange->effect.kind != NEAP_EFFECT_DONE) {
+            neap_exchange_cancel(exchange);
+            return;
+        }
+    }
+    go_on(exchange, exchange->effect);
+    while (!is_busy(exchange) && tell_waiting_outcome(exchange))
+        continue;
+}
+
+void neap_exchange_cancel(struct neap_exchange *exchange)
+{
+    if (is_busy(exchange)) {
+        exchange->cancel_asked = true;
+        return;
+    }
+    if (!exchange->begun || exchange->attention == NEAP_ATTENTION_DONE)
+        return;
+    exchange->attention = NEAP_ATTENTION_NONE;
+    neap_loop_clear(exchange->client->engine->loop, &exchange->timer);
+    step(exchange, &(struct neap_event){.kind = NEAP_EVENT_CANCEL});
+}
+
+void neap_exchange_deliver(struct neap_exchange *exchange, const struct neap_outcome *outcome,
+                           struct neap_response *response)
+{
+    struct neap_flight *flight = find_flight(exchange, exchange->effect.attempt);
+    if (exchange->attention != NEAP_ATTENTION_ATTEMPT || !flight) {
+        neap_response_free(response);
+        return;
+    }
+    exchange->attention = NEAP_ATTENTION_NONE;
+    neap_loop_update(exchange->client->engine->loop);
+    neap_flight_end(flight, outcome, response);
+}
+
+/* What an attempt may last before silence ends it, and how that is called. */
+static int64_t limit_of(const struct neap_exchange *exchange, const struct neap_outcome *outcome,
+                        enum neap_phase *phase)
+{
+    const struct neap_timeouts *timeout = &exchange->call.setup.timeout;
+    bool connecting = outcome->kind == NEAP_KIND_RESOLVE || outcome->kind == NEAP_KIND_CONNECT ||
+                      outcome->kind == NEAP_KIND_TLS || outcome->phase == NEAP_PHASE_CONNECT;
+    if (connecting) {
+        *phase = NEAP_PHASE_CONNECT;
+        return timeout->connect_ns;
+    }
+    *phase = outcome->phase == NEAP_PHASE_WRITE ? NEAP_PHASE_WRITE : NEAP_PHASE_READ;
+    return *phase == NEAP_PHASE_WRITE ? timeout->write_ns : timeout->read_ns;
+}
+
+static int64_t default_after(const struct neap_outcome *outcome, int64_t limit_ns)
+{
+    if (outcome->kind != NEAP_KIND_TIMEOUT)
+        return 0;
+    bool by_call = outcome->phase == NEAP_PHASE_ATTEMPT || outcome->phase == NEAP_PHASE_TOTAL;
+    return by_call ? NEAP_NEVER : limit_ns;
+}
+
+enum neap_status neap_exchange_reply(struct neap_exchange *exchange, int64_t after_ns,
+                                     const struct neap_outcome *outcome,
+                                     struct neap_response *response)
+{
+    struct neap_flight *flight = find_flight(exchange, exchange->effect.attempt);
+    struct neap_loop *loop = exchange->client->engine->loop;
+    enum neap_phase phase;
+    if (exchange->attention != NEAP_ATTENTION_ATTEMPT || !flight) {
+        neap_response_free(response);
+        return NEAP_OK;
+    }
+    exchange->attention = NEAP_ATTENTION_NONE;
+    int64_t limit_ns = limit_of(exchange, outcome, &phase);
+    if (after_ns < 0)
+        after_ns = default_after(outcome, limit_ns);
+    flight->outcome = *outcome;
+    flight->response = response;
+    if (after_ns > limit_ns && after_ns != NEAP_NEVER) {
+        neap_response_free(response);
+        flight->response = NULL;
+        flight->outcome = neap_phase_outcome(phase);
+        after_ns = limit_ns;
+    }
+    return neap_loop_set(loop, &flight->timer, neap_time_add(neap_loop_now(loop), after_ns));
+}

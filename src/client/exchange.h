@@ -1,0 +1,126 @@
+/* Exchange: one call on its way. It drives the call's state machine: performs each effect, and
+ * comes to Lua's attention only for what Lua must say or know.
+ *
+ * Belongs to the engine's thread. Life: neap_exchange_new (a request is prepared), _begin, then
+ * whenever `attention` is not NONE the driver serves it:
+ *
+ *     ATTEMPT   carry an attempt out            -> neap_exchange_reply or _deliver
+ *     ASK       effect.question                 -> neap_exchange_answer
+ *     FALLBACK  effect.fallback                 -> neap_exchange_answer
+ *     NOTICE    call.notice[] for listeners     -> neap_exchange_resume
+ *     DONE      call.result, response           -> neap_exchange_free, at any time
+ *
+ * The waiter is woken when attention appears. Freeing an exchange that is not done cancels it. */
+#ifndef NEAP_CLIENT_EXCHANGE_H
+#define NEAP_CLIENT_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "client/client.h"
+#include "pipeline/call.h"
+#include "transport/response.h"
+#include "transport/url.h"
+
+enum neap_attention {
+    NEAP_ATTENTION_NONE,
+    NEAP_ATTENTION_ATTEMPT,
+    NEAP_ATTENTION_ASK,
+    NEAP_ATTENTION_FALLBACK,
+    NEAP_ATTENTION_NOTICE,
+    NEAP_ATTENTION_DONE
+};
+
+/* One live attempt on its carrier. */
+struct neap_flight {
+    struct neap_exchange *exchange;
+    uint32_t attempt; /* 0: free */
+    struct neap_transfer *transfer;
+    struct neap_loop_timer timer; /* when a scripted reply, or a failure to send, is due */
+    struct neap_outcome outcome;
+    struct neap_response *response;
+    bool landed; /* ended while listeners were being told; to be told next */
+};
+
+/* What a caller asks for. Texts are copied by neap_exchange_new, but for the body, which must
+ * outlive the exchange. */
+struct neap_draft {
+    const char *method;
+    struct neap_url url; /* taken over */
+    const struct neap_request_header *headers;
+    size_t header_count;
+    const char *body;
+    size_t body_bytes;
+    struct neap_timeouts timeout;
+    int64_t deadline_ns;
+    const char *idempotency_key; /* ready to be sent, prefix and quotes included; NULL: none */
+    bool replayable;             /* the request says so */
+    const char *breaker_key;     /* what breaker.key returned; NULL: by policy */
+    size_t breaker_key_bytes;
+    const char *gate_key; /* what gate.key returned; NULL: by the Authorization header */
+    size_t gate_key_bytes;
+};
+
+struct neap_exchange {
+    struct neap_waiter waiter; /* first */
+    struct neap_client *client;
+    struct neap_exchange *next_of_client, *previous_of_client;
+    struct neap_exchange *next_queued, *previous_queued;
+    bool queued;
+
+    struct neap_arena arena;
+    struct neap_url url;
+    struct neap_request request;
+    struct neap_request_header *header; /* with room for one more: the deadline's */
+    size_t header_count;
+    bool replayable;
+    struct neap_breaker *breaker; /* pinned */
+    struct neap_gate *gates[2];   /* pinned: origin, credential */
+
+    struct neap_call call;
+    struct neap_loop_timer timer;
+    struct neap_job job;
+    struct neap_flight flight[NEAP_LIVE_MAX];
+    struct neap_response *response; /* the last one that came */
+    struct neap_effect effect;      /* what attention is about */
+    enum neap_attention attention;
+    char deadline_text[24];
+    bool begun, cancel_asked;
+};
+
+/* NEAP_NO_MEMORY. The draft's URL is taken over in every case. */
+NEAP_MUST_CHECK enum neap_status neap_exchange_new(struct neap_client *client,
+                                                   struct neap_draft *draft,
+                                                   struct neap_exchange **exchange);
+void neap_exchange_free(struct neap_exchange *exchange);
+
+/* First step. A client that was closed ends the call as cancelled. */
+void neap_exchange_begin(struct neap_exchange *exchange);
+
+/* Turns the engine until there is attention: the whole of a blocking call. False where nothing can
+ * happen any more (a virtual clock with nothing set). */
+bool neap_exchange_run(struct neap_exchange *exchange);
+
+void neap_exchange_answer(struct neap_exchange *exchange, const struct neap_answer *answer);
+void neap_exchange_resume(struct neap_exchange *exchange);
+void neap_exchange_cancel(struct neap_exchange *exchange);
+
+/* Replaces or adds headers for the attempts that follow (a token refresh). NEAP_NO_MEMORY. */
+NEAP_MUST_CHECK enum neap_status neap_exchange_set_header(struct neap_exchange *exchange,
+                                                          const char *name, const char *value);
+
+/* The attempt that attention is about has come to this, now. The response is taken over. */
+void neap_exchange_deliver(struct neap_exchange *exchange, const struct neap_outcome *outcome,
+                           struct neap_response *response);
+
+/* The same after `after_ns` of the loop's time, or earlier with a timeout if that passes the limit
+ * of the phase: connect for resolve, connect and tls errors, read for the rest. Below 0: at once,
+ * or for a timeout after the limit of its own phase. NEAP_NO_MEMORY: the response is released. */
+NEAP_MUST_CHECK enum neap_status neap_exchange_reply(struct neap_exchange *exchange,
+                                                     int64_t after_ns,
+                                                     const struct neap_outcome *outcome,
+                                                     struct neap_response *response);
+
+#endif

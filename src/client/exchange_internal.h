@@ -1,0 +1,29 @@
+/* What the files of the exchange share: exchange.c drives, exchange_request.c prepares what is
+ * sent, exchange_send.c puts an attempt on its carrier. */
+#ifndef NEAP_CLIENT_EXCHANGE_INTERNAL_H
+#define NEAP_CLIENT_EXCHANGE_INTERNAL_H
+
+#include <stddef.h>
+
+#include "client/exchange.h"
+
+#define NEAP_OWNER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+/* Headers, replayability, and the pinned breaker and gates. NEAP_NO_MEMORY. */
+NEAP_MUST_CHECK enum neap_status neap_exchange_prepare(struct neap_exchange *exchange,
+                                                       const struct neap_draft *draft);
+void neap_exchange_unprepare(struct neap_exchange *exchange);
+
+/* True if Lua has to carry the attempt out. */
+bool neap_exchange_send(struct neap_exchange *exchange, const struct neap_effect *effect);
+
+void neap_flight_init(struct neap_flight *flight, struct neap_exchange *exchange);
+
+/* The attempt has come to this; the response is taken over. */
+void neap_flight_end(struct neap_flight *flight, const struct neap_outcome *outcome,
+                     struct neap_response *response);
+
+/* A timeout of that phase, provably unsent while connecting. */
+struct neap_outcome neap_phase_outcome(enum neap_phase phase);
+
+#endif

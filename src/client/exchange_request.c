@@ -1,0 +1,174 @@
+/* Prepares what a call sends and what it shares with others: headers, key, breaker, gates. */
+#include <string.h>
+#include <strings.h>
+
+#include "client/exchange_internal.h"
+#include "policy/idempotency_key.h"
+
+#define STANDARD_KEY_HEADER "Idempotency-Key"
+
+static const char *find_header(const struct neap_request_header *headers, size_t count,
+                               const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcasecmp(headers[i].name, name) == 0)
+            return headers[i].value;
+    return NULL;
+}
+
+static enum neap_status copy_header(struct neap_exchange *exchange, const char *name,
+                                    const char *value, struct neap_request_header *header)
+{
+    header->name = neap_arena_copy(&exchange->arena, name, strlen(name));
+    header->value = neap_arena_copy(&exchange->arena, value, strlen(value));
+    return header->name && header->value ? NEAP_OK : NEAP_NO_MEMORY;
+}
+
+static const char *key_header_name(const struct neap_client *client)
+{
+    const char *own = client->policy.idempotency.header;
+    return own ? own : STANDARD_KEY_HEADER;
+}
+
+/* The policy's headers that the request does not replace, the request's, and the key. */
+static enum neap_status gather_headers(struct neap_exchange *exchange,
+                                       const struct neap_draft *draft)
+{
+    const struct neap_client_policy *policy = &exchange->client->policy;
+    size_t most = policy->header_count + draft->header_count + 2; /* key and deadline */
+    exchange->header = neap_arena_take(&exchange->arena, most * sizeof *exchange->header);
+    if (!exchange->header)
+        return NEAP_NO_MEMORY;
+
+    enum neap_status status = NEAP_OK;
+    for (size_t i = 0; i < policy->header_count; i++)
+        if (!find_header(draft->headers, draft->header_count, policy->headers[i].name))
+            exchange->header[exchange->header_count++] = policy->headers[i];
+    for (size_t i = 0; i < draft->header_count && status == NEAP_OK; i++)
+        status = copy_header(exchange, draft->headers[i].name, draft->headers[i].value,
+                             &exchange->header[exchange->header_count++]);
+    if (status == NEAP_OK && draft->idempotency_key)
+        status = copy_header(exchange, key_header_name(exchange->client), draft->idempotency_key,
+                             &exchange->header[exchange->header_count++]);
+    return status;
+}
+
+static struct neap_gate *pin_gate(struct neap_engine *engine, const char *key, size_t key_bytes)
+{
+    bool is_new;
+    struct neap_gate *gate = neap_keymap_get(&engine->gates, key, key_bytes, &is_new);
+    if (!gate)
+        return NULL;
+    if (is_new)
+        neap_gate_init(gate);
+    neap_keymap_pin(&engine->gates, gate);
+    return gate;
+}
+
+/* The credential itself is never kept: only its digest stands in the gate's name. */
+static enum neap_status pin_gates(struct neap_exchange *exchange, const struct neap_draft *draft)
+{
+    struct neap_engine *engine = exchange->client->engine;
+    const char *origin = exchange->url.origin;
+    size_t origin_bytes = strlen(origin);
+    char digest[NEAP_DIGEST_BYTES] = "";
+    const char *credential = digest;
+    size_t credential_bytes;
+
+    if (draft->gate_key) {
+        credential = draft->gate_key;
+        credential_bytes = draft->gate_key_bytes;
+    } else {
+        const char *authorization =
+            find_header(exchange->header, exchange->header_count, "Authorization");
+        if (authorization)
+            neap_credential_digest(authorization, strlen(authorization), digest);
+        credential_bytes = strlen(digest);
+    }
+    char *name = neap_arena_take(&exchange->arena, origin_bytes + 1 + credential_bytes);
+    if (!name)
+        return NEAP_NO_MEMORY;
+    memcpy(name, origin, origin_bytes);
+    name[origin_bytes] = '\n';
+    memcpy(name + origin_bytes + 1, credential, credential_bytes);
+
+    exchange->gates[0] = pin_gate(engine, origin, origin_bytes);
+    exchange->gates[1] = pin_gate(engine, name, origin_bytes + 1 + credential_bytes);
+    return exchange->gates[0] && exchange->gates[1] ? NEAP_OK : NEAP_NO_MEMORY;
+}
+
+static enum neap_status pin_breaker(struct neap_exchange *exchange, const struct neap_draft *draft)
+{
+    struct neap_client *client = exchange->client;
+    if (client->policy.breaker_key == NEAP_KEY_CLIENT)
+        return neap_client_pin_breaker(client, NULL, 0, &exchange->breaker);
+    const char *key = draft->breaker_key;
+    size_t key_bytes = draft->breaker_key_bytes;
+    if (!key) {
+        key = exchange->url.origin ? exchange->url.origin : "";
+        key_bytes = strlen(key);
+    }
+    return neap_client_pin_breaker(client, key, key_bytes, &exchange->breaker);
+}
+
+static bool is_replayable(const struct neap_exchange *exchange, const struct neap_draft *draft)
+{
+    if (exchange->client->carrier == NEAP_CARRIER_FUNCTION)
+        return true;
+    return draft->replayable || neap_method_is_idempotent(draft->method) ||
+           find_header(exchange->header, exchange->header_count,
+                       key_header_name(exchange->client)) ||
+           find_header(exchange->header, exchange->header_count, STANDARD_KEY_HEADER);
+}
+
+enum neap_status neap_exchange_prepare(struct neap_exchange *exchange,
+                                       const struct neap_draft *draft)
+{
+    const struct neap_pipeline *pipeline = &exchange->client->policy.pipeline;
+    char *method = neap_arena_copy(&exchange->arena, draft->method, strlen(draft->method));
+    if (!method)
+        return NEAP_NO_MEMORY;
+    exchange->request = (struct neap_request){.method = method,
+                                              .url = exchange->url.text,
+                                              .body = draft->body,
+                                              .body_bytes = draft->body_bytes};
+    enum neap_status status = gather_headers(exchange, draft);
+    if (status == NEAP_OK && pipeline->has_breaker)
+        status = pin_breaker(exchange, draft);
+    if (status == NEAP_OK && pipeline->has_gate && exchange->url.origin)
+        status = pin_gates(exchange, draft);
+    exchange->replayable = status == NEAP_OK && is_replayable(exchange, draft);
+    return status;
+}
+
+void neap_exchange_unprepare(struct neap_exchange *exchange)
+{
+    neap_client_unpin_breaker(exchange->client, exchange->breaker);
+    for (int i = 0; i < 2; i++)
+        if (exchange->gates[i])
+            neap_keymap_unpin(&exchange->client->engine->gates, exchange->gates[i]);
+}
+
+enum neap_status neap_exchange_set_header(struct neap_exchange *exchange, const char *name,
+                                          const char *value)
+{
+    struct neap_request_header fresh;
+    enum neap_status status = copy_header(exchange, name, value, &fresh);
+    if (status != NEAP_OK)
+        return status;
+    for (size_t i = 0; i < exchange->header_count; i++) {
+        if (strcasecmp(exchange->header[i].name, name) == 0) {
+            exchange->header[i] = fresh;
+            return NEAP_OK;
+        }
+    }
+    size_t bytes = exchange->header_count * sizeof *exchange->header;
+    struct neap_request_header *more =
+        neap_arena_take(&exchange->arena, bytes + 2 * sizeof *exchange->header);
+    if (!more)
+        return NEAP_NO_MEMORY;
+    memcpy(more, exchange->header, bytes);
+    more[exchange->header_count++] = fresh;
+    exchange->header = more;
+    return NEAP_OK;
+}

@@ -1,0 +1,102 @@
+/* Puts an attempt on its carrier. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "client/exchange_internal.h"
+
+struct neap_outcome neap_phase_outcome(enum neap_phase phase)
+{
+    struct neap_outcome outcome = {
+        .kind = NEAP_KIND_TIMEOUT, .phase = phase, .unsent = phase == NEAP_PHASE_CONNECT};
+    snprintf(outcome.message, sizeof outcome.message, "the %s time limit has passed",
+             neap_phase_name(phase));
+    return outcome;
+}
+
+static void on_transfer_done(void *context, const struct neap_outcome *outcome,
+                             struct neap_response *response)
+{
+    neap_flight_end(context, outcome, response);
+}
+
+/* A scripted reply, or a failure to send that is told from a step of its own. */
+static void on_flight_timer(struct neap_loop_timer *timer, int64_t now_ns)
+{
+    struct neap_flight *flight = NEAP_OWNER(timer, struct neap_flight, timer);
+    struct neap_response *response = flight->response;
+    struct neap_outcome outcome = flight->outcome;
+    (void)now_ns;
+    flight->response = NULL;
+    neap_flight_end(flight, &outcome, response);
+}
+
+void neap_flight_init(struct neap_flight *flight, struct neap_exchange *exchange)
+{
+    flight->exchange = exchange;
+    flight->timer.fire = on_flight_timer;
+}
+
+static struct neap_flight *take_flight(struct neap_exchange *exchange, uint32_t attempt)
+{
+    struct neap_flight *flight = &exchange->flight[0];
+    while (flight->attempt)
+        flight++;
+    flight->attempt = attempt;
+    return flight;
+}
+
+/* The header that tells the server how long an answer is of use. */
+static size_t add_deadline_header(struct neap_exchange *exchange, int64_t left_ns, char text[24])
+{
+    const char *name = exchange->client->policy.deadline_header;
+    if (!name || left_ns == NEAP_NEVER)
+        return exchange->header_count;
+    snprintf(text, 24, "%" PRId64, left_ns / NEAP_MS);
+    exchange->header[exchange->header_count] =
+        (struct neap_request_header){.name = name, .value = text};
+    return exchange->header_count + 1;
+}
+
+static void fail_to_send(struct neap_flight *flight, const char *message)
+{
+    struct neap_loop *loop = flight->exchange->client->engine->loop;
+    flight->outcome = (struct neap_outcome){.kind = NEAP_KIND_CONNECT, .unsent = true};
+    snprintf(flight->outcome.message, sizeof flight->outcome.message, "%s", message);
+    if (neap_loop_set(loop, &flight->timer, neap_loop_now(loop)) != NEAP_OK)
+        neap_flight_end(flight, &flight->outcome, NULL);
+}
+
+static void send_on_network(struct neap_exchange *exchange, struct neap_flight *flight,
+                            int64_t left_ns)
+{
+    struct neap_client *client = exchange->client;
+    const struct neap_timeouts *timeout = &exchange->call.setup.timeout;
+    struct neap_limits limits = {timeout->connect_ns, timeout->write_ns, timeout->read_ns};
+    char message[NEAP_MESSAGE_BYTES] = "libcurl has no memory for another transfer";
+
+    enum neap_status status = neap_client_connect(client, message);
+    if (status == NEAP_OK) {
+        exchange->request.headers = exchange->header;
+        exchange->request.header_count =
+            add_deadline_header(exchange, left_ns, exchange->deadline_text);
+        status = neap_transport_send(client->transport, &exchange->request, &limits,
+                                     on_transfer_done, flight, &flight->transfer);
+    }
+    if (status != NEAP_OK)
+        fail_to_send(flight, message);
+}
+
+bool neap_exchange_send(struct neap_exchange *exchange, const struct neap_effect *effect)
+{
+    struct neap_flight *flight = take_flight(exchange, effect->attempt);
+    if (exchange->client->carrier != NEAP_CARRIER_NETWORK) {
+        exchange->request.headers = exchange->header;
+        exchange->request.header_count =
+            add_deadline_header(exchange, effect->left_ns, exchange->deadline_text);
+        return true;
+    }
+    send_on_network(exchange, flight, effect->left_ns);
+    return false;
+}
