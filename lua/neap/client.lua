@@ -1,0 +1,192 @@
+--- The client of one API.
+local core = require "neap.core"
+local Flight = require "neap.flight"
+local drive = require "neap.drive"
+local host = require "neap.host"
+local json = require "neap.json"
+local listeners = require "neap.listeners"
+
+---@class neap.Client
+---@field name string
+---@field breaker? neap.Breaker the client's breaker as a stand-alone object; nil if off or keyed
+local Client = {}
+Client.__index = Client
+
+-- Every open client by its name, for neap.stats.
+local registry = setmetatable({}, { __mode = "v" })
+
+-- The network carries attempts in C: Lua is never asked to.
+local function carry_by_network()
+  error("neap: the network carries its attempts itself", 0)
+end
+
+--- Makes the Lua half of a client around one of the core. `message` where the policy is wrong.
+---@param policy table
+---@param carrier "network"|"script"|"function"
+---@param engine userdata
+---@return table? client
+---@return string? message
+function Client.make(policy, carrier, engine)
+  local made, kept = core.client(engine, policy, carrier)
+  if not made then
+    return nil, kept
+  end
+  local functions, fallbacks = {}, kept.fallback
+  for path, value in pairs(kept) do
+    if type(value) == "function" then
+      functions[path] = value
+    end
+  end
+  local client = setmetatable({
+    name = policy.name,
+    breaker = made:breaker(),
+    _core = made,
+    _engine = engine,
+    _carry = carry_by_network,
+    _functions = functions,
+    _fallbacks = fallbacks,
+    _listeners = {},
+    _plain = next(functions) == nil and not fallbacks and carrier == "network",
+    _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
+      or functions["idempotency.from"] ~= nil,
+  }, Client)
+  registry[policy.name] = client
+  return client
+end
+
+--- A client for the policy. Raises at the caller's line if the policy is misused.
+---
+---     local payments = neap.client{ name = "payments", base_url = "https://pay.example" }
+---@param policy table see docs/policy.md
+---@return neap.Client
+function Client.new(policy)
+  local client, message = Client.make(policy, "network", host.default_engine())
+  if not client then
+    error(message, 3)
+  end
+  return client
+end
+
+local function text_key(key, path, level)
+  if type(key) ~= "string" then
+    error(("%s: expected a string to be returned, got %s"):format(path, tostring(key)), level)
+  end
+  return key
+end
+
+-- What the core cannot find out without Lua: encoded JSON, and the keys that functions of the policy
+-- name. The functions see the whole request.
+local function extras_of(client, method, path, req, level)
+  local extras
+  if type(req) == "table" and rawget(req, "json") ~= nil then
+    local body, message = json.encode(req.json)
+    if not body then
+      error(("request.json: %s"):format(message), level + 1)
+    end
+    extras = { body = body }
+  end
+  if not client._asks then
+    return extras
+  end
+  extras = extras or {}
+  local functions, full = client._functions, Flight.whole_request(method, path, req)
+  for path_of, name in pairs{ ["breaker.key"] = "breaker_key", ["gate.key"] = "gate_key",
+    ["idempotency.from"] = "idempotency_key" } do
+    local fn = functions[path_of]
+    if fn then
+      extras[name] = text_key(fn(full), "policy." .. path_of, level + 1)
+    end
+  end
+  return extras
+end
+
+local function perform(client, method, path, req)
+  if type(req) ~= "table" and req ~= nil then
+    error(("request: expected a table, got a %s"):format(type(req)), 3)
+  end
+  if type(path) ~= "string" and path ~= nil then
+    error(("request.path: expected a string, got a %s"):format(type(path)), 3)
+  end
+  local extras = extras_of(client, method, path, req, 3)
+  local exchange, message = core.exchange(client._core, method, path, req, extras)
+  if not exchange then
+    error(message, 3)
+  end
+  return drive.run(setmetatable({
+    client = client,
+    exchange = exchange,
+    method = method,
+    path = path,
+    given = req,
+  }, Flight))
+end
+
+--- Makes a call through the whole pipeline. A response with any status is a response; what the outside
+--- world causes is `nil, err`. Raises at the caller's line if the request is misused.
+---
+---     local res, err = client:request{ method = "POST", path = "/payments", json = { amount = 5 } }
+---@param req table method, path or url, query, headers, body or json or form, timeout, deadline, …
+---@return neap.Response? res
+---@return neap.Error? err
+function Client:request(req)
+  if type(req) ~= "table" then
+    error(("request: expected a table, got a %s"):format(type(req)), 2)
+  end
+  return perform(self, nil, nil, req)
+end
+
+--- `client:get(path [, req])` and its like: client:request with that method and path.
+for _, method in ipairs{ "get", "head", "post", "put", "patch", "delete", "options" } do
+  local upper = method:upper()
+  Client[method] = function(self, path, req)
+    return perform(self, upper, path, req)
+  end
+end
+
+--- Calls fn with one table at each event: attempt, retry, reject, breaker, fallback, alert, done. A
+--- listener that raises is counted (stats().listener_errors) and never felt by the call.
+---
+---     client:on("breaker", function(event) print(event.client, event.from, event.to) end)
+---@param event string
+---@param fn fun(event: table)
+function Client:on(event, fn)
+  local message = listeners.check(event, fn)
+  if message then
+    error(message, 2)
+  end
+  local registered = self._listeners[event] or {}
+  registered[#registered + 1] = fn
+  self._listeners[event] = registered
+  if event ~= "alert" then
+    self._core:watch(event, true)
+  end
+end
+
+function Client:_tell(event, flight)
+  listeners.tell(self, event, flight)
+end
+
+--- What has been counted since the client was made; see docs/watching.md.
+---@return table
+function Client:stats()
+  local stats = self._core:stats()
+  stats.breaker = self.breaker and self.breaker:snapshot()
+  return stats
+end
+
+--- Waits for nothing: calls in flight end with an error of kind `cancelled`, and so do later ones.
+function Client:close()
+  self._core:close()
+end
+
+--- A snapshot of every open client by its name.
+---@return table<string, table>
+function Client.all_stats()
+  local all = {}
+  for name, client in pairs(registry) do
+    all[name] = client:stats()
+  end
+  return all
+end
+
+return Client

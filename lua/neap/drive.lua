@@ -1,0 +1,129 @@
+--- Drives one call from question to question: the core decides, this asks Lua where the policy says so.
+local compat = require "neap.compat"
+local fallback = require "neap.fallback"
+local host = require "neap.host"
+
+-- What one call carries through: the client, the exchange, the request as the caller wrote it.
+---@class neap.Flight
+
+local answers = {}
+
+function answers.when(flight, _, outcome)
+  flight.exchange:answer_when(flight.client._functions["retry.when"](outcome))
+end
+
+function answers.failure(flight, _, outcome)
+  local verdict = flight.client._functions["breaker.failure"](outcome)
+  if verdict ~= nil and verdict ~= "success" and verdict ~= "failure" and verdict ~= "ignore" then
+    error(('policy.breaker.failure: expected "success", "failure", "ignore" or nil to be returned, '
+      .. "got %s"):format(tostring(verdict)), 0)
+  end
+  flight.exchange:answer_failure(verdict)
+end
+
+function answers.backoff(flight, retry, outcome)
+  local delay = flight.client._functions["retry.backoff"](retry, outcome)
+  if type(delay) ~= "number" or delay ~= delay then
+    error(("policy.retry.backoff: expected a number of seconds to be returned, got %s"):format(
+      tostring(delay)), 0)
+  end
+  flight.exchange:answer_backoff(delay)
+end
+
+-- A refresh that fails leaves the caller with the 401 that the server gave.
+function answers.refresh(flight, _, outcome)
+  local done, headers = pcall(flight.client._functions["retry.refresh"], flight:request(),
+    outcome.response)
+  local refreshed = done and type(headers) == "table"
+  if refreshed then
+    for name, value in pairs(headers) do
+      if not flight.exchange:set_header(name, tostring(value)) then
+        error(("policy.retry.refresh: header %q or its value cannot be sent"):format(
+          tostring(name)), 0)
+      end
+    end
+  end
+  flight.exchange:answer_refresh(refreshed)
+end
+
+local serve = {}
+
+function serve.ask(flight)
+  local question, retry, outcome = flight.exchange:question()
+  answers[question](flight, retry, outcome)
+end
+
+function serve.attempt(flight)
+  flight.client._carry(flight)
+end
+
+function serve.fallback(flight)
+  fallback.run(flight)
+end
+
+function serve.notice(flight)
+  for _, event in ipairs(flight.exchange:notices()) do
+    flight.client:_tell(event, flight)
+  end
+  flight.exchange:resume()
+end
+
+local function drive(flight)
+  local exchange = flight.exchange
+  local yields = host.can_yield_on(flight.client._engine)
+  local attention = exchange:begin()
+  while attention ~= "done" do
+    if attention then
+      serve[attention](flight)
+      attention = exchange:attention()
+    elseif yields then
+      host.wait(exchange)
+      attention = exchange:attention()
+    else
+      attention = exchange:run()
+    end
+  end
+end
+
+-- Without this an error in a user's function would leave the call's permits to the collector.
+local function drive_safely(flight)
+  local done, message = pcall(drive, flight)
+  if not done then
+    flight.exchange:free()
+    error(message, 0)
+  end
+end
+
+local function finish(flight)
+  local kind, result = flight.exchange:finish()
+  if kind == "error" then
+    result.cause = flight.cause
+    fallback.describe(flight, result.trace)
+    return nil, result
+  end
+  if kind == "fallback" then
+    return fallback.answer(flight, result)
+  end
+  if flight.fallback_messages then
+    fallback.describe(flight, result.trace)
+  end
+  return result
+end
+
+--- Carries a call out and returns what it came to.
+---@param flight table client, exchange and request
+---@return any ...
+local function run(flight)
+  if flight.client._plain then
+    drive(flight)
+  else
+    drive_safely(flight)
+  end
+  if flight.values then
+    flight.exchange:free()
+    return compat.unpack(flight.values, 1, flight.values.n)
+  end
+  return finish(flight)
+end
+
+return { run = run }

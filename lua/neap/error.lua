@@ -1,0 +1,77 @@
+--- The errors of neap: what the outside world causes and a call answers with, as `nil, err`.
+--
+-- The core makes such tables too, with the metatable that it is given here.
+local core = require "neap.core"
+
+---@class neap.Error
+---@field kind neap.ErrorKind
+---@field message string for people; holds no credential
+---@field phase? "connect"|"write"|"read"|"attempt"|"total" which limit ran out; kind `timeout`
+---@field retryable boolean the same call may be made again
+---@field attempts integer attempts made, 0 where none was allowed
+---@field elapsed number seconds since the call began
+---@field retry_after? number seconds until asking again makes sense
+---@field cause? any what a wrapped function raised, or the error behind this one
+---@field trace? table[] one entry an attempt or wait
+---@field status? integer of the last response, where there was one
+
+---@alias neap.ErrorKind
+---| "resolve" | "connect" | "tls" | "timeout" | "reset" | "protocol" | "too_large"
+---| "breaker_open" | "gate" | "rate_limited" | "bulkhead_full" | "deadline" | "cancelled"
+---| "redirect" | "conflict" | "store" | "phase" | "error"
+
+local Error = {}
+
+local metatable = { __name = "neap.error" }
+
+local function seconds_text(seconds)
+  local text = ("%.3f"):format(seconds):gsub("%.?0+$", "")
+  return text
+end
+
+function metatable.__tostring(err)
+  local text = tostring(err.kind)
+  if err.phase then
+    text = ("%s (%s)"):format(text, err.phase)
+  end
+  if err.message and err.message ~= "" then
+    text = ("%s: %s"):format(text, err.message)
+  end
+  if err.retry_after then
+    text = ("%s (retry after %s s)"):format(text, seconds_text(err.retry_after))
+  end
+  return text
+end
+
+core.set_error_metatable(metatable)
+
+--- Makes an error of a table with its fields. The table itself becomes the error. `retryable`,
+--- `attempts` and `elapsed` have the defaults false, 0 and 0. Raises for an unknown kind.
+---
+---     return nil, Error.new{ kind = "store", message = "the database is locked" }
+---@param fields table with `kind`, `message` and what else is known
+---@return neap.Error
+function Error.new(fields)
+  if type(fields) ~= "table" then
+    error(("expected a table of fields, got %s"):format(type(fields)), 2)
+  end
+  if not core.kinds[fields.kind] then
+    error(("kind: unknown kind of error %q"):format(tostring(fields.kind)), 2)
+  end
+  fields.retryable = fields.retryable or false
+  fields.attempts = fields.attempts or 0
+  fields.elapsed = fields.elapsed or 0
+  return setmetatable(fields, metatable)
+end
+
+--- Is the value an error of neap?
+---
+---     local res, err = client:get("/users")
+---     if not res and Error.is(err) and err.kind == "breaker_open" then … end
+---@param value any
+---@return boolean
+function Error.is(value)
+  return type(value) == "table" and getmetatable(value) == metatable
+end
+
+return Error

@@ -1,0 +1,101 @@
+--- The chain of fallbacks: runs one entry and tells the core whether it answered.
+local Response = require "neap.response"
+
+local fallback = {}
+
+local function note(flight, message)
+  flight.fallback_messages = flight.fallback_messages or {}
+  flight.fallback_messages[#flight.fallback_messages + 1] = message or false
+end
+
+-- An entry's own deadline is the call's: nobody waits longer because a fallback is slow.
+local function ask_service(flight, entry, err)
+  local request = flight:request()
+  if entry.request then
+    request = entry.request(request, err)
+  end
+  local copy = {}
+  for key, value in pairs(request) do
+    copy[key] = value
+  end
+  local deadline = flight.exchange:deadline()
+  if deadline and (not copy.deadline or copy.deadline > deadline) then
+    copy.deadline = deadline
+  end
+  return entry.value:request(copy)
+end
+
+local runners = {}
+
+function runners.service(flight, entry, err)
+  local res, failure = ask_service(flight, entry, err)
+  if not res then
+    return nil, failure.kind, nil
+  end
+  if Response.is_failure(res.status) then
+    return nil, nil, res.status
+  end
+  return res, nil, res.status
+end
+
+function runners.default(flight, entry)
+  local given = entry.value
+  if type(given) == "function" then
+    given = given(flight:request())
+  end
+  return given
+end
+
+runners["function"] = function(flight, entry, err, res)
+  return entry.value(flight:request(), err, res)
+end
+
+local function status_of(given)
+  return type(given) == "table" and type(given.status) == "number" and given.status or 0
+end
+
+--- Runs the entry that the core names.
+function fallback.run(flight)
+  local exchange = flight.exchange
+  local entry = flight.client._fallbacks[exchange:fallback()]
+  local _, err, res = exchange:failure()
+  if err then
+    err.cause = flight.cause
+  end
+  local done, given, error_kind, status = pcall(runners[entry.kind], flight, entry, err, res)
+  if not done then
+    note(flight, tostring(given))
+    exchange:answer_fallback(entry.kind, false, false, 0, "error")
+    return
+  end
+  note(flight, nil)
+  status = status or status_of(given)
+  flight.answer = given
+  flight.answer_source = entry.kind
+  local ok = given ~= nil and status < 400
+  exchange:answer_fallback(entry.kind, given ~= nil, ok, status, error_kind)
+end
+
+--- Puts what fallbacks raised beside their entries of the trace.
+function fallback.describe(flight, trace)
+  local index = 0
+  for _, entry in ipairs(trace) do
+    if entry.kind == "fallback" then
+      index = index + 1
+      entry.message = (flight.fallback_messages or {})[index] or nil
+    end
+  end
+end
+
+--- What the caller gets of an answer: a response, or for a wrapped function the value itself.
+function fallback.answer(flight, bare)
+  if flight.arguments then
+    return flight.answer
+  end
+  if flight.fallback_messages then
+    fallback.describe(flight, bare.trace)
+  end
+  return Response.from_fallback(bare, flight.answer, flight.answer_source)
+end
+
+return fallback

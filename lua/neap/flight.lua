@@ -1,0 +1,34 @@
+--- One call in Lua: its client, its exchange in the core, and the request as the caller wrote it.
+---@class neap.Flight
+---@field client table
+---@field exchange userdata
+---@field arguments? table packed arguments of a wrapped function
+---@field values? table packed results of a wrapped function that succeeded
+---@field cause? any what a wrapped function raised or returned as its error
+local Flight = {}
+Flight.__index = Flight
+
+--- The request as one table, method and path included: what Lua functions of a policy are given.
+---@return table
+function Flight:request()
+  if self.arguments then
+    return self.arguments
+  end
+  if not self.full then
+    self.full = Flight.whole_request(self.method, self.path, self.given)
+  end
+  return self.full
+end
+
+--- A request table with the method and path that came beside it.
+function Flight.whole_request(method, path, given)
+  local full = {}
+  for key, value in pairs(given or {}) do
+    full[key] = value
+  end
+  full.method = full.method or method or "GET"
+  full.path = path or full.path
+  return full
+end
+
+return Flight

@@ -1,0 +1,117 @@
+--- neap: calls to other people's APIs, made safe.
+--
+-- Timeouts for each phase and a total deadline, retry with backoff that knows methods, statuses and
+-- Retry-After, circuit breaker, gate, rate limit, bulkhead, idempotency keys and an ordered chain of
+-- fallbacks, around each call.
+local Client = require "neap.client"
+local Error = require "neap.error"
+local core = require "neap.core"
+local host = require "neap.host"
+local policies = require "neap.policies"
+local wrap = require "neap.wrap"
+require "neap.response"
+
+local neap = {
+  _VERSION = core.version,
+  breaker = policies.breaker,
+  bulkhead = policies.bulkhead,
+  rate_limiter = policies.rate_limiter,
+  retry_budget = policies.retry_budget,
+  backoff = policies.backoff,
+  retry_after = policies.retry_after,
+  wrap = wrap,
+  Error = Error,
+}
+
+--- A client for one API. Raises at the caller's line if the policy is misused.
+---
+---     local api = neap.client{ name = "rates", base_url = "https://rates.example" }
+---     local res, err = api:get("/latest")
+---@param policy table
+---@return neap.Client
+function neap.client(policy)
+  return Client.new(policy)
+end
+
+--- Runs fn, and all that it spawns, on neap's own loop: calls in them run side by side in one thread.
+--- Returns what fn returns once everything has ended; raises what a task raised and nobody awaited.
+---
+---     neap.run(function() for _, id in ipairs(ids) do neap.spawn(fetch, id) end end)
+---@param fn function
+---@return any ...
+function neap.run(fn, ...)
+  if type(fn) ~= "function" then
+    error(("fn: expected a function, got a %s"):format(type(fn)), 2)
+  end
+  if host.in_task() then
+    return host.spawn(fn, ...):await()
+  end
+  return host.run_on(host.engine(), false, fn, ...)
+end
+
+--- Starts fn beside the task that runs; only inside neap.run.
+---@param fn function
+---@return neap.Task
+function neap.spawn(fn, ...)
+  if type(fn) ~= "function" then
+    error(("fn: expected a function, got a %s"):format(type(fn)), 2)
+  end
+  if not host.in_task() then
+    error("spawn: only inside neap.run", 2)
+  end
+  return host.spawn(fn, ...)
+end
+
+local function settle(task)
+  return { pcall(task.await, task) }
+end
+
+--- Runs the functions side by side and waits for all: an array of { ok, results… } in their order,
+--- where ok is false and the next what was raised, if one raised.
+---
+---     local answers = neap.all{ function() return a:get("/") end, function() return b:get("/") end }
+---@param functions function[]
+---@return table[]
+function neap.all(functions)
+  if type(functions) ~= "table" then
+    error(("functions: expected a list of functions, got a %s"):format(type(functions)), 2)
+  end
+  for index, fn in ipairs(functions) do
+    if type(fn) ~= "function" then
+      error(("functions[%d]: expected a function, got a %s"):format(index, type(fn)), 2)
+    end
+  end
+  return neap.run(function()
+    local tasks, results = {}, {}
+    for index, fn in ipairs(functions) do
+      tasks[index] = host.spawn(fn)
+    end
+    for index, task in ipairs(tasks) do
+      results[index] = settle(task)
+    end
+    return results
+  end)
+end
+
+--- Lets so many seconds pass: other tasks of neap.run go on, a plain program blocks.
+---@param seconds number
+function neap.sleep(seconds)
+  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
+    error(("seconds: expected a number >= 0, got %s"):format(tostring(seconds)), 2)
+  end
+  host.sleep(seconds)
+end
+
+--- Monotonic seconds: the clock of a request's `deadline`. Virtual inside a testing kit's run.
+---@return number
+function neap.now()
+  return host.engine():now()
+end
+
+--- A snapshot of every open client by its name.
+---@return table<string, table>
+function neap.stats()
+  return Client.all_stats()
+end
+
+return neap

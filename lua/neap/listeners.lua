@@ -1,0 +1,35 @@
+--- Listeners of a client's events.
+local listeners = {}
+
+local EVENTS = {
+  attempt = true, retry = true, reject = true, breaker = true, fallback = true, alert = true,
+  done = true,
+}
+
+--- Checks the arguments of client:on; the message of what is wrong with them, or nil.
+function listeners.check(event, fn)
+  if not EVENTS[event] then
+    return ("event: expected attempt, retry, reject, breaker, fallback, alert or done, got %s"):format(
+      tostring(event))
+  end
+  if type(fn) ~= "function" then
+    return ("listener: expected a function, got a %s"):format(type(fn))
+  end
+end
+
+--- Tells all listeners of the event; one that raises is counted and does no harm.
+function listeners.tell(client, event, flight)
+  local registered = client._listeners[event.event]
+  if not registered then
+    return
+  end
+  event.client = client.name
+  event.tags = flight and flight.given and flight.given.tags
+  for _, fn in ipairs(registered) do
+    if not pcall(fn, event) then
+      client._core:listener_failed()
+    end
+  end
+end
+
+return listeners

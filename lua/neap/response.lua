@@ -1,0 +1,103 @@
+--- Responses: what a call answers with, from whatever source.
+local core = require "neap.core"
+local json = require "neap.json"
+
+---@class neap.Response
+---@field status integer
+---@field ok boolean status 200 to 399
+---@field reason? string
+---@field headers table<string, string|string[]> found in any letter case; a repeated one is a list
+---@field body string
+---@field url? string after redirects
+---@field http_version? number 1.0, 1.1, 2 or 3
+---@field source "network"|"cache"|"stale"|"service"|"default"|"function"|"queue"
+---@field degraded boolean true unless it came from the network or a fresh cache
+---@field attempts integer
+---@field elapsed number seconds
+---@field retry_after? number seconds, where the server named a delay
+---@field trace neap.TraceEntry[]
+---@field value? any what a fallback function returned, if it was no response
+local Response = {}
+
+---@class neap.TraceEntry
+---@field at number of neap.now()
+---@field kind "attempt"|"wait"|"reject"|"fallback"
+---@field status? integer
+---@field error? neap.ErrorKind
+---@field phase? string
+---@field elapsed number seconds
+---@field reason? string
+---@field message? string what a fallback raised
+
+--- The body as a Lua value by cjson or dkjson; nil and a message where it is not JSON.
+---
+---     local rates, message = res:json()
+---@return any value
+---@return string? message
+function Response:json()
+  return json.decode(self.body or "")
+end
+
+-- Headers and trace become tables when they are first asked for: most callers ask for neither.
+local lazy = {
+  headers = function(self)
+    local result = rawget(self, "_result")
+    return result and result:headers() or core.headers_table({})
+  end,
+  trace = function(self)
+    local result = rawget(self, "_result")
+    return result and result:trace() or {}
+  end,
+}
+
+local metatable = { __name = "neap.response" }
+
+function metatable.__index(self, key)
+  local make = lazy[key]
+  if not make then
+    return Response[key]
+  end
+  local value = make(self)
+  rawset(self, key, value)
+  return value
+end
+
+core.set_response_class(metatable)
+
+local function copy_headers(headers)
+  return core.headers_table(type(headers) == "table" and headers or {})
+end
+
+--- Turns what a fallback gave into a response with the call's own figures.
+---@param bare table the call's attempts, elapsed and trace
+---@param given any a table with `status` or `body`, or any other value
+---@param source string
+---@return neap.Response
+function Response.from_fallback(bare, given, source)
+  local is_answer = type(given) == "table" and (given.status ~= nil or given.body ~= nil)
+  if is_answer then
+    for key, value in pairs(given) do
+      if key ~= "_result" and key ~= "trace" and key ~= "attempts" and key ~= "elapsed" then
+        bare[key] = value
+      end
+    end
+    bare.headers = copy_headers(given.headers)
+  else
+    bare.value = given
+  end
+  bare.status = bare.status or 200
+  bare.body = bare.body or ""
+  bare.ok = bare.status >= 200 and bare.status < 400
+  bare.source = source
+  bare.degraded = true
+  return bare
+end
+
+--- Does the chain of fallbacks run for a response of that status?
+---@param status integer
+---@return boolean
+function Response.is_failure(status)
+  return status == 408 or status == 425 or status == 429 or status >= 500
+end
+
+return Response

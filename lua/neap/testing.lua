@@ -1,0 +1,214 @@
+--- The testing kit: the real pipeline on a virtual clock and a scripted network.
+--
+-- A kit has state of its own: clock, random numbers, gates. Its clients are ordinary clients whose
+-- attempts are answered by a script; an hour of outage passes in a millisecond.
+--
+--     local t = require("neap.testing").new{ seed = 1 }
+--     local api = t:client{ name = "api", base_url = "https://api.example" }
+--     t:script{ { status = 503 }, { error = "timeout", phase = "read" }, { status = 200 } }
+--     local res = t:run(function() return api:get("/") end)
+--     assert.equal(3, res.attempts)
+local Client = require "neap.client"
+local Script = require "neap.script"
+local core = require "neap.core"
+local host = require "neap.host"
+
+local DEFAULT_EPOCH = 1767225600 -- 2026-01-01T00:00:00Z
+
+---@class neap.Kit
+---@field requests table[] what was sent: at, n, call, attempt, client, method, url, path, query, …
+---@field env table clock, time and random for stand-alone policies
+local Kit = {}
+Kit.__index = Kit
+
+local MESSAGES = {
+  resolve = "the name of the host could not be resolved (scripted)",
+  connect = "the connection was refused (scripted)",
+  tls = "the TLS handshake failed (scripted)",
+  reset = "the connection was reset (scripted)",
+}
+
+local function message_of(entry)
+  if entry.error == "timeout" then
+    return ("the %s time limit has passed"):format(entry.phase)
+  end
+  return MESSAGES[entry.error] or ("%s (scripted)"):format(entry.error)
+end
+
+-- The call as the user counts it: the first call of the kit is 1.
+local function number_of_call(kit, id)
+  if not kit._calls[id] then
+    kit._last_call = kit._last_call + 1
+    kit._calls[id] = kit._last_call
+  end
+  return kit._calls[id]
+end
+
+local function record(kit, exchange)
+  local request = exchange:sent()
+  request.call = number_of_call(kit, request.call)
+  request.n = #kit.requests + 1
+  kit.requests[request.n] = request
+  return request
+end
+
+local function next_entry(kit, client, request)
+  local script = kit._scripts[client] or kit._script
+  if script then
+    return script:next(request)
+  end
+end
+
+local function name_request(request)
+  return ("%s %s (client %s, call %d, attempt %d)"):format(request.method, request.url,
+    request.client, request.call, request.attempt)
+end
+
+-- The program under test may swallow the error, so the kit's run raises it once more.
+local function fail(kit, message)
+  kit._failure = kit._failure or message
+  error(message, 0)
+end
+
+local function carry(kit, flight)
+  local exchange = flight.exchange
+  local request = record(kit, exchange)
+  local entry, message = next_entry(kit, flight.client, request)
+  if not entry then
+    fail(kit, message or ("neap.testing: the script has no entry for %s"):format(
+      name_request(request)))
+  end
+  if entry.error then
+    request.error = entry.error
+    exchange:reply_error(entry.after, entry.error, entry.phase, entry.unsent, entry.certificate,
+      message_of(entry))
+    return
+  end
+  request.status = entry.status
+  exchange:reply(entry.after, entry.status, entry.headers, entry.body)
+end
+
+local function check_options(options)
+  if type(options) ~= "table" and options ~= nil then
+    error(("options: expected a table, got a %s"):format(type(options)), 3)
+  end
+  for key, value in pairs(options or {}) do
+    if key ~= "seed" and key ~= "epoch" then
+      error(("options.%s: unknown key, expected seed or epoch"):format(tostring(key)), 3)
+    end
+    if type(value) ~= "number" then
+      error(("options.%s: expected a number, got a %s"):format(key, type(value)), 3)
+    end
+  end
+  return options or {}
+end
+
+--- A kit: `seed` (1) decides every random number, `epoch` (2026-01-01) is the wall clock's start. The
+--- same seed and scripts give the same traces to the last digit.
+---@param options? { seed?: number, epoch?: number }
+---@return neap.Kit
+function Kit.new(options)
+  options = check_options(options)
+  local engine = core.virtual_engine(options.seed or 1, options.epoch or DEFAULT_EPOCH)
+  return setmetatable({
+    requests = {},
+    env = {
+      clock = function() return engine:now() end,
+      time = function() return engine:time() end,
+      random = function() return engine:random() end,
+    },
+    _engine = engine,
+    _scripts = setmetatable({}, { __mode = "k" }),
+    _calls = {},
+    _last_call = 0,
+  }, Kit)
+end
+
+--- Virtual monotonic seconds, 0 at first.
+---@return number
+function Kit:now()
+  return self._engine:now()
+end
+
+--- The virtual wall clock: epoch + now. Retry-After dates are measured against it.
+---@return number
+function Kit:time()
+  return self._engine:time()
+end
+
+--- A client whose attempts are answered by the script.
+---@param policy table as for neap.client
+---@return neap.Client
+function Kit:client(policy)
+  local client, message = Client.make(policy, "script", self._engine)
+  if not client then
+    error(message, 2)
+  end
+  client._carry = function(flight)
+    carry(self, flight)
+  end
+  return client
+end
+
+--- Replaces what is left of the script, or of that client's own. One entry an attempt:
+--- `{ status =, headers =, body =, after = }`, `{ error = kind, phase =, after =, sent = }`, a function
+--- of the request that returns such an entry, or `{ answer = function }`; `times = n` uses an entry n
+--- times, `["repeat"] = true` the last one for ever. A response is the attempt's last word: redirects
+--- are followed by the real transport only.
+---@param entries table[]
+---@param client? neap.Client
+function Kit:script(entries, client)
+  local script, message = Script.new(entries)
+  if not script then
+    error(message, 2)
+  end
+  if client then
+    self._scripts[client] = script
+  else
+    self._script = script
+  end
+end
+
+local function raise_failure(kit)
+  local failure = kit._failure
+  kit._failure = nil
+  if failure then
+    error(failure, 0)
+  end
+end
+
+--- Runs fn on the virtual loop and returns what it returns. Time moves by itself while everything
+--- waits; neap.run, spawn, all, sleep and now work inside. Raises if an attempt found no entry in the
+--- script, and names its request.
+---@param fn function
+---@return any ...
+function Kit:run(fn, ...)
+  if type(fn) ~= "function" then
+    error(("fn: expected a function, got a %s"):format(type(fn)), 2)
+  end
+  local function ended(done, ...)
+    raise_failure(self)
+    if not done then
+      error((...), 0)
+    end
+    return ...
+  end
+  return ended(pcall(host.run_on, self._engine, true, fn, ...))
+end
+
+--- Outside of run: lets so many seconds pass, and does all that falls due, in order.
+---@param seconds number
+function Kit:advance(seconds)
+  if type(seconds) ~= "number" or not (seconds >= 0) then
+    error(("seconds: expected a number >= 0, got %s"):format(tostring(seconds)), 2)
+  end
+  if host.in_task() then
+    error("advance: inside run time moves by itself; use neap.sleep", 2)
+  end
+  local until_time = self._engine:now() + seconds
+  while self._engine:turn(until_time) do
+    raise_failure(self)
+  end
+end
+
+return { new = Kit.new }

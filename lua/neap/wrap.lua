@@ -1,0 +1,56 @@
+--- Guards any Lua function by the same pipeline.
+local core = require "neap.core"
+local Client = require "neap.client"
+local Flight = require "neap.flight"
+local compat = require "neap.compat"
+local drive = require "neap.drive"
+local host = require "neap.host"
+
+-- A function fails when it raises, or returns nil and an error.
+local function carry(flight)
+  local arguments = flight.arguments
+  local results = compat.pack(pcall(flight.client._fn, compat.unpack(arguments, 1, arguments.n)))
+  local raised = not results[1]
+  if raised or (results[2] == nil and results[3] ~= nil) then
+    flight.values = nil
+    flight.cause = raised and results[2] or results[3]
+    if raised then
+      flight.cause = results[2]
+    end
+    flight.exchange:deliver(false, tostring(flight.cause))
+    return
+  end
+  flight.values = compat.pack(compat.unpack(results, 2, results.n))
+  flight.exchange:deliver(true)
+end
+
+--- A function that calls fn through retry, breaker, rate limit, bulkhead and fallbacks of the policy. It
+--- returns what fn returns, or `nil, err`: kind `error` with what fn raised in `cause`, or a refusal.
+---
+---     local charge = neap.wrap({ name = "charge", retry = { max_attempts = 2 } }, charge_once)
+---@param policy table as for neap.client; what is about HTTP has no effect
+---@param fn function
+---@return function
+local function wrap(policy, fn)
+  if type(fn) ~= "function" then
+    error(("fn: expected a function, got a %s"):format(type(fn)), 2)
+  end
+  local client, message = Client.make(policy, "function", host.engine())
+  if not client then
+    error(message, 2)
+  end
+  client._fn = fn
+  client._carry = carry
+  local breaker_key = client._functions["breaker.key"]
+  return function(...)
+    local arguments = compat.pack(...)
+    local key = breaker_key and breaker_key(arguments) or nil
+    return drive.run(setmetatable({
+      client = client,
+      exchange = core.function_exchange(client._core, key),
+      arguments = arguments,
+    }, Flight))
+  end
+end
+
+return wrap

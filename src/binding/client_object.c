@@ -1,0 +1,230 @@
+/* The client for Lua: made from a policy table, watched, counted, closed. */
+#include "base/duration.h"
+#include "binding/error_object.h"
+#include "binding/objects.h"
+#include "binding/policy_object_views.h"
+#include "binding/policy_options.h"
+#include "platform/memory.h"
+
+#define CLIENT_NAME "neap.client"
+
+static struct neap_client_object *client_object(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, CLIENT_NAME);
+}
+
+struct neap_client *neap_check_client(lua_State *L, int index)
+{
+    struct neap_client_object *object = client_object(L, index);
+    luaL_argcheck(L, object->client, index, "expected a client");
+    return object->client;
+}
+
+/* client(engine, policy, carrier): the client and what of the policy stays in Lua; or nil and what
+ * is wrong with the policy. */
+static int client_new(lua_State *L)
+{
+    static const char *const carriers[] = {"network", "script", "function", NULL};
+    struct neap_engine *engine = neap_check_engine(L, 1);
+    enum neap_carrier carrier = (enum neap_carrier)luaL_checkoption(L, 3, NULL, carriers);
+    struct neap_client_object *object = neap_lua_new_userdata(L, sizeof *object);
+    neap_client_policy_init(&object->policy, neap_platform_alloc());
+    object->client = NULL;
+    luaL_setmetatable(L, CLIENT_NAME);
+
+    int made = lua_gettop(L);
+    if (!neap_read_client_policy(L, 2, &object->policy)) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    if (neap_client_new(engine, &object->policy, carrier, &object->client) != NEAP_OK)
+        return neap_raise_memory(L);
+    lua_pushvalue(L, made);
+    lua_insert(L, -2);
+    return 2;
+}
+
+static int client_collect(lua_State *L)
+{
+    struct neap_client_object *object = client_object(L, 1);
+    if (object->client)
+        neap_client_close(object->client);
+    neap_client_release(object->client);
+    object->client = NULL;
+    if (object->policy.alloc)
+        neap_client_policy_deinit(&object->policy);
+    return 0;
+}
+
+static int client_close(lua_State *L)
+{
+    neap_client_close(neap_check_client(L, 1));
+    return 0;
+}
+
+/* watch(event, on): are there listeners for that event? */
+static int client_watch(lua_State *L)
+{
+    static const char *const events[] = {"attempt",  "retry", "reject", "breaker",
+                                         "fallback", "done",  NULL};
+    struct neap_client *client = neap_check_client(L, 1);
+    uint32_t bit = 1u << luaL_checkoption(L, 2, NULL, events);
+    client->watched = lua_toboolean(L, 3) ? client->watched | bit : client->watched & ~bit;
+    return 0;
+}
+
+static int client_listener_failed(lua_State *L)
+{
+    neap_count(&neap_check_client(L, 1)->counters.listener_errors);
+    return 0;
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t count)
+{
+    lua_pushinteger(L, (lua_Integer)count);
+    lua_setfield(L, -2, name);
+}
+
+/* Only what has happened stands in the table. */
+static void push_counts(lua_State *L, const _Atomic uint64_t *counter, int count,
+                        const char *(*name)(int))
+{
+    lua_newtable(L);
+    for (int i = 0; i < count; i++) {
+        uint64_t value = atomic_load_explicit(&counter[i], memory_order_relaxed);
+        if (value > 0 && name(i))
+            set_count(L, name(i), value);
+    }
+}
+
+static const char *kind_name(int kind)
+{
+    return neap_kind_name((enum neap_kind)kind);
+}
+
+static const char *phase_name(int phase)
+{
+    return neap_phase_name((enum neap_phase)phase);
+}
+
+static const char *reason_name(int reason)
+{
+    return neap_retry_reason_name((enum neap_retry_reason)reason);
+}
+
+static const char *source_name(int source)
+{
+    return neap_source_name((enum neap_source)source);
+}
+
+static void push_latency(lua_State *L, const struct neap_histogram *histogram)
+{
+    struct neap_histogram_snapshot snapshot;
+    neap_histogram_read(histogram, &snapshot);
+    const struct {
+        const char *name;
+        double value;
+    } fields[] = {
+        {"mean", snapshot.mean_s}, {"p50", snapshot.p50_s}, {"p90", snapshot.p90_s},
+        {"p95", snapshot.p95_s},   {"p99", snapshot.p99_s}, {"max", snapshot.max_s},
+    };
+    lua_createtable(L, 0, 7);
+    set_count(L, "count", snapshot.count);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        lua_pushnumber(L, fields[i].value);
+        lua_setfield(L, -2, fields[i].name);
+    }
+}
+
+static void push_pool(lua_State *L, const struct neap_client *client)
+{
+    struct neap_transport_stats stats = {0};
+    if (client->transport)
+        neap_transport_read(client->transport, &stats);
+    lua_createtable(L, 0, 2);
+    set_count(L, "opened", stats.opened);
+    set_count(L, "reused", stats.reused);
+}
+
+static int client_stats(lua_State *L)
+{
+    const struct neap_client *client = neap_check_client(L, 1);
+    const struct neap_counters *counters = &client->counters;
+    int64_t in_flight = atomic_load(&counters->in_flight);
+
+    lua_createtable(L, 0, 12);
+    set_count(L, "calls", atomic_load(&counters->calls));
+    set_count(L, "ok", atomic_load(&counters->ok));
+    set_count(L, "attempts", atomic_load(&counters->attempts));
+    set_count(L, "listener_errors", atomic_load(&counters->listener_errors));
+    set_count(L, "in_flight", in_flight > 0 ? (uint64_t)in_flight : 0);
+    push_counts(L, counters->errors, NEAP_KIND_COUNT, kind_name);
+    lua_setfield(L, -2, "errors");
+    push_counts(L, counters->retries, NEAP_RETRY_REASON_COUNT, reason_name);
+    lua_setfield(L, -2, "retries");
+    push_counts(L, counters->timeouts, NEAP_PHASE_COUNT, phase_name);
+    lua_setfield(L, -2, "timeouts");
+    push_counts(L, counters->rejections, NEAP_KIND_COUNT, kind_name);
+    lua_setfield(L, -2, "rejections");
+    push_counts(L, counters->fallbacks, NEAP_SOURCE_COUNT, source_name);
+    lua_setfield(L, -2, "fallbacks");
+    push_latency(L, &counters->latency);
+    lua_setfield(L, -2, "latency");
+    push_pool(L, client);
+    lua_setfield(L, -2, "pool");
+    return 1;
+}
+
+static int64_t clock_of(void *context)
+{
+    struct neap_client *client = context;
+    return neap_loop_update(client->engine->loop);
+}
+
+static double random_of(void *context)
+{
+    struct neap_client *client = context;
+    return neap_random_unit(&client->engine->random);
+}
+
+static void hold(void *context, struct neap_breaker *breaker)
+{
+    (void)breaker;
+    neap_client_hold(context);
+}
+
+static void release(void *context, struct neap_breaker *breaker)
+{
+    (void)breaker;
+    neap_client_release(context);
+}
+
+/* breaker(): the stand-alone object over the client's one breaker; nil where it has none or many.
+ */
+static int client_breaker(lua_State *L)
+{
+    struct neap_client *client = neap_check_client(L, 1);
+    if (!client->breaker)
+        return 0;
+    struct neap_breaker_host host = {
+        .now = clock_of, .random = random_of, .hold = hold, .release = release, .context = client};
+    neap_binding_push_breaker_view(L, client->breaker, &client->policy.pipeline.breaker, &host, 1);
+    return 1;
+}
+
+void neap_binding_add_client(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"close", client_close},
+        {"watch", client_watch},
+        {"listener_failed", client_listener_failed},
+        {"stats", client_stats},
+        {"breaker", client_breaker},
+        {NULL, NULL},
+    };
+    neap_new_metatable(L, CLIENT_NAME, methods, client_collect);
+    lua_pop(L, 1);
+    lua_pushcfunction(L, client_new);
+    lua_setfield(L, -2, "client");
+}

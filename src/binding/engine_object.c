@@ -1,0 +1,176 @@
+/* The engine for Lua: its clock, its turns, and sleepers. */
+#include "base/duration.h"
+#include "binding/objects.h"
+#include "platform/memory.h"
+
+#define ENGINE_NAME "neap.engine"
+#define SLEEPER_NAME "neap.sleeper"
+
+struct sleeper {
+    struct neap_waiter waiter;
+    struct neap_loop_timer timer;
+    struct neap_engine *engine;
+    bool over;
+};
+
+struct neap_engine *neap_check_engine(lua_State *L, int index)
+{
+    struct neap_engine_object *object = luaL_checkudata(L, index, ENGINE_NAME);
+    luaL_argcheck(L, object->engine, index, "the engine is closed");
+    return object->engine;
+}
+
+static struct neap_engine_object *push_engine(lua_State *L)
+{
+    struct neap_engine_object *object = neap_lua_new_userdata(L, sizeof *object);
+    object->engine = NULL;
+    luaL_setmetatable(L, ENGINE_NAME);
+    return object;
+}
+
+static int made(lua_State *L, enum neap_status status)
+{
+    if (status == NEAP_NO_MEMORY)
+        return neap_raise_memory(L);
+    if (status != NEAP_OK)
+        return luaL_error(L, "neap: the system gives no epoll descriptor or no random bytes");
+    return 1;
+}
+
+static int engine_new(lua_State *L)
+{
+    struct neap_engine_object *object = push_engine(L);
+    return made(L, neap_engine_new(neap_platform_alloc(), &object->engine));
+}
+
+static int engine_new_virtual(lua_State *L)
+{
+    uint64_t seed = (uint64_t)(int64_t)luaL_checknumber(L, 1);
+    int64_t epoch_ns = neap_ns_from_seconds(luaL_checknumber(L, 2));
+    struct neap_engine_object *object = push_engine(L);
+    return made(L, neap_engine_new_virtual(neap_platform_alloc(), seed, epoch_ns, &object->engine));
+}
+
+static int engine_collect(lua_State *L)
+{
+    struct neap_engine_object *object = luaL_checkudata(L, 1, ENGINE_NAME);
+    neap_engine_release(object->engine);
+    object->engine = NULL;
+    return 0;
+}
+
+static int engine_now(lua_State *L)
+{
+    lua_pushnumber(L, neap_seconds_from_ns(neap_loop_update(neap_check_engine(L, 1)->loop)));
+    return 1;
+}
+
+static int engine_time(lua_State *L)
+{
+    lua_pushnumber(L, neap_seconds_from_ns(neap_loop_wall(neap_check_engine(L, 1)->loop)));
+    return 1;
+}
+
+static int engine_random(lua_State *L)
+{
+    lua_pushnumber(L, neap_random_unit(&neap_check_engine(L, 1)->random));
+    return 1;
+}
+
+/* turn([until]): false where nothing was done. */
+static int engine_turn(lua_State *L)
+{
+    struct neap_engine *engine = neap_check_engine(L, 1);
+    lua_pushboolean(L, neap_engine_turn(engine, neap_optional_seconds(L, 2)));
+    return 1;
+}
+
+/* The id of the waiter that has been ready longest; nil. */
+static int engine_take(lua_State *L)
+{
+    struct neap_waiter *waiter = neap_engine_take_ready(neap_check_engine(L, 1));
+    if (!waiter)
+        return 0;
+    lua_pushinteger(L, (lua_Integer)waiter->id);
+    return 1;
+}
+
+static void on_sleep_over(struct neap_loop_timer *timer, int64_t now_ns)
+{
+    struct sleeper *sleeper = (struct sleeper *)((char *)timer - offsetof(struct sleeper, timer));
+    (void)now_ns;
+    sleeper->over = true;
+    neap_waiter_wake(&sleeper->waiter, sleeper->engine);
+}
+
+/* sleeper(seconds): ready once so much time has passed. */
+static int engine_sleeper(lua_State *L)
+{
+    struct neap_engine *engine = neap_check_engine(L, 1);
+    int64_t length_ns = neap_ns_from_seconds(luaL_checknumber(L, 2));
+    struct sleeper *sleeper = neap_lua_new_userdata(L, sizeof *sleeper);
+    *sleeper = (struct sleeper){.timer.fire = on_sleep_over};
+    luaL_setmetatable(L, SLEEPER_NAME);
+    sleeper->engine = neap_engine_hold(engine);
+    neap_waiter_init(&sleeper->waiter, engine);
+    int64_t until_ns = neap_time_add(neap_loop_update(engine->loop), length_ns);
+    if (neap_loop_set(engine->loop, &sleeper->timer, until_ns) != NEAP_OK)
+        return neap_raise_memory(L);
+    return 1;
+}
+
+static struct sleeper *check_sleeper(lua_State *L)
+{
+    return luaL_checkudata(L, 1, SLEEPER_NAME);
+}
+
+static int sleeper_id(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)check_sleeper(L)->waiter.id);
+    return 1;
+}
+
+/* Turns the engine until the time is over, for a host that cannot yield. */
+static int sleeper_run(lua_State *L)
+{
+    struct sleeper *sleeper = check_sleeper(L);
+    while (!sleeper->over)
+        neap_engine_turn(sleeper->engine, NEAP_NEVER);
+    neap_waiter_forget(&sleeper->waiter, sleeper->engine);
+    return 0;
+}
+
+static int sleeper_free(lua_State *L)
+{
+    struct sleeper *sleeper = check_sleeper(L);
+    if (!sleeper->engine)
+        return 0;
+    neap_loop_clear(sleeper->engine->loop, &sleeper->timer);
+    neap_waiter_forget(&sleeper->waiter, sleeper->engine);
+    neap_engine_release(sleeper->engine);
+    sleeper->engine = NULL;
+    sleeper->over = true;
+    return 0;
+}
+
+void neap_binding_add_engine(lua_State *L)
+{
+    static const luaL_Reg engine_methods[] = {
+        {"now", engine_now},   {"time", engine_time}, {"random", engine_random},
+        {"turn", engine_turn}, {"take", engine_take}, {"sleeper", engine_sleeper},
+        {NULL, NULL},
+    };
+    static const luaL_Reg sleeper_methods[] = {
+        {"id", sleeper_id},
+        {"run", sleeper_run},
+        {"free", sleeper_free},
+        {NULL, NULL},
+    };
+    neap_new_metatable(L, ENGINE_NAME, engine_methods, engine_collect);
+    neap_new_metatable(L, SLEEPER_NAME, sleeper_methods, sleeper_free);
+    lua_pop(L, 2);
+    lua_pushcfunction(L, engine_new);
+    lua_setfield(L, -2, "engine");
+    lua_pushcfunction(L, engine_new_virtual);
+    lua_setfield(L, -2, "virtual_engine");
+}

@@ -1,0 +1,56 @@
+/* The userdata of the binding: each holds one C object and forgets it when it is closed or
+ * collected.
+ *
+ * Made empty with its metatable set, then filled, so that an error in between leaks nothing. */
+#ifndef NEAP_BINDING_OBJECTS_H
+#define NEAP_BINDING_OBJECTS_H
+
+#include "base/buffer.h"
+#include "binding/compat.h"
+#include "client/client.h"
+#include "client/engine.h"
+#include "client/exchange.h"
+
+struct neap_engine_object {
+    struct neap_engine *engine;
+};
+
+struct neap_client_object {
+    struct neap_client_policy policy; /* while it is being read; then the client has it */
+    struct neap_client *client;
+};
+
+/* `scratch` and `url` hold what a request is made of until the exchange takes it over. */
+struct neap_exchange_object {
+    struct neap_exchange *exchange;
+    struct neap_buffer scratch;
+    struct neap_url url;
+    bool finished; /* the result was taken: what was pinned is free, the response stays */
+};
+
+/* Each raises where the value at `index` is of another kind, or was closed. */
+struct neap_engine *neap_check_engine(lua_State *L, int index);
+struct neap_client *neap_check_client(lua_State *L, int index);
+struct neap_exchange *neap_check_exchange(lua_State *L, int index);
+
+/* Each adds its metatable, and its constructors to the table on top of the stack. */
+void neap_binding_add_engine(lua_State *L);
+void neap_binding_add_client(lua_State *L);
+void neap_binding_add_exchange(lua_State *L);
+void neap_binding_add_result(lua_State *L);
+void neap_binding_add_policies(lua_State *L);
+
+/* Pushes a new metatable with these methods and this collector. */
+void neap_new_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
+                        lua_CFunction collect);
+
+/* The object's memory, or NULL where the value is of another kind. */
+struct neap_exchange_object *neap_exchange_object(lua_State *L, int index);
+
+/* Seconds at `index` as ns; NEAP_NEVER where there is nil or nothing. */
+int64_t neap_optional_seconds(lua_State *L, int index);
+
+/* Raises "not enough memory" as Lua does. */
+int neap_raise_memory(lua_State *L);
+
+#endif

@@ -1,0 +1,148 @@
+#include "binding/pair_list.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reader {
+    lua_State *L;
+    const char *path;
+    bool booleans;
+    int keeper; /* a Lua list that holds each text */
+    struct neap_pair_list *list;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    const struct neap_pair *left = a, *right = b;
+    size_t shorter = left->name.bytes < right->name.bytes ? left->name.bytes : right->name.bytes;
+    int order = memcmp(left->name.text, right->name.text, shorter);
+    if (order != 0)
+        return order;
+    if (left->name.bytes != right->name.bytes)
+        return left->name.bytes < right->name.bytes ? -1 : 1;
+    return left->position < right->position ? -1 : left->position > right->position;
+}
+
+/* An upper bound of the pairs: each list counts its entries. */
+static size_t count_pairs(lua_State *L, int index)
+{
+    size_t count = 0;
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        count += lua_istable(L, -1) ? lua_rawlen(L, -1) : 1;
+        lua_pop(L, 1);
+    }
+    return count;
+}
+
+static struct neap_text keep(struct reader *reader)
+{
+    lua_State *L = reader->L;
+    struct neap_text text;
+    text.text = lua_tolstring(L, -1, &text.bytes);
+    lua_rawseti(L, reader->keeper, (int)lua_rawlen(L, reader->keeper) + 1);
+    return text;
+}
+
+/* The text of the value on top, which is popped. */
+static bool take_value(struct reader *reader, struct neap_text *text)
+{
+    lua_State *L = reader->L;
+    int type = lua_type(L, -1);
+    if (type == LUA_TBOOLEAN && reader->booleans) {
+        lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false");
+        lua_remove(L, -2);
+        type = LUA_TSTRING;
+    }
+    if (type == LUA_TNUMBER) {
+        int64_t whole;
+        if (neap_lua_integer(L, -1, &whole)) {
+            char written[24];
+            snprintf(written, sizeof written, "%" PRId64, whole);
+            lua_pop(L, 1);
+            lua_pushstring(L, written);
+        }
+        type = LUA_TSTRING;
+    }
+    if (type != LUA_TSTRING)
+        return false;
+    *text = keep(reader);
+    return true;
+}
+
+static void add(struct reader *reader, struct neap_text name, struct neap_text value)
+{
+    size_t position = reader->list->count++;
+    reader->list->pair[position] = (struct neap_pair){name, value, position};
+}
+
+static bool refuse(struct reader *reader, const char *name)
+{
+    lua_State *L = reader->L;
+    lua_pushfstring(L, "%s[\"%s\"]: expected a string, a number%s or a list of them, got a %s",
+                    reader->path, name, reader->booleans ? ", a boolean" : "",
+                    luaL_typename(L, -1));
+    return false;
+}
+
+/* The list on top stays there. */
+static bool take_list(struct reader *reader, struct neap_text name)
+{
+    lua_State *L = reader->L;
+    size_t count = lua_rawlen(L, -1);
+    for (size_t i = 1; i <= count; i++) {
+        struct neap_text value;
+        lua_rawgeti(L, -1, (int)i);
+        if (!take_value(reader, &value))
+            return refuse(reader, name.text);
+        add(reader, name, value);
+    }
+    return true;
+}
+
+static bool take_pair(struct reader *reader)
+{
+    lua_State *L = reader->L;
+    struct neap_text name, value;
+    if (lua_type(L, -2) != LUA_TSTRING) {
+        lua_pushfstring(L, "%s: expected names as keys, got a %s", reader->path,
+                        luaL_typename(L, -2));
+        return false;
+    }
+    name.text = lua_tolstring(L, -2, &name.bytes);
+    if (lua_istable(L, -1)) {
+        if (!take_list(reader, name))
+            return false;
+        lua_pop(L, 1);
+        return true;
+    }
+    if (!take_value(reader, &value))
+        return refuse(reader, name.text);
+    add(reader, name, value);
+    return true;
+}
+
+bool neap_read_pairs(lua_State *L, int index, const char *path, bool booleans,
+                     struct neap_pair_list *list)
+{
+    struct reader reader = {.L = L, .path = path, .booleans = booleans, .list = list};
+    int top = lua_gettop(L);
+    index = lua_absindex(L, index);
+    luaL_checkstack(L, 10, "request");
+    list->count = 0;
+    list->pair = lua_newuserdata(L, (count_pairs(L, index) + 1) * sizeof *list->pair);
+    lua_newtable(L);
+    reader.keeper = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        if (!take_pair(&reader)) {
+            lua_replace(L, top + 1);
+            lua_settop(L, top + 1);
+            return false;
+        }
+    }
+    qsort(list->pair, list->count, sizeof *list->pair, by_name);
+    return true;
+}

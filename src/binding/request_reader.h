@@ -1,0 +1,26 @@
+/* Reads a request table into a draft: checks every key, joins the URL, encodes query and form,
+ * makes the idempotency key. */
+#ifndef NEAP_BINDING_REQUEST_READER_H
+#define NEAP_BINDING_REQUEST_READER_H
+
+#include "base/attributes.h"
+#include "binding/objects.h"
+
+/* Stack indexes and texts that a request is read from. */
+struct neap_request_source {
+    int request;        /* a table, or nil */
+    const char *method; /* of client:get and its like; NULL: the table's, else GET */
+    const char *path;   /* likewise; NULL: the table's */
+    int extras;         /* a table with what the face found out by asking Lua: body (encoded JSON),
+                           breaker_key, gate_key, idempotency_key; or nil */
+};
+
+/* Texts of the draft point into Lua strings and userdata that stay on the stack, which grows; the
+ * body's string is put into the table at index `keeper`, since it is not copied later on. True; or
+ * false with a message pushed, which starts with the path of the key. */
+NEAP_MUST_CHECK bool neap_read_request(lua_State *L, const struct neap_request_source *source,
+                                       struct neap_client *client,
+                                       struct neap_exchange_object *object, int keeper,
+                                       struct neap_draft *draft);
+
+#endif
