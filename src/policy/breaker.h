@@ -63,7 +63,8 @@ struct neap_breaker_change {
 
 struct neap_breaker_snapshot {
     enum neap_breaker_state state;
-    uint64_t calls, failures, slow; /* in the window; of the probes while half open */
+    uint64_t calls, failures, slow; /* in the window; of the probes while half open; what made it
+                                       open while open */
     bool has_rate;                  /* enough calls for the rates to count */
     double failure_rate, slow_rate;
     uint64_t not_permitted; /* refusals since the breaker was made or reset */

@@ -54,12 +54,26 @@ int64_t neap_breaker_open_until(const struct neap_breaker *breaker)
     return until_ns;
 }
 
+/* What made it open: the window or the probes of the generation before, which nobody adds to any
+ * more. A time window forgets them as its seconds pass. */
+static struct neap_tally tally_before(const struct neap_breaker *breaker,
+                                      const struct neap_breaker_policy *policy, uint32_t generation,
+                                      int64_t now_ns)
+{
+    struct neap_tally window = neap_breaker_window_tally(breaker, policy, generation - 1, now_ns);
+    if (window.counter[NEAP_BREAKER_CALLS] > 0)
+        return window;
+    return neap_breaker_probes_tally(breaker, policy, generation - 1);
+}
+
 static struct neap_tally tally_in(const struct neap_breaker *breaker,
                                   const struct neap_breaker_policy *policy,
                                   struct neap_breaker_word word, int64_t now_ns)
 {
     if (word.state == NEAP_BREAKER_HALF_OPEN)
         return neap_breaker_probes_tally(breaker, policy, word.generation);
+    if (word.state == NEAP_BREAKER_OPEN)
+        return tally_before(breaker, policy, word.generation, now_ns);
     if (neap_breaker_has_window(word.state))
         return neap_breaker_window_tally(breaker, policy, word.generation, now_ns);
     return (struct neap_tally){{0}};

@@ -437,13 +437,19 @@ static void late_results_change_nothing(void **state)
     assert_window(0, 0, 0);
 }
 
-static void the_window_is_empty_while_open(void **state)
+static void what_made_it_open_is_seen_while_open(void **state)
 {
     (void)state;
     begin();
     trip();
-    assert_window(0, 0, 0);
-    assert_false(snapshot().has_rate);
+    assert_window(10, 10, 0);
+    assert_true(snapshot().has_rate);
+    assert_true(snapshot().failure_rate == 1.0);
+    pass(30);
+    record(acquire(), FAILURE);
+    calls(4, FAILURE);
+    assert_state(NEAP_BREAKER_OPEN);
+    assert_window(5, 5, 0);
 }
 
 /* Fails all probes at once. */
@@ -1271,7 +1277,7 @@ int main(void)
         TEST(refuses_until_the_wait_is_over),
         TEST(moves_on_only_when_somebody_asks),
         TEST(late_results_change_nothing),
-        TEST(the_window_is_empty_while_open),
+        TEST(what_made_it_open_is_seen_while_open),
         TEST(the_wait_grows_with_each_opening_in_a_row),
         TEST(a_close_brings_the_wait_back_to_base),
         TEST(the_wait_stays_a_number_however_often_it_opens),
