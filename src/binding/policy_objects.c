@@ -52,6 +52,7 @@ int neap_object_refuse(lua_State *L, enum neap_kind kind, const char *message, i
     struct neap_error_view view = {
         .kind = kind,
         .message = message,
+        .retryable = true, /* nothing was begun */
         .retry_after_ns = until_ns == NEAP_NEVER ? -1 : neap_time_since(until_ns, now_ns),
     };
     lua_pushnil(L);
@@ -121,8 +122,7 @@ static int retry_after(lua_State *L)
     int64_t epoch_s, delay_s;
     lua_settop(L, 2);
     if (!reference_epoch(L, 2, &epoch_s)) {
-        lua_pushfstring(L, "now_epoch: expected a finite number of seconds, got %s",
-                        luaL_typename(L, 2));
+        lua_pushliteral(L, "now_epoch: expected a finite number of seconds");
         return neap_object_misuse(L);
     }
     if (server_delay(L, 1, epoch_s, &delay_s))
