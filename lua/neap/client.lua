@@ -62,26 +62,37 @@ end
 function Client.new(policy)
   local client, message = Client.make(policy, "network", host.default_engine())
   if not client then
-    error(message, 3)
+    error(message, 2)
   end
   return client
 end
 
-local function text_key(key, path, level)
-  if type(key) ~= "string" then
-    error(("%s: expected a string to be returned, got %s"):format(path, tostring(key)), level)
+-- The keys that functions of the policy name: path in the policy, name for the core.
+local ASKED = {
+  { "breaker.key", "breaker_key" }, { "gate.key", "gate_key" },
+  { "idempotency.from", "idempotency_key" },
+}
+
+-- The functions see the whole request. A message where one of them returned no text.
+local function ask_for_keys(client, full, extras)
+  for _, asked in ipairs(ASKED) do
+    local fn = client._functions[asked[1]]
+    local key = fn and fn(full)
+    if fn and type(key) ~= "string" then
+      return ("policy.%s: expected a string to be returned, got %s"):format(asked[1],
+        tostring(key))
+    end
+    extras[asked[2]] = key
   end
-  return key
 end
 
--- What the core cannot find out without Lua: encoded JSON, and the keys that functions of the policy
--- name. The functions see the whole request.
-local function extras_of(client, method, path, req, level)
+-- What the core cannot find out without Lua: encoded JSON, and the keys that functions name.
+local function extras_of(client, method, path, req)
   local extras
-  if type(req) == "table" and rawget(req, "json") ~= nil then
+  if req and req.json ~= nil then
     local body, message = json.encode(req.json)
     if not body then
-      error(("request.json: %s"):format(message), level + 1)
+      return nil, ("request.json: %s"):format(message)
     end
     extras = { body = body }
   end
@@ -89,36 +100,33 @@ local function extras_of(client, method, path, req, level)
     return extras
   end
   extras = extras or {}
-  local functions, full = client._functions, Flight.whole_request(method, path, req)
-  for path_of, name in pairs{ ["breaker.key"] = "breaker_key", ["gate.key"] = "gate_key",
-    ["idempotency.from"] = "idempotency_key" } do
-    local fn = functions[path_of]
-    if fn then
-      extras[name] = text_key(fn(full), "policy." .. path_of, level + 1)
-    end
-  end
-  return extras
+  return extras, ask_for_keys(client, Flight.whole_request(method, path, req), extras)
 end
 
-local function perform(client, method, path, req)
+-- A call that has not begun, or nil and what is wrong with the request.
+local function prepare(client, method, path, req)
   if type(req) ~= "table" and req ~= nil then
-    error(("request: expected a table, got a %s"):format(type(req)), 3)
+    return nil, ("request: expected a table, got a %s"):format(type(req))
   end
   if type(path) ~= "string" and path ~= nil then
-    error(("request.path: expected a string, got a %s"):format(type(path)), 3)
+    return nil, ("request.path: expected a string, got a %s"):format(type(path))
   end
-  local extras = extras_of(client, method, path, req, 3)
-  local exchange, message = core.exchange(client._core, method, path, req, extras)
+  local extras, message = extras_of(client, method, path, req)
+  if message then
+    return nil, message
+  end
+  local exchange
+  exchange, message = core.exchange(client._core, method, path, req, extras)
   if not exchange then
-    error(message, 3)
+    return nil, message
   end
-  return drive.run(setmetatable({
+  return setmetatable({
     client = client,
     exchange = exchange,
     method = method,
     path = path,
     given = req,
-  }, Flight))
+  }, Flight)
 end
 
 --- Makes a call through the whole pipeline. A response with any status is a response; what the outside
@@ -129,17 +137,22 @@ end
 ---@return neap.Response? res
 ---@return neap.Error? err
 function Client:request(req)
-  if type(req) ~= "table" then
-    error(("request: expected a table, got a %s"):format(type(req)), 2)
+  local flight, message = prepare(self, nil, nil, req or {})
+  if not flight then
+    error(message, 2)
   end
-  return perform(self, nil, nil, req)
+  return drive.run(flight)
 end
 
 --- `client:get(path [, req])` and its like: client:request with that method and path.
 for _, method in ipairs{ "get", "head", "post", "put", "patch", "delete", "options" } do
   local upper = method:upper()
   Client[method] = function(self, path, req)
-    return perform(self, upper, path, req)
+    local flight, message = prepare(self, upper, path, req)
+    if not flight then
+      error(message, 2)
+    end
+    return drive.run(flight)
   end
 end
 

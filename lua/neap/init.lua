@@ -13,6 +13,7 @@ require "neap.response"
 
 local neap = {
   _VERSION = core.version,
+  client = Client.new,
   breaker = policies.breaker,
   bulkhead = policies.bulkhead,
   rate_limiter = policies.rate_limiter,
@@ -22,16 +23,6 @@ local neap = {
   wrap = wrap,
   Error = Error,
 }
-
---- A client for one API. Raises at the caller's line if the policy is misused.
----
----     local api = neap.client{ name = "rates", base_url = "https://rates.example" }
----     local res, err = api:get("/latest")
----@param policy table
----@return neap.Client
-function neap.client(policy)
-  return Client.new(policy)
-end
 
 --- Runs fn, and all that it spawns, on neap's own loop: calls in them run side by side in one thread.
 --- Returns what fn returns once everything has ended; raises what a task raised and nobody awaited.

@@ -12,7 +12,7 @@ require "neap.error"
 
 ---@class neap.BreakerSnapshot
 ---@field state neap.BreakerState
----@field calls integer results in the window, of the probes while half open
+---@field calls integer results in the window; of the probes while half open; what made it open
 ---@field failures integer
 ---@field slow integer
 ---@field failure_rate? number nil while there are too few calls for a rate

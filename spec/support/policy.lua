@@ -32,7 +32,7 @@ end
 function policy.refused(kind, answer, err)
   assert.is_nil(answer)
   assert.equal(kind, err.kind)
-  assert.equal(false, err.retryable)
+  assert.equal(true, err.retryable)
   assert.equal(0, err.attempts)
   assert.equal(0, err.elapsed)
   return err

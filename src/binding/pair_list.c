@@ -87,11 +87,24 @@ static bool refuse(struct reader *reader, const char *name)
     return false;
 }
 
+static size_t count_keys(lua_State *L)
+{
+    size_t count = 0;
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        count++;
+        lua_pop(L, 1);
+    }
+    return count;
+}
+
 /* The list on top stays there. */
 static bool take_list(struct reader *reader, struct neap_text name)
 {
     lua_State *L = reader->L;
     size_t count = lua_rawlen(L, -1);
+    if (count != count_keys(L))
+        return refuse(reader, name.text);
     for (size_t i = 1; i <= count; i++) {
         struct neap_text value;
         lua_rawgeti(L, -1, (int)i);

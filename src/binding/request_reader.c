@@ -162,6 +162,8 @@ static bool read_url(struct reader *reader)
     const char *query = encode(reader, "query", "request.query", 0, &query_bytes);
     if (!query)
         return false;
+    if (own_path && reader->source->path)
+        return fail(reader, "request.path", "there is a path already, before the request");
     if (url && path)
         return fail(reader, "request.url", "there is a path already; give one of both");
     if (url)
