@@ -129,10 +129,10 @@ local function prepare(client, method, path, req)
   }, Flight)
 end
 
---- Makes a call through the whole pipeline. A response with any status is a response; what the outside
---- world causes is `nil, err`. Raises at the caller's line if the request is misused.
+--- Makes a call through the whole pipeline. A response with any status is a response; what the
+--- outside world causes is `nil, err`. Raises at the caller's line if the request is misused.
 ---
----     local res, err = client:request{ method = "POST", path = "/payments", json = { amount = 5 } }
+---     local res, err = client:request{ method = "POST", path = "/payments", json = payment }
 ---@param req table method, path or url, query, headers, body or json or form, timeout, deadline, …
 ---@return neap.Response? res
 ---@return neap.Error? err

@@ -1,4 +1,5 @@
---- Drives one call from question to question: the core decides, this asks Lua where the policy says so.
+--- Drives one call from question to question: the core decides, this asks Lua where the policy
+--- says so.
 local compat = require "neap.compat"
 local fallback = require "neap.fallback"
 local host = require "neap.host"

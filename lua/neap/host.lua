@@ -1,9 +1,9 @@
 --- Hosts: who waits while a call waits.
 --
--- Plain Lua blocks. Inside `neap.run` each task is a coroutine, and while all of them wait one turn of
--- the engine's loop is made. A testing kit is the same with an engine whose clock is virtual. A
--- coroutine that the program made itself inside a task cannot yield to the loop, so a call in it
--- blocks its task's loop; the rest works.
+-- Plain Lua blocks. Inside `neap.run` each task is a coroutine, and while all of them wait one
+-- turn of the engine's loop is made. A testing kit is the same with an engine whose clock is
+-- virtual. A coroutine that the program made itself inside a task cannot yield to the loop, so a
+-- call in it blocks its task's loop; the rest works.
 local compat = require "neap.compat"
 local core = require "neap.core"
 
@@ -119,7 +119,8 @@ local function run_until(scheduler, done)
     end
     if not collect_ready(scheduler) then
       local did = scheduler.waits > 0 and scheduler.engine:turn()
-      if not did and not collect_ready(scheduler) and (scheduler.waits == 0 or scheduler.virtual) then
+      local hopeless = not did and (scheduler.waits == 0 or scheduler.virtual)
+      if hopeless and not collect_ready(scheduler) then
         error(STUCK, 0)
       end
     end
@@ -148,8 +149,8 @@ local function raise_unseen_failure(scheduler)
   end
 end
 
---- Runs fn and all that it spawns on the engine; what it returns. A task's error that nobody awaited
---- is raised here.
+--- Runs fn and all that it spawns on the engine; what it returns. A task's error that nobody
+--- awaited is raised here.
 function host.run_on(engine, virtual, fn, ...)
   local scheduler = new_scheduler(engine, virtual)
   local main = spawn(scheduler, fn, ...)

@@ -1,8 +1,8 @@
 --- neap: calls to other people's APIs, made safe.
 --
--- Timeouts for each phase and a total deadline, retry with backoff that knows methods, statuses and
--- Retry-After, circuit breaker, gate, rate limit, bulkhead, idempotency keys and an ordered chain of
--- fallbacks, around each call.
+-- Timeouts for each phase and a total deadline, retry with backoff that knows methods, statuses
+-- and Retry-After, circuit breaker, gate, rate limit, bulkhead, idempotency keys and an ordered
+-- chain of fallbacks, around each call.
 local Client = require "neap.client"
 local Error = require "neap.error"
 local core = require "neap.core"
@@ -24,8 +24,9 @@ local neap = {
   Error = Error,
 }
 
---- Runs fn, and all that it spawns, on neap's own loop: calls in them run side by side in one thread.
---- Returns what fn returns once everything has ended; raises what a task raised and nobody awaited.
+--- Runs fn, and all that it spawns, on neap's own loop: calls in them run side by side in one
+--- thread. Returns what fn returns once everything has ended; raises what a task raised and
+--- nobody awaited.
 ---
 ---     neap.run(function() for _, id in ipairs(ids) do neap.spawn(fetch, id) end end)
 ---@param fn function
@@ -60,7 +61,7 @@ end
 --- Runs the functions side by side and waits for all: an array of { ok, results… } in their order,
 --- where ok is false and the next what was raised, if one raised.
 ---
----     local answers = neap.all{ function() return a:get("/") end, function() return b:get("/") end }
+---     local answers = neap.all{ ask_first_bank, ask_second_bank }
 ---@param functions function[]
 ---@return table[]
 function neap.all(functions)

@@ -9,8 +9,8 @@ local EVENTS = {
 --- Checks the arguments of client:on; the message of what is wrong with them, or nil.
 function listeners.check(event, fn)
   if not EVENTS[event] then
-    return ("event: expected attempt, retry, reject, breaker, fallback, alert or done, got %s"):format(
-      tostring(event))
+    return ("event: expected %s, got %s"):format(
+      "attempt, retry, reject, breaker, fallback, alert or done", tostring(event))
   end
   if type(fn) ~= "function" then
     return ("listener: expected a function, got a %s"):format(type(fn))

@@ -147,8 +147,8 @@ function Script.new(entries)
   return setmetatable({ list = list, position = 1 }, Script)
 end
 
---- The entry for this request, or nil where the script has come to its end; nil and a message where a
---- function of the script answered what is no entry.
+--- The entry for this request, or nil where the script has come to its end; nil and a message
+--- where a function of the script answered what is no entry.
 function Script:next(request)
   local item = self.list[self.position]
   if not item then

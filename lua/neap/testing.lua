@@ -103,8 +103,8 @@ local function check_options(options)
   return options or {}
 end
 
---- A kit: `seed` (1) decides every random number, `epoch` (2026-01-01) is the wall clock's start. The
---- same seed and scripts give the same traces to the last digit.
+--- A kit: `seed` (1) decides every random number, `epoch` (2026-01-01) is the wall clock's start.
+--- The same seed and scripts give the same traces to the last digit.
 ---@param options? { seed?: number, epoch?: number }
 ---@return neap.Kit
 function Kit.new(options)
@@ -150,11 +150,11 @@ function Kit:client(policy)
   return client
 end
 
---- Replaces what is left of the script, or of that client's own. One entry an attempt:
---- `{ status =, headers =, body =, after = }`, `{ error = kind, phase =, after =, sent = }`, a function
---- of the request that returns such an entry, or `{ answer = function }`; `times = n` uses an entry n
---- times, `["repeat"] = true` the last one for ever. A response is the attempt's last word: redirects
---- are followed by the real transport only.
+--- Replaces what is left of the script, or of that client's own. One entry an attempt: `{ status
+--- =, headers =, body =, after = }`, `{ error = kind, phase =, after =, sent = }`, a function of
+--- the request that returns such an entry, or `{ answer = function }`; `times = n` uses an entry
+--- n times, `["repeat"] = true` the last one for ever. A response is the attempt's last word:
+--- redirects are followed by the real transport only.
 ---@param entries table[]
 ---@param client? neap.Client
 function Kit:script(entries, client)
@@ -178,8 +178,8 @@ local function raise_failure(kit)
 end
 
 --- Runs fn on the virtual loop and returns what it returns. Time moves by itself while everything
---- waits; neap.run, spawn, all, sleep and now work inside. Raises if an attempt found no entry in the
---- script, and names its request.
+--- waits; neap.run, spawn, all, sleep and now work inside. Raises if an attempt found no entry in
+--- the script, and names its request.
 ---@param fn function
 ---@return any ...
 function Kit:run(fn, ...)
@@ -199,7 +199,7 @@ end
 --- Outside of run: lets so many seconds pass, and does all that falls due, in order.
 ---@param seconds number
 function Kit:advance(seconds)
-  if type(seconds) ~= "number" or not (seconds >= 0) then
+  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
     error(("seconds: expected a number >= 0, got %s"):format(tostring(seconds)), 2)
   end
   if host.in_task() then

@@ -24,8 +24,9 @@ local function carry(flight)
   flight.exchange:deliver(true)
 end
 
---- A function that calls fn through retry, breaker, rate limit, bulkhead and fallbacks of the policy. It
---- returns what fn returns, or `nil, err`: kind `error` with what fn raised in `cause`, or a refusal.
+--- A function that calls fn through retry, breaker, rate limit, bulkhead and fallbacks of the
+--- policy. It returns what fn returns, or `nil, err`: kind `error` with what fn raised in
+--- `cause`, or a refusal.
 ---
 ---     local charge = neap.wrap({ name = "charge", retry = { max_attempts = 2 } }, charge_once)
 ---@param policy table as for neap.client; what is about HTTP has no effect

@@ -62,3 +62,8 @@ char *neap_arena_copy(struct neap_arena *arena, const char *text, size_t bytes)
     copy[bytes] = '\0';
     return copy;
 }
+
+char *neap_arena_copy_text(struct neap_arena *arena, const char *text)
+{
+    return neap_arena_copy(arena, text, strlen(text));
+}

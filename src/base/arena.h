@@ -27,4 +27,7 @@ NEAP_MUST_CHECK void *neap_arena_take(struct neap_arena *arena, size_t bytes);
 /* A copy with a NUL behind it. */
 NEAP_MUST_CHECK char *neap_arena_copy(struct neap_arena *arena, const char *text, size_t bytes);
 
+/* The same of a text that ends with a NUL. */
+NEAP_MUST_CHECK char *neap_arena_copy_text(struct neap_arena *arena, const char *text);
+
 #endif

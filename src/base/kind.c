@@ -25,9 +25,8 @@ static const char *const kind_names[NEAP_KIND_COUNT] = {
 };
 
 static const char *const phase_names[NEAP_PHASE_COUNT] = {
-    [NEAP_PHASE_CONNECT] = "connect", [NEAP_PHASE_WRITE] = "write",
-    [NEAP_PHASE_READ] = "read",       [NEAP_PHASE_ATTEMPT] = "attempt",
-    [NEAP_PHASE_TOTAL] = "total",
+    [NEAP_PHASE_CONNECT] = "connect", [NEAP_PHASE_WRITE] = "write", [NEAP_PHASE_READ] = "read",
+    [NEAP_PHASE_ATTEMPT] = "attempt", [NEAP_PHASE_TOTAL] = "total",
 };
 
 static const char *name_at(const char *const *names, int count, int index)

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/buffer.h"
 #include "client/exchange_internal.h"
 #include "policy/idempotency_key.h"
 
@@ -19,8 +20,8 @@ static const char *find_header(const struct neap_request_header *headers, size_t
 static enum neap_status copy_header(struct neap_exchange *exchange, const char *name,
                                     const char *value, struct neap_request_header *header)
 {
-    header->name = neap_arena_copy(&exchange->arena, name, strlen(name));
-    header->value = neap_arena_copy(&exchange->arena, value, strlen(value));
+    header->name = neap_arena_copy_text(&exchange->arena, name);
+    header->value = neap_arena_copy_text(&exchange->arena, value);
     return header->name && header->value ? NEAP_OK : NEAP_NO_MEMORY;
 }
 
@@ -41,7 +42,7 @@ static enum neap_status gather_headers(struct neap_exchange *exchange,
         return NEAP_NO_MEMORY;
 
     enum neap_status status = NEAP_OK;
-    for (size_t i = 0; i < policy->header_count; i++)
+    for (size_t i = 0; i < policy->header_count; i++) /* texts of the policy outlive the call */
         if (!find_header(draft->headers, draft->header_count, policy->headers[i].name))
             exchange->header[exchange->header_count++] = policy->headers[i];
     for (size_t i = 0; i < draft->header_count && status == NEAP_OK; i++)
@@ -65,35 +66,42 @@ static struct neap_gate *pin_gate(struct neap_engine *engine, const char *key, s
     return gate;
 }
 
-/* The credential itself is never kept: only its digest stands in the gate's name. */
+/* Whose quota it is: what gate.key returned, or the digest of the Authorization header. The
+ * credential itself is never kept. */
+static struct neap_text credential_of(const struct neap_exchange *exchange,
+                                      const struct neap_draft *draft,
+                                      char digest[NEAP_DIGEST_BYTES])
+{
+    if (draft->gate_key)
+        return (struct neap_text){draft->gate_key, draft->gate_key_bytes};
+    const char *authorization =
+        find_header(exchange->header, exchange->header_count, "Authorization");
+    digest[0] = '\0';
+    if (authorization)
+        neap_credential_digest(authorization, strlen(authorization), digest);
+    return (struct neap_text){digest, strlen(digest)};
+}
+
+/* The origin's gate has the origin as its name; a credential's adds a line. */
 static enum neap_status pin_gates(struct neap_exchange *exchange, const struct neap_draft *draft)
 {
     struct neap_engine *engine = exchange->client->engine;
     const char *origin = exchange->url.origin;
-    size_t origin_bytes = strlen(origin);
-    char digest[NEAP_DIGEST_BYTES] = "";
-    const char *credential = digest;
-    size_t credential_bytes;
+    char digest[NEAP_DIGEST_BYTES];
+    struct neap_text credential = credential_of(exchange, draft, digest);
+    struct neap_buffer name;
 
-    if (draft->gate_key) {
-        credential = draft->gate_key;
-        credential_bytes = draft->gate_key_bytes;
-    } else {
-        const char *authorization =
-            find_header(exchange->header, exchange->header_count, "Authorization");
-        if (authorization)
-            neap_credential_digest(authorization, strlen(authorization), digest);
-        credential_bytes = strlen(digest);
+    neap_buffer_init(&name, exchange->client->alloc);
+    enum neap_status status = neap_buffer_append_text(&name, origin);
+    if (status == NEAP_OK)
+        status = neap_buffer_append(&name, "\n", 1);
+    if (status == NEAP_OK)
+        status = neap_buffer_append(&name, credential.text, credential.bytes);
+    if (status == NEAP_OK) {
+        exchange->gates[0] = pin_gate(engine, origin, strlen(origin));
+        exchange->gates[1] = pin_gate(engine, name.data, name.bytes);
     }
-    char *name = neap_arena_take(&exchange->arena, origin_bytes + 1 + credential_bytes);
-    if (!name)
-        return NEAP_NO_MEMORY;
-    memcpy(name, origin, origin_bytes);
-    name[origin_bytes] = '\n';
-    memcpy(name + origin_bytes + 1, credential, credential_bytes);
-
-    exchange->gates[0] = pin_gate(engine, origin, origin_bytes);
-    exchange->gates[1] = pin_gate(engine, name, origin_bytes + 1 + credential_bytes);
+    neap_buffer_deinit(&name);
     return exchange->gates[0] && exchange->gates[1] ? NEAP_OK : NEAP_NO_MEMORY;
 }
 
@@ -125,7 +133,7 @@ enum neap_status neap_exchange_prepare(struct neap_exchange *exchange,
                                        const struct neap_draft *draft)
 {
     const struct neap_pipeline *pipeline = &exchange->client->policy.pipeline;
-    char *method = neap_arena_copy(&exchange->arena, draft->method, strlen(draft->method));
+    char *method = neap_arena_copy_text(&exchange->arena, draft->method);
     if (!method)
         return NEAP_NO_MEMORY;
     exchange->request = (struct neap_request){.method = method,

@@ -1,9 +1,9 @@
 /* Histogram of durations for quantiles: at most 5 % relative error, 1 us to 1 h, less than 1 KB.
  *
  * Seven buckets an octave (ratio 2^(1/7), so the middle of a bucket is within 4.96 % of anything in
- * it) over 32 octaves of microseconds. State is atomics without pointers, so that processes may share
- * it; recording costs two atomic additions, and a compare-and-swap where the maximum grows. Values
- * outside count in the first or last bucket. */
+ * it) over 32 octaves of microseconds. State is atomics without pointers, so that processes may
+ * share it; recording costs two atomic additions, and a compare-and-swap where the maximum grows.
+ * Values outside count in the first or last bucket. */
 #ifndef NEAP_METRICS_HISTOGRAM_H
 #define NEAP_METRICS_HISTOGRAM_H
 

@@ -131,8 +131,9 @@ static int milliseconds(int64_t wait_ns)
 /* A hang-up or an error wakes whoever waits, for reading or for writing. */
 static unsigned ready_bits(uint32_t bits)
 {
-    return (bits & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? NEAP_READABLE : 0) |
-           (bits & (EPOLLOUT | EPOLLHUP | EPOLLERR) ? NEAP_WRITABLE : 0);
+    bool readable = bits & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+    bool writable = bits & (EPOLLOUT | EPOLLHUP | EPOLLERR);
+    return (readable ? NEAP_READABLE : 0) | (writable ? NEAP_WRITABLE : 0);
 }
 
 int neap_poller_wait(struct neap_poller *poller, int64_t wait_ns,

@@ -62,17 +62,10 @@ static void append_node(struct writer *writer, char *text)
 /* "Name: value"; to libcurl "Name;" is a header with an empty value. */
 static void append_header(struct writer *writer, const char *name, const char *value)
 {
-    size_t name_bytes = strlen(name), value_bytes = strlen(value);
     char *text = writer->text;
-    memcpy(text, name, name_bytes);
-    if (is_blank(value)) {
-        memcpy(text + name_bytes, ";", 2);
-        writer->text += name_bytes + 2;
-    } else {
-        memcpy(text + name_bytes, ": ", 2);
-        memcpy(text + name_bytes + 2, value, value_bytes + 1);
-        writer->text += name_bytes + value_bytes + 3;
-    }
+    char *end = stpcpy(text, name);
+    end = is_blank(value) ? stpcpy(end, ";") : stpcpy(stpcpy(end, ": "), value);
+    writer->text = end + 1;
     append_node(writer, text);
 }
 
@@ -102,9 +95,8 @@ static void append_unwanted(struct writer *writer, bool has_type)
 {
     size_t count = has_type ? 1 : 2;
     for (size_t i = 0; i < count; i++) {
-        size_t bytes = strlen(unwanted[i]) + 1;
-        char *text = memcpy(writer->text, unwanted[i], bytes);
-        writer->text += bytes;
+        char *text = writer->text;
+        writer->text = stpcpy(text, unwanted[i]) + 1;
         append_node(writer, text);
     }
 }

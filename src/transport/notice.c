@@ -3,7 +3,7 @@
  * libcurl repeats a request by itself when a reused connection ends before a byte of response, for
  * any method: the request may have been carried out, and would be paid twice. The repetition shows
  * as a second connecting or sending within a hop, and is stopped there. */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -89,13 +89,26 @@ static int on_progress(void *context, curl_off_t download_total, curl_off_t down
     return GO_ON;
 }
 
+/* The number behind `label` in libcurl's talk. */
+static bool number_after(const char *text, const char *label, uint32_t *number)
+{
+    char *end;
+    const char *at = strstr(text, label);
+    if (!at)
+        return false;
+    unsigned long value = strtoul(at + strlen(label), &end, 10);
+    if (end == at + strlen(label) || value > UINT32_MAX)
+        return false;
+    *number = (uint32_t)value;
+    return true;
+}
+
 /* A stream above the last one that the server names in GOAWAY was not processed (RFC 9113 6.8). */
 static void hear_goaway(struct neap_transfer *transfer, const char *text)
 {
-    unsigned last;
-    const char *at = strstr(text, "GOAWAY, error=");
-    const char *field = at ? strstr(at, "last_stream=") : NULL;
-    if (field && sscanf(field, "last_stream=%u", &last) == 1 && transfer->stream_id > last)
+    uint32_t last;
+    if (strstr(text, "GOAWAY, error=") && number_after(text, "last_stream=", &last) &&
+        transfer->stream_id > last)
         transfer->refused = true;
 }
 
@@ -103,10 +116,9 @@ static void hear_goaway(struct neap_transfer *transfer, const char *text)
  * and stays a reset. */
 static void hear(struct neap_transfer *transfer, const char *text)
 {
-    unsigned stream_id;
-    if (sscanf(text, "Using Stream ID: %u", &stream_id) == 1)
-        transfer->stream_id = stream_id;
-    else if (strncmp(text, "REFUSED_STREAM", 14) == 0)
+    if (number_after(text, "Using Stream ID: ", &transfer->stream_id))
+        return;
+    if (strncmp(text, "REFUSED_STREAM", 14) == 0)
         transfer->refused = true;
     else
         hear_goaway(transfer, text);

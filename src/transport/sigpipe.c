@@ -1,7 +1,6 @@
 #include "transport/sigpipe.h"
 
 #include <stddef.h>
-#include <time.h>
 
 static void only_sigpipe(sigset_t *set)
 {

@@ -28,7 +28,7 @@ static int64_t limit_of(const struct neap_transfer *transfer)
     return NEAP_NEVER;
 }
 
-static enum neap_phase phase_of(enum neap_stage stage)
+enum neap_phase neap_stage_phase(enum neap_stage stage)
 {
     if (stage == NEAP_STAGE_READ)
         return NEAP_PHASE_READ;
@@ -106,8 +106,9 @@ static void expire(struct neap_transfer *transfer)
         [NEAP_STAGE_WRITE] = "nothing of the request could be sent",
         [NEAP_STAGE_READ] = "nothing came from the server",
     };
-    neap_verdict_fail(transfer, NEAP_KIND_TIMEOUT, phase_of(transfer->stage), "%s for %.3g s",
-                      complaints[transfer->stage], neap_seconds_from_ns(limit_of(transfer)));
+    neap_verdict_fail(transfer, NEAP_KIND_TIMEOUT, neap_stage_phase(transfer->stage),
+                      "%s for %.3g s", complaints[transfer->stage],
+                      neap_seconds_from_ns(limit_of(transfer)));
     neap_transport_end(transfer);
 }
 

@@ -1,10 +1,10 @@
 /* What the files of the transport share; nobody outside of this room includes it.
  *
- * Each file has one part of a transfer's life: settings (an easy handle's preset options), hop (the
- * options of one request), head and body (what libcurl hands over), stage (where time goes),
- * redirect, sockets (libcurl's descriptors on the loop), verdict (a CURLcode in our words) and
- * transport (the order of it all). Callbacks of libcurl only note; what ends is collected when its
- * frame is left. */
+ * Each file has one part of a transfer's life: transfer (its memory), settings (an easy handle's
+ * preset options), hop and header_list (the options of one request), notice (what libcurl lets us
+ * know on the way), receive (what it hands over), stage (where time goes), redirect, sockets
+ * (libcurl's descriptors on the loop), verdict (a CURLcode in our words) and transport (the order
+ * of it all). Callbacks of libcurl only note; what ends is collected when its frame is left. */
 #ifndef NEAP_TRANSPORT_INTERNAL_H
 #define NEAP_TRANSPORT_INTERNAL_H
 
@@ -117,6 +117,9 @@ NEAP_MUST_CHECK enum neap_status neap_stage_begin(struct neap_transfer *transfer
 void neap_stage_enter(struct neap_transfer *transfer, enum neap_stage stage);
 void neap_stage_progress(struct neap_transfer *transfer);
 void neap_stage_uploaded(struct neap_transfer *transfer, int64_t bytes);
+
+/* Waiting counts as connecting to whoever waits. */
+enum neap_phase neap_stage_phase(enum neap_stage stage);
 
 /* redirect.c. `decide` is called when a final head is complete: true if the hop's body is of no use
  * since another hop follows; a redirect that cannot be followed leaves a verdict. `advance` makes

@@ -84,12 +84,10 @@ static enum neap_url_error copy_part(const struct neap_alloc *alloc, CURLU *hand
                                      unsigned flags, const char *otherwise, char **copy)
 {
     char *text = NULL;
-    CURLUcode code = curl_url_get(handle, part, &text, flags);
-    if (code == CURLUE_OUT_OF_MEMORY || (code != CURLUE_OK && !otherwise)) {
-        curl_free(text);
-        return error_of(code);
-    }
-    const char *source = code == CURLUE_OK ? text : otherwise;
+    enum neap_url_error error = error_of(curl_url_get(handle, part, &text, flags));
+    if (error == NEAP_URL_NO_MEMORY || (error != NEAP_URL_OK && !otherwise))
+        return error;
+    const char *source = error == NEAP_URL_OK ? text : otherwise;
     *copy = neap_copy_text(alloc, source, strlen(source));
     curl_free(text);
     return *copy ? NEAP_URL_OK : NEAP_URL_NO_MEMORY;
@@ -102,6 +100,12 @@ static void lower(char *text)
             *text = (char)(*text - 'A' + 'a');
 }
 
+static enum neap_url_error check_scheme(const char *scheme)
+{
+    bool web = strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0;
+    return web ? NEAP_URL_OK : NEAP_URL_SCHEME;
+}
+
 struct origin_parts {
     char *scheme, *host, *port;
 };
@@ -111,8 +115,6 @@ static enum neap_url_error join_origin(const struct neap_alloc *alloc,
 {
     struct neap_buffer buffer;
     neap_buffer_init(&buffer, alloc);
-    if (strcasecmp(parts->scheme, "http") != 0 && strcasecmp(parts->scheme, "https") != 0)
-        return NEAP_URL_SCHEME;
     if (!is_ascii(parts->host) || !is_printable(parts->host))
         return NEAP_URL_MALFORMED;
     if (neap_buffer_append_format(&buffer, "%s://%s:%s", parts->scheme, parts->host, parts->port) !=
@@ -129,6 +131,8 @@ static enum neap_url_error make_origin(const struct neap_alloc *alloc, CURLU *ha
 {
     struct origin_parts parts = {NULL, NULL, NULL};
     enum neap_url_error error = copy_part(alloc, handle, CURLUPART_SCHEME, 0, NULL, &parts.scheme);
+    if (error == NEAP_URL_OK)
+        error = check_scheme(parts.scheme);
     if (error == NEAP_URL_OK)
         error = copy_part(alloc, handle, CURLUPART_HOST, 0, NULL, &parts.host);
     if (error == NEAP_URL_OK)

@@ -85,13 +85,6 @@ static enum neap_kind kind_of(const struct neap_transfer *transfer, const struct
     return early && !transfer->sent ? NEAP_KIND_CONNECT : rule->kind;
 }
 
-static enum neap_phase phase_of(enum neap_stage stage)
-{
-    if (stage == NEAP_STAGE_READ)
-        return NEAP_PHASE_READ;
-    return stage == NEAP_STAGE_WRITE ? NEAP_PHASE_WRITE : NEAP_PHASE_CONNECT;
-}
-
 /* libcurl's text may quote a URL, which may hold a credential. */
 static const char *message_of(const struct neap_transfer *transfer, CURLcode code)
 {
@@ -125,7 +118,7 @@ static void judge_result(const struct neap_transfer *transfer, CURLcode code,
     outcome->kind = kind_of(transfer, rule, code);
     outcome->certificate = rule->certificate;
     if (outcome->kind == NEAP_KIND_TIMEOUT)
-        outcome->phase = phase_of(transfer->stage);
+        outcome->phase = neap_stage_phase(transfer->stage);
     snprintf(outcome->message, sizeof outcome->message, "%.*s", NEAP_MESSAGE_BYTES - 1,
              message_of(transfer, code));
 }

@@ -98,7 +98,7 @@ const char *fetch_url(const char *port, const char *path)
     return url;
 }
 
-static void take(void *context, const struct neap_outcome *outcome, struct neap_response *response)
+void fetch_take(void *context, const struct neap_outcome *outcome, struct neap_response *response)
 {
     struct fetched *fetched = context;
     fetched->told++;
@@ -117,9 +117,9 @@ struct neap_transfer *fetch_send(struct fetched *fetched, const char *method, co
     fetched->told = 0;
     fetched->response = NULL;
     neap_loop_update(fetch.loop);
-    assert_int_equal(
-        neap_transport_send(fetch.transport, &request, &fetch.limits, take, fetched, &transfer),
-        NEAP_OK);
+    assert_int_equal(neap_transport_send(fetch.transport, &request, &fetch.limits, fetch_take,
+                                         fetched, &transfer),
+                     NEAP_OK);
     assert_int_equal(fetched->told, 0);
     return transfer;
 }

@@ -18,7 +18,7 @@ struct fetch {
     struct neap_transport_settings settings; /* of the next fetch_open */
     struct neap_limits limits;
     struct neap_request request; /* of the next send, but for method and URL */
-    char url[16][512];
+    char url[16][600];
     unsigned urls;
 };
 
@@ -26,7 +26,7 @@ struct fetch {
 struct fetched {
     int told; /* how often `done` was called */
     struct neap_outcome outcome;
-    struct neap_response *response; /* the test's to free */
+    struct neap_response *response;        /* the test's to free */
     void (*then)(struct fetched *fetched); /* called by `done`; may be NULL */
 };
 
@@ -49,6 +49,9 @@ void fetch_close(void);
 /* "http://127.0.0.1:PORT/PATH", "https://localhost:…" where the port of that name speaks TLS. Valid
  * for the next fifteen calls. */
 const char *fetch_url(const char *port, const char *path);
+
+/* The `done` of each send; its context is the struct fetched. */
+void fetch_take(void *context, const struct neap_outcome *outcome, struct neap_response *response);
 
 struct neap_transfer *fetch_send(struct fetched *fetched, const char *method, const char *url);
 void fetch_wait(const struct fetched *fetched);

@@ -1,5 +1,6 @@
 #include "support/misbehave.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -63,14 +64,22 @@ void misbehave_start(struct misbehave *server)
     assert_non_null(strstr(server->description, "\"plain\""));
 }
 
+static void remove_directory(const char *path)
+{
+    DIR *directory = opendir(path);
+    assert_non_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory));)
+        unlinkat(dirfd(directory), entry->d_name, 0);
+    closedir(directory);
+    assert_int_equal(0, rmdir(path));
+}
+
 void misbehave_stop(struct misbehave *server)
 {
-    char command[128];
     close(server->input);
     kill(server->pid, SIGTERM);
     waitpid(server->pid, NULL, 0);
-    snprintf(command, sizeof command, "rm -rf '%s'", server->directory);
-    assert_int_equal(0, system(command));
+    remove_directory(server->directory);
 }
 
 int misbehave_port(const struct misbehave *server, const char *name)
@@ -79,7 +88,7 @@ int misbehave_port(const struct misbehave *server, const char *name)
     snprintf(key, sizeof key, "\"%s\":", name);
     const char *at = strstr(server->description, key);
     assert_non_null(at);
-    return atoi(at + strlen(key));
+    return (int)strtol(at + strlen(key), NULL, 10);
 }
 
 const char *misbehave_file(const struct misbehave *server, const char *name, char path[128])

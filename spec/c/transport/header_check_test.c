@@ -1,0 +1,60 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "transport/transport.h"
+
+static bool is_safe(const char *name, const char *value)
+{
+    return neap_header_is_safe(name, strlen(name), value, strlen(value));
+}
+
+static void a_name_is_a_token(void **state)
+{
+    (void)state;
+    assert_true(is_safe("X-Api_Key.1!#$%&'*+^`|~", "v"));
+    assert_false(is_safe("", "v"));
+    assert_false(is_safe("X Y", "v"));
+    assert_false(is_safe("X:", "v"));
+    assert_false(is_safe(":status", "v"));
+    assert_false(is_safe("X\r\nY", "v"));
+    assert_false(is_safe("\xc3\xa9", "v"));
+    assert_false(neap_header_is_safe("X\0Y", 3, "v", 1));
+}
+
+static void a_value_has_no_control_characters(void **state)
+{
+    (void)state;
+    assert_true(is_safe("X", ""));
+    assert_true(is_safe("X", "a \t\"b\"; \xc3\xa9"));
+    assert_false(is_safe("X", "a\r\nY: b"));
+    assert_false(is_safe("X", "a\nb"));
+    assert_false(is_safe("X", "a\rb"));
+    assert_false(is_safe("X", "\x1b"));
+    assert_false(is_safe("X", "\x7f"));
+    assert_false(neap_header_is_safe("X", 1, "a\0b", 3));
+}
+
+static void a_method_is_a_token(void **state)
+{
+    (void)state;
+    assert_true(neap_method_is_safe("PROPFIND", 8));
+    assert_false(neap_method_is_safe("", 0));
+    assert_false(neap_method_is_safe("GET /", 5));
+    assert_false(neap_method_is_safe("GET\r\n", 5));
+    assert_false(neap_method_is_safe("GET\0", 4));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_is_a_token),
+        cmocka_unit_test(a_value_has_no_control_characters),
+        cmocka_unit_test(a_method_is_a_token),
+    };
+    return cmocka_run_group_tests_name("header_check", tests, NULL, NULL);
+}
