@@ -269,8 +269,16 @@ spec: ## run specs: SPEC=spec/foo_spec.lua [VARIANT=lua5.4|luajit|asan] [ARGS='-
 	@$(BUILD)/$(or $(VARIANT),lua5.4)/lua .ci/busted.lua $(ARGS) $(or $(SPEC),spec)
 
 .PHONY: examples
-examples: ## run every program in examples/
+examples: ## run every program in examples/, and the demonstration
 examples: test-examples
+
+.PHONY: bench
+bench: build-lua5.4 $(BUILD)/bench/easy ## what a guarded call costs beside bare libcurl [ROUNDS= CALLS=]
+	@$(RUN_LUA) bench/run.lua $(BUILD)/bench/easy $(RUN_LUA) $(or $(ROUNDS),5) $(or $(CALLS),5000)
+
+$(BUILD)/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(compile_flags) $(flags_plain) -o $@ $< $(LIBRARIES)
 
 .PHONY: install
 install: ## install to PREFIX [DESTDIR=] [LUA_VERSION=5.4]
@@ -308,7 +316,7 @@ endif
 
 .PHONY: test-examples
 test-examples: spec-ready-lua5.4
-	@.ci/examples.sh $(RUN_LUA) $(sort $(wildcard examples/*.lua))
+	@.ci/examples.sh $(RUN_LUA) $(sort $(wildcard examples/*.lua)) spec/examples_spec.lua
 
 .PHONY: test-install
 test-install:

@@ -141,6 +141,14 @@ local function new_scheduler(engine, virtual)
   }, Scheduler)
 end
 
+-- What the tasks that are left waited for is given up: calls are cancelled, their permits free.
+local function abandon(scheduler)
+  for id, task in pairs(scheduler.waiting) do
+    scheduler.waiting[id] = nil
+    task.waiter:free()
+  end
+end
+
 local function raise_unseen_failure(scheduler)
   for _, task in ipairs(scheduler.failures) do
     if not task.seen then
@@ -154,11 +162,12 @@ end
 function host.run_on(engine, virtual, fn, ...)
   local scheduler = new_scheduler(engine, virtual)
   local main = spawn(scheduler, fn, ...)
-  run_until(scheduler, function()
+  local done, message = pcall(run_until, scheduler, function()
     return scheduler.live == 0 or main.failed
   end)
-  if main.failed then
-    error(main.results[2], 0)
+  if not done or main.failed then
+    abandon(scheduler)
+    error(done and main.results[2] or message, 0)
   end
   raise_unseen_failure(scheduler)
   return compat.unpack(main.results, 2, main.results.n)
@@ -173,7 +182,9 @@ function host.wait(waiter)
   local scheduler = task.scheduler
   scheduler.waiting[waiter:id()] = task
   scheduler.waits = scheduler.waits + 1
+  task.waiter = waiter
   coroutine.yield()
+  task.waiter = nil
 end
 
 --- Can the task that runs wait for something of this engine without blocking?

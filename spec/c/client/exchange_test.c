@@ -1,0 +1,307 @@
+#include "client/exchange.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/duration.h"
+#include "support/failing_alloc.h"
+
+#define S NEAP_SECOND
+
+/* Scripted exchanges on a virtual loop: the test plays the part of Lua. */
+static struct failing_alloc failing;
+static struct neap_engine *engine;
+static struct neap_client *client;
+
+static struct neap_client_policy policy_with_everything(void)
+{
+    struct neap_client_policy policy;
+    neap_client_policy_init(&policy, &failing.alloc);
+    policy.breaker_key = NEAP_KEY_HOST;
+    policy.breaker_max_keys = 10;
+    policy.pipeline.timeout = (struct neap_timeouts){2 * S, 5 * S, 5 * S, NEAP_NEVER, 30 * S};
+    policy.pipeline.retry =
+        (struct neap_retry_policy){.max_attempts = 3,
+                                   .enabled = true,
+                                   .backoff = {NEAP_BACKOFF_FIXED, 1, 1, 10, NEAP_JITTER_NONE, 0},
+                                   .honor_retry_after = true,
+                                   .max_server_delay_ns = 60 * S};
+    neap_retry_default_statuses(policy.pipeline.retry.status_rule);
+    policy.pipeline.breaker = (struct neap_breaker_policy){.window_count = 100,
+                                                           .min_calls = 10,
+                                                           .failure_rate = 0.5,
+                                                           .slow_call_ns = NEAP_NEVER,
+                                                           .open_base_s = 30,
+                                                           .open_factor = 1,
+                                                           .open_max_s = 300,
+                                                           .permits = 2,
+                                                           .lease_ns = 60 * S};
+    policy.pipeline.gate.max_wait_ns = 10 * S;
+    policy.pipeline.bulkhead =
+        (struct neap_bulkhead_policy){.max_concurrent = 1, .max_wait_ns = 10 * S, .max_queue = 10};
+    policy.pipeline.budget =
+        (struct neap_retry_budget_policy){.ratio = 0.2, .min_per_second = 10, .ttl_seconds = 10};
+    policy.pipeline.has_breaker = policy.pipeline.has_gate = true;
+    policy.pipeline.has_bulkhead = policy.pipeline.has_budget = true;
+    return policy;
+}
+
+static enum neap_status open_world(void)
+{
+    struct neap_client_policy policy;
+    engine = NULL;
+    client = NULL;
+    enum neap_status status = neap_engine_new_virtual(&failing.alloc, 1, 0, &engine);
+    if (status != NEAP_OK)
+        return status;
+    policy = policy_with_everything();
+    return neap_client_new(engine, &policy, NEAP_CARRIER_SCRIPT, &client);
+}
+
+static void close_world(void)
+{
+    neap_client_release(client);
+    neap_engine_release(engine);
+    failing_alloc_assert_all_freed(&failing);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    failing_alloc_init(&failing);
+    assert_int_equal(open_world(), NEAP_OK);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close_world();
+    return 0;
+}
+
+static enum neap_status make_exchange(struct neap_exchange **exchange)
+{
+    static const struct neap_request_header headers[] = {{"Authorization", "Bearer secret"},
+                                                         {"Accept", "text/plain"}};
+    struct neap_draft draft = {.method = "GET",
+                               .headers = headers,
+                               .header_count = 2,
+                               .timeout = client->policy.pipeline.timeout,
+                               .deadline_ns = NEAP_NEVER,
+                               .idempotency_key = "key-1"};
+    enum neap_url_error error =
+        neap_url_resolve(&failing.alloc, "https://api.example", "/x", NULL, 1, &draft.url);
+    if (error == NEAP_URL_NO_MEMORY)
+        return NEAP_NO_MEMORY;
+    assert_int_equal(error, NEAP_URL_OK);
+    return neap_exchange_new(client, &draft, exchange);
+}
+
+static struct neap_exchange *begin_exchange(void)
+{
+    struct neap_exchange *exchange;
+    assert_int_equal(make_exchange(&exchange), NEAP_OK);
+    neap_exchange_begin(exchange);
+    return exchange;
+}
+
+static enum neap_status reply_status(struct neap_exchange *exchange, int status, int64_t after_ns)
+{
+    struct neap_response *response;
+    enum neap_status made = neap_response_new(&failing.alloc, &response);
+    if (made != NEAP_OK)
+        return made;
+    response->status = status;
+    return neap_exchange_reply(exchange, after_ns, &(struct neap_outcome){.status = status},
+                               response);
+}
+
+static void wait_for_attention(struct neap_exchange *exchange, enum neap_attention attention)
+{
+    assert_true(neap_exchange_run(exchange));
+    assert_int_equal(exchange->attention, attention);
+}
+
+static void a_call_runs_through_its_attempts(void **state)
+{
+    (void)state;
+    struct neap_exchange *exchange = begin_exchange();
+    wait_for_attention(exchange, NEAP_ATTENTION_ATTEMPT);
+    assert_int_equal(reply_status(exchange, 503, S), NEAP_OK);
+    wait_for_attention(exchange, NEAP_ATTENTION_ATTEMPT);
+    assert_int_equal(neap_loop_now(engine->loop), 2 * S);
+    assert_int_equal(reply_status(exchange, 200, 0), NEAP_OK);
+    wait_for_attention(exchange, NEAP_ATTENTION_DONE);
+    assert_int_equal(exchange->response->status, 200);
+    neap_exchange_free(exchange);
+}
+
+static void headers_and_key_are_sent(void **state)
+{
+    (void)state;
+    struct neap_exchange *exchange = begin_exchange();
+    assert_int_equal(exchange->request.header_count, 3);
+    assert_string_equal(exchange->request.headers[2].name, "Idempotency-Key");
+    assert_string_equal(exchange->request.headers[2].value, "key-1");
+    neap_exchange_free(exchange);
+}
+
+static void a_freed_call_leaves_its_place_to_the_next(void **state)
+{
+    (void)state;
+    struct neap_exchange *first = begin_exchange(), *second = begin_exchange();
+    assert_int_equal(second->attention, NEAP_ATTENTION_NONE);
+    neap_exchange_free(first);
+    wait_for_attention(second, NEAP_ATTENTION_ATTEMPT);
+    neap_exchange_free(second);
+    assert_int_equal(client->bulkhead_waiting, 0);
+}
+
+static void the_queue_is_served_in_order(void **state)
+{
+    (void)state;
+    struct neap_exchange *call[4];
+    for (int i = 0; i < 4; i++)
+        call[i] = begin_exchange();
+    for (int i = 0; i < 4; i++) {
+        wait_for_attention(call[i], NEAP_ATTENTION_ATTEMPT);
+        for (int j = i + 1; j < 4; j++)
+            assert_int_equal(call[j]->attention, NEAP_ATTENTION_NONE);
+        assert_int_equal(reply_status(call[i], 200, S), NEAP_OK);
+        wait_for_attention(call[i], NEAP_ATTENTION_DONE);
+        neap_exchange_free(call[i]);
+    }
+}
+
+static void closing_the_client_cancels_its_calls(void **state)
+{
+    (void)state;
+    struct neap_exchange *live = begin_exchange(), *queued = begin_exchange();
+    neap_client_close(client);
+    wait_for_attention(live, NEAP_ATTENTION_DONE);
+    wait_for_attention(queued, NEAP_ATTENTION_DONE);
+    assert_int_equal(live->call.result.outcome.kind, NEAP_KIND_CANCELLED);
+    assert_int_equal(queued->call.result.outcome.kind, NEAP_KIND_CANCELLED);
+    struct neap_exchange *late = begin_exchange();
+    assert_int_equal(late->call.result.outcome.kind, NEAP_KIND_CANCELLED);
+    neap_exchange_free(late);
+    neap_exchange_free(queued);
+    neap_exchange_free(live);
+}
+
+static void a_reply_that_is_due_with_a_limit_is_in_time(void **state)
+{
+    (void)state;
+    struct neap_exchange *exchange = begin_exchange();
+    exchange->call.live[0].limit_ns = 3 * S;
+    assert_int_equal(reply_status(exchange, 200, 3 * S), NEAP_OK);
+    wait_for_attention(exchange, NEAP_ATTENTION_DONE);
+    assert_int_equal(exchange->call.result.kind, NEAP_RESULT_RESPONSE);
+    neap_exchange_free(exchange);
+}
+
+static void silence_past_the_read_limit_is_a_timeout(void **state)
+{
+    (void)state;
+    client->policy.pipeline.retry.max_attempts = 1;
+    struct neap_exchange *exchange = begin_exchange();
+    assert_int_equal(reply_status(exchange, 200, 6 * S), NEAP_OK);
+    wait_for_attention(exchange, NEAP_ATTENTION_DONE);
+    assert_int_equal(exchange->call.result.outcome.phase, NEAP_PHASE_READ);
+    assert_int_equal(neap_loop_now(engine->loop), 5 * S);
+    neap_exchange_free(exchange);
+}
+
+static void nothing_to_wait_for_is_said(void **state)
+{
+    (void)state;
+    client->policy.pipeline.timeout.total_ns = NEAP_NEVER;
+    struct neap_exchange *exchange = begin_exchange();
+    assert_int_equal(
+        neap_exchange_reply(exchange, NEAP_NEVER, &(struct neap_outcome){.status = 200}, NULL),
+        NEAP_OK);
+    assert_false(neap_exchange_run(exchange));
+    neap_exchange_free(exchange);
+}
+
+static void gates_are_shared_by_the_clients_of_an_engine(void **state)
+{
+    (void)state;
+    struct neap_exchange *first = begin_exchange();
+    assert_non_null(first->gates[0]);
+    struct neap_client *own = client, *other;
+    struct neap_client_policy policy = policy_with_everything();
+    assert_int_equal(neap_client_new(engine, &policy, NEAP_CARRIER_SCRIPT, &other), NEAP_OK);
+    client = other;
+    struct neap_exchange *second = begin_exchange();
+    assert_ptr_equal(first->gates[0], second->gates[0]);
+    assert_ptr_equal(first->gates[1], second->gates[1]);
+    assert_ptr_not_equal(first->gates[0], first->gates[1]);
+    neap_exchange_free(second);
+    neap_exchange_free(first);
+    neap_client_release(other);
+    client = own;
+}
+
+/* A whole story; false where an allocation that failed was told on the way. */
+static bool tell_a_story(void)
+{
+    struct neap_exchange *exchange = NULL;
+    bool whole = open_world() == NEAP_OK && make_exchange(&exchange) == NEAP_OK;
+    if (whole) {
+        neap_exchange_begin(exchange);
+        whole = exchange->attention == NEAP_ATTENTION_ATTEMPT &&
+                reply_status(exchange, 503, S) == NEAP_OK && neap_exchange_run(exchange);
+    }
+    if (whole) {
+        whole = exchange->attention == NEAP_ATTENTION_ATTEMPT &&
+                neap_exchange_set_header(exchange, "X-Token", "fresh") == NEAP_OK &&
+                reply_status(exchange, 200, S) == NEAP_OK && neap_exchange_run(exchange);
+    }
+    if (whole)
+        whole = exchange->attention == NEAP_ATTENTION_DONE &&
+                exchange->call.result.kind == NEAP_RESULT_RESPONSE;
+    neap_exchange_free(exchange);
+    close_world();
+    return whole;
+}
+
+static void each_failed_allocation_is_told_and_leaks_nothing(void **state)
+{
+    (void)state;
+    failing_alloc_init(&failing);
+    assert_true(tell_a_story());
+    size_t allocations = failing.allocations;
+    assert_true(allocations > 10);
+    for (size_t n = 1; n <= allocations; n++) {
+        failing_alloc_init(&failing);
+        failing_alloc_fail(&failing, n);
+        (void)tell_a_story();
+        failing_alloc_assert_all_freed(&failing);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_call_runs_through_its_attempts),
+        TEST(headers_and_key_are_sent),
+        TEST(a_freed_call_leaves_its_place_to_the_next),
+        TEST(the_queue_is_served_in_order),
+        TEST(closing_the_client_cancels_its_calls),
+        TEST(a_reply_that_is_due_with_a_limit_is_in_time),
+        TEST(silence_past_the_read_limit_is_a_timeout),
+        TEST(nothing_to_wait_for_is_said),
+        TEST(gates_are_shared_by_the_clients_of_an_engine),
+        cmocka_unit_test(each_failed_allocation_is_told_and_leaks_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
