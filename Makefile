@@ -240,7 +240,7 @@ demo: ## build, then run the demonstration
 
 .PHONY: run-demo
 run-demo: $(SERVER)
-	$(RUN_LUA) examples/demo/main.lua
+	@$(RUN_LUA) examples/demo/main.lua
 
 .PHONY: test
 test: ## C tests, specs on Lua 5.4 and on LuaJIT, examples, installation

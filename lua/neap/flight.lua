@@ -8,7 +8,8 @@
 local Flight = {}
 Flight.__index = Flight
 
---- The request as one table, method and path included: what Lua functions of a policy are given.
+--- The request as one table, method, path and the key that was made included: what Lua functions
+--- of a policy are given.
 ---@return table
 function Flight:request()
   if self.arguments then
@@ -16,6 +17,7 @@ function Flight:request()
   end
   if not self.full then
     self.full = Flight.whole_request(self.method, self.path, self.given)
+    self.full.idempotency_key = self.exchange:idempotency_key()
   end
   return self.full
 end

@@ -24,7 +24,10 @@ function listeners.tell(client, event, flight)
     return
   end
   event.client = client.name
-  event.tags = flight and flight.given and flight.given.tags
+  local given = flight.given or {}
+  event.method = flight.method or given.method
+  event.path = flight.path or given.path
+  event.tags = given.tags
   for _, fn in ipairs(registered) do
     if not pcall(fn, event) then
       client._core:listener_failed()

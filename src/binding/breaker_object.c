@@ -89,12 +89,6 @@ static double random_of(lua_State *L, struct breaker_object *object)
     return neap_env_random(L, 1, &object->env);
 }
 
-static void tell(const struct breaker_object *object, const struct neap_breaker_change *change)
-{
-    if (object->host.changed && (change->changed || change->would_open))
-        object->host.changed(object->host.context, change);
-}
-
 static enum neap_verdict check_verdict(lua_State *L, int index)
 {
     static const char *const names[] = {
@@ -138,7 +132,6 @@ static int breaker_acquire(lua_State *L)
     struct neap_breaker_change change;
     struct neap_admission answer =
         neap_breaker_acquire(object->breaker, &object->policy, now_ns, r, &change);
-    tell(object, &change);
     if (answer.decision == NEAP_REFUSE)
         return neap_object_refuse(L, NEAP_KIND_BREAKER_OPEN,
                                   refusals[neap_breaker_state(object->breaker)], answer.until_ns,
@@ -155,9 +148,7 @@ static int breaker_record(lua_State *L)
     int64_t elapsed_ns = check_elapsed(L, 4);
     int64_t now_ns = now_of(L, object);
     double r = random_of(L, object);
-    struct neap_breaker_change change = neap_breaker_record(object->breaker, &object->policy,
-                                                            permit, verdict, elapsed_ns, now_ns, r);
-    tell(object, &change);
+    neap_breaker_record(object->breaker, &object->policy, permit, verdict, elapsed_ns, now_ns, r);
     return 0;
 }
 
@@ -173,8 +164,7 @@ static int breaker_state(lua_State *L)
 static int force(lua_State *L, enum neap_breaker_state state)
 {
     struct breaker_object *object = check_breaker(L);
-    struct neap_breaker_change change = neap_breaker_force(object->breaker, &object->policy, state);
-    tell(object, &change);
+    neap_breaker_force(object->breaker, &object->policy, state);
     return 0;
 }
 

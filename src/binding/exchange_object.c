@@ -151,6 +151,17 @@ static int exchange_cancel(lua_State *L)
     return 0;
 }
 
+/* The key that every attempt carries, without quotes; nil where there is none or where it stands
+ * among the caller's own headers. */
+static int exchange_key(lua_State *L)
+{
+    neap_check_exchange(L, 1);
+    neap_lua_get_user_table(L, 1);
+    lua_pushliteral(L, "idempotency_key");
+    lua_rawget(L, -2);
+    return 1;
+}
+
 /* The moment of the deadline in seconds, or nil. */
 static int exchange_deadline(lua_State *L)
 {
@@ -313,6 +324,27 @@ static int exchange_finish(lua_State *L)
     return 2;
 }
 
+static void push_done(lua_State *L, const struct neap_notice *notice)
+{
+    neap_push_trace_entry(L, &notice->entry);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "kind");
+    lua_pushboolean(L, notice->ok);
+    lua_setfield(L, -2, "ok");
+    if (notice->entry.error == NEAP_KIND_NONE)
+        set_field_text(L, "source", neap_source_name(notice->source));
+}
+
+static void push_entry(lua_State *L, const struct neap_notice *notice)
+{
+    if (notice->kind == NEAP_NOTICE_BREAKER)
+        lua_newtable(L);
+    else if (notice->kind == NEAP_NOTICE_DONE)
+        push_done(L, notice);
+    else
+        neap_push_trace_entry(L, &notice->entry);
+}
+
 static void push_notice(lua_State *L, const struct neap_notice *notice)
 {
     static const char *const names[NEAP_NOTICE_COUNT] = {
@@ -320,10 +352,7 @@ static void push_notice(lua_State *L, const struct neap_notice *notice)
         [NEAP_NOTICE_REJECT] = "reject",     [NEAP_NOTICE_BREAKER] = "breaker",
         [NEAP_NOTICE_FALLBACK] = "fallback", [NEAP_NOTICE_DONE] = "done",
     };
-    if (notice->kind == NEAP_NOTICE_BREAKER || notice->kind == NEAP_NOTICE_DONE)
-        lua_newtable(L);
-    else
-        neap_push_trace_entry(L, &notice->entry);
+    push_entry(L, notice);
     set_field_text(L, "event", names[notice->kind]);
     lua_pushnumber(L, neap_seconds_from_ns(notice->at_ns));
     lua_setfield(L, -2, "at");
@@ -490,6 +519,7 @@ void neap_binding_add_exchange(lua_State *L)
         {"run", exchange_run},
         {"cancel", exchange_cancel},
         {"free", exchange_free},
+        {"idempotency_key", exchange_key},
         {"deadline", exchange_deadline},
         {"question", exchange_question},
         {"answer_when", answer_when},

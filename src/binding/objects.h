@@ -25,7 +25,6 @@ struct neap_exchange_object {
     struct neap_exchange *exchange;
     struct neap_buffer scratch;
     struct neap_url url;
-    bool finished; /* the result was taken: what was pinned is free, the response stays */
 };
 
 /* Each raises where the value at `index` is of another kind, or was closed. */

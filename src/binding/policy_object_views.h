@@ -19,8 +19,6 @@ struct neap_breaker_host {
     void (*hold)(void *context, struct neap_breaker *breaker);
     void (*release)(void *context, struct neap_breaker *breaker);
 
-    /* Told what a method of the view has changed, so that listeners can be told. May be NULL. */
-    void (*changed)(void *context, const struct neap_breaker_change *change);
     void *context;
 };
 

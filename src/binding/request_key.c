@@ -12,6 +12,7 @@ struct maker {
     const struct neap_request_source *source;
     struct neap_client *client;
     struct neap_exchange_object *object;
+    int keeper;
     struct neap_draft *draft;
 };
 
@@ -30,6 +31,8 @@ static bool use_key(struct maker *maker, const char *path)
         lua_pushfstring(L, "%s: expected 1 to 255 characters of printable ASCII", path);
         return false;
     }
+    lua_pushvalue(L, -1);
+    lua_setfield(L, maker->keeper, "idempotency_key");
     if (policy_of(maker)->quoted) {
         char quoted[2 * NEAP_IDEMPOTENCY_KEY_MAX + 3];
         size_t quoted_bytes = neap_idempotency_key_quote(key, bytes, quoted);
@@ -197,9 +200,9 @@ static bool push_text(lua_State *L, int table, const char *name)
 
 bool neap_read_request_key(lua_State *L, const struct neap_request_source *source,
                            struct neap_client *client, struct neap_exchange_object *object,
-                           struct neap_draft *draft)
+                           int keeper, struct neap_draft *draft)
 {
-    struct maker maker = {L, source, client, object, draft};
+    struct maker maker = {L, source, client, object, keeper, draft};
     if (push_text(L, source->request, "idempotency_key"))
         return use_key(&maker, "request.idempotency_key");
     if (stands_among_headers(&maker) || !wants_key(&maker))

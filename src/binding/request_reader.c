@@ -330,5 +330,5 @@ bool neap_read_request(lua_State *L, const struct neap_request_source *source,
         !read_body(&reader) || !read_times(&reader))
         return false;
     read_keys(&reader);
-    return neap_read_request_key(L, source, client, object, draft);
+    return neap_read_request_key(L, source, client, object, keeper, draft);
 }

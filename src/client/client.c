@@ -13,6 +13,7 @@ static enum neap_status make_state(struct neap_client *client)
 
     neap_keymap_init(&client->keyed_breakers, alloc, neap_breaker_bytes(&pipeline->breaker),
                      client->policy.breaker_max_keys > 0 ? client->policy.breaker_max_keys : 1);
+    neap_keymap_seed(&client->keyed_breakers, neap_engine_hash_seed(client->engine));
     neap_rate_limiter_init(&client->limiter);
     if (pipeline->has_breaker && client->policy.breaker_key == NEAP_KEY_CLIENT) {
         client->breaker = neap_alloc(alloc, neap_breaker_bytes(&pipeline->breaker));

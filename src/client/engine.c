@@ -19,6 +19,7 @@ static enum neap_status make(const struct neap_alloc *alloc, struct neap_loop *l
     neap_random_init(&made->random, seed);
     neap_entropy_pool_init(&made->entropy);
     neap_keymap_init(&made->gates, alloc, sizeof(struct neap_gate), GATES_MAX);
+    neap_keymap_seed(&made->gates, neap_engine_hash_seed(made));
     *engine = made;
     return NEAP_OK;
 }
@@ -49,6 +50,14 @@ enum neap_status neap_engine_new_virtual(const struct neap_alloc *alloc, uint64_
     if (status != NEAP_OK)
         neap_loop_free(loop);
     return status;
+}
+
+struct neap_hash_seed neap_engine_hash_seed(struct neap_engine *engine)
+{
+    struct neap_hash_seed seed;
+    seed.word[0] = neap_random_next(&engine->random);
+    seed.word[1] = neap_random_next(&engine->random);
+    return seed;
 }
 
 struct neap_engine *neap_engine_hold(struct neap_engine *engine)

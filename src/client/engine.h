@@ -75,6 +75,9 @@ struct neap_waiter *neap_engine_take_ready(struct neap_engine *engine);
 void neap_engine_post(struct neap_engine *engine, struct neap_job *job);
 void neap_engine_drop(struct neap_engine *engine, struct neap_job *job);
 
+/* Keys of a map may be chosen by strangers, who must not know where they hash to. */
+struct neap_hash_seed neap_engine_hash_seed(struct neap_engine *engine);
+
 /* 16 random bytes for a key. NEAP_SYSTEM. */
 NEAP_MUST_CHECK enum neap_status neap_engine_random_bytes(struct neap_engine *engine,
                                                           uint8_t bytes[16]);

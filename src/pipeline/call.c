@@ -76,12 +76,30 @@ static void count_end(struct neap_call *call, int64_t now_ns, bool ok)
         neap_histogram_record(&counters->latency, neap_time_since(now_ns, call->began_ns));
 }
 
-static struct neap_effect done(struct neap_call *call, int64_t now_ns, bool ok)
+static void note_done(struct neap_call *call, int64_t now_ns, bool ok, enum neap_source source)
+{
+    const struct neap_outcome *outcome = &call->result.outcome;
+    struct neap_trace_entry entry = {.at_ns = now_ns,
+                                     .elapsed_ns = neap_time_since(now_ns, call->began_ns)};
+    if (call->result.kind != NEAP_RESULT_FALLBACK) {
+        entry.status = outcome->status;
+        entry.error = outcome->kind;
+        entry.phase = outcome->phase;
+    }
+    neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_DONE,
+                                               .at_ns = now_ns,
+                                               .attempt = call->attempts,
+                                               .entry = entry,
+                                               .ok = ok,
+                                               .source = source});
+}
+
+static struct neap_effect done(struct neap_call *call, int64_t now_ns, bool ok,
+                               enum neap_source source)
 {
     count_end(call, now_ns, ok);
     neap_call_enter(call, NEAP_CALL_DONE);
-    neap_call_note(call, &(struct neap_notice){
-                             .kind = NEAP_NOTICE_DONE, .at_ns = now_ns, .attempt = call->attempts});
+    note_done(call, now_ns, ok, source);
     return (struct neap_effect){.kind = NEAP_EFFECT_DONE};
 }
 
@@ -106,7 +124,7 @@ static struct neap_effect next_fallback(struct neap_call *call, int64_t now_ns)
             return (struct neap_effect){.kind = NEAP_EFFECT_FALLBACK, .fallback = call->fallback};
         }
     }
-    return done(call, now_ns, neap_outcome_is_success(&call->result.outcome));
+    return done(call, now_ns, neap_outcome_is_success(&call->result.outcome), NEAP_SOURCE_NETWORK);
 }
 
 static struct neap_effect on_fallback_answer(struct neap_call *call, int64_t now_ns,
@@ -130,7 +148,7 @@ static struct neap_effect on_fallback_answer(struct neap_call *call, int64_t now
     }
     neap_count(&call->setup.counters->fallbacks[answer->source]);
     call->result.kind = NEAP_RESULT_FALLBACK;
-    return done(call, now_ns, answer->ok);
+    return done(call, now_ns, answer->ok, answer->source);
 }
 
 static struct neap_outcome cancelled_outcome(void)
@@ -192,7 +210,6 @@ struct neap_effect neap_call_finish_refused(struct neap_call *call, int64_t now_
     };
     call->error = (struct neap_outcome){.kind = kind, .unsent = true};
     snprintf(call->error.message, sizeof call->error.message, "%s", text[kind]);
-    call->has_error = true;
     call->result.retry_after_ns = retry_after_ns;
     return conclude(call, now_ns);
 }

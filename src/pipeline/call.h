@@ -117,6 +117,8 @@ struct neap_notice {
     uint32_t attempt;                   /* attempts made so far */
     struct neap_trace_entry entry;      /* the entry of the trace that it is about */
     double delay_s;                     /* RETRY */
+    bool ok;                            /* DONE */
+    enum neap_source source;            /* DONE, where there is an answer */
     struct neap_breaker_change breaker; /* BREAKER */
 };
 
@@ -189,7 +191,7 @@ struct neap_call {
     double previous_delay_s;
     uint64_t once_spent[(NEAP_STATUS_COUNT + 63) / 64];
 
-    bool has_response, has_error;
+    bool has_response;
     struct neap_outcome response, error;
     int64_t response_retry_after_ns;
     struct neap_result result;

@@ -54,7 +54,6 @@ static void keep_outcome(struct neap_call *call)
         call->has_response = true;
     } else {
         call->error = judged->outcome;
-        call->has_error = true;
     }
 }
 
