@@ -12,12 +12,20 @@ local listeners = require "neap.listeners"
 local Client = {}
 Client.__index = Client
 
--- Every open client by its name, for neap.stats.
+-- Every client that is not a testing kit's by its name, for neap.stats.
 local registry = setmetatable({}, { __mode = "v" })
 
 -- The network carries attempts in C: Lua is never asked to.
 local function carry_by_network()
   error("neap: the network carries its attempts itself", 0)
+end
+
+local function check_services(fallbacks)
+  for index, entry in ipairs(fallbacks or {}) do
+    if entry.kind == "service" and getmetatable(entry.value) ~= Client then
+      return ("policy.fallback[%d].service: expected a client"):format(index)
+    end
+  end
 end
 
 --- Makes the Lua half of a client around one of the core. `message` where the policy is wrong.
@@ -32,6 +40,10 @@ function Client.make(policy, carrier, engine)
     return nil, kept
   end
   local functions, fallbacks = {}, kept.fallback
+  local message = check_services(fallbacks)
+  if message then
+    return nil, message
+  end
   for path, value in pairs(kept) do
     if type(value) == "function" then
       functions[path] = value
@@ -50,7 +62,9 @@ function Client.make(policy, carrier, engine)
     _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
       or functions["idempotency.from"] ~= nil,
   }, Client)
-  registry[policy.name] = client
+  if carrier ~= "script" then
+    registry[policy.name] = client
+  end
   return client
 end
 

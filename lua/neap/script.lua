@@ -107,6 +107,14 @@ local function read_entry(entry, path)
   }
 end
 
+-- A function's answer ends the matter: it is not one more function.
+local function read_answer(answer)
+  local path = "script: what the function returned"
+  local entry = read_entry(answer, path)
+  expect(not entry.answer, path, "expected status or error")
+  return entry
+end
+
 local function read_list(entries)
   local list = {}
   expect(type(entries) == "table", "script",
@@ -161,7 +169,7 @@ function Script:next(request)
   if not item.entry.answer then
     return item.entry
   end
-  return protect(read_entry, item.entry.answer(request), "script: what the function returned")
+  return protect(read_answer, item.entry.answer(request))
 end
 
 return Script

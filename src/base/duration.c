@@ -2,6 +2,9 @@
 
 #include <math.h>
 
+/* Below, a double holds every nanosecond, and one division rounds once. */
+#define EXACT_NS (INT64_C(1) << 53)
+
 int64_t neap_time_add(int64_t a_ns, int64_t b_ns)
 {
     int64_t sum;
@@ -36,7 +39,11 @@ int64_t neap_ns_from_seconds(double seconds)
 
 double neap_seconds_from_ns(int64_t ns)
 {
-    return ns == NEAP_NEVER ? HUGE_VAL : (double)ns / 1e9;
+    if (ns == NEAP_NEVER)
+        return HUGE_VAL;
+    if (ns < EXACT_NS && ns > -EXACT_NS)
+        return (double)ns / 1e9;
+    return (double)(ns / NEAP_SECOND) + (double)(ns % NEAP_SECOND) / 1e9;
 }
 
 int64_t neap_time_min(int64_t a_ns, int64_t b_ns)

@@ -201,7 +201,9 @@ static void set_response_fields(lua_State *L, const struct neap_response *respon
 void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole)
 {
     struct neap_response *response = exchange->response;
-    int64_t retry_after_ns = exchange->call.judged.hint.retry_after_ns;
+    const struct neap_call *call = &exchange->call;
+    int64_t retry_after_ns = call->state == NEAP_CALL_ASKING ? call->judged.hint.retry_after_ns
+                                                             : call->result.retry_after_ns;
     push_common(L, exchange, 14);
     set_response_fields(L, response);
     set_text(L, "url", response->url ? response->url : exchange->url.text);

@@ -96,22 +96,19 @@ enum neap_status neap_client_connect(struct neap_client *client, char message[NE
                               &client->transport, message);
 }
 
-enum neap_status neap_client_pin_breaker(struct neap_client *client, const char *key,
-                                         size_t key_bytes, struct neap_breaker **breaker)
+struct neap_breaker *neap_client_pin_breaker(struct neap_client *client, const char *key,
+                                             size_t key_bytes)
 {
     bool is_new;
-    if (!key) {
-        *breaker = client->breaker;
-        return NEAP_OK;
-    }
+    if (!key)
+        return client->breaker;
     void *cell = neap_keymap_get(&client->keyed_breakers, key, key_bytes, &is_new);
     if (!cell)
-        return NEAP_NO_MEMORY;
+        return NULL;
     if (is_new)
         neap_breaker_init(cell, &client->policy.pipeline.breaker);
     neap_keymap_pin(&client->keyed_breakers, cell);
-    *breaker = cell;
-    return NEAP_OK;
+    return cell;
 }
 
 void neap_client_unpin_breaker(struct neap_client *client, struct neap_breaker *breaker)

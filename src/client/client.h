@@ -61,11 +61,11 @@ void neap_client_close(struct neap_client *client);
 NEAP_MUST_CHECK enum neap_status neap_client_connect(struct neap_client *client,
                                                      char message[NEAP_MESSAGE_BYTES]);
 
-/* The breaker for a key (NULL: the client's own, or NULL where there is none), pinned until
- * neap_client_unpin_breaker. NEAP_NO_MEMORY also where all keys are in use. */
-NEAP_MUST_CHECK enum neap_status neap_client_pin_breaker(struct neap_client *client,
-                                                         const char *key, size_t key_bytes,
-                                                         struct neap_breaker **breaker);
+/* The breaker for a key (NULL: the client's own, if it has one), pinned until
+ * neap_client_unpin_breaker. NULL where there is no memory, or where max_keys breakers are all in
+ * use: the call then goes without, since refusing it would make an outage of ours. */
+struct neap_breaker *neap_client_pin_breaker(struct neap_client *client, const char *key,
+                                             size_t key_bytes);
 void neap_client_unpin_breaker(struct neap_client *client, struct neap_breaker *breaker);
 
 #endif

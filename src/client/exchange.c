@@ -410,6 +410,8 @@ void neap_exchange_resume(struct neap_exchange *exchange)
     go_on(exchange, exchange->effect);
     while (!is_busy(exchange) && tell_waiting_outcome(exchange))
         continue;
+    if (exchange->queued) /* a place may have become free while listeners were being told */
+        neap_engine_post(exchange->client->engine, &exchange->job);
 }
 
 void neap_exchange_cancel(struct neap_exchange *exchange)

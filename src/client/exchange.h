@@ -75,8 +75,8 @@ struct neap_exchange {
     struct neap_request request;
     struct neap_request_header *header; /* with room for one more: the deadline's */
     size_t header_count;
-    bool replayable;
-    struct neap_breaker *breaker; /* pinned */
+    bool replayable, gate_by_authorization;
+    struct neap_breaker *breaker; /* pinned; NULL: none */
     struct neap_gate *gates[2];   /* pinned: origin, credential */
 
     struct neap_call call;

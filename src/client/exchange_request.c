@@ -66,57 +66,58 @@ static struct neap_gate *pin_gate(struct neap_engine *engine, const char *key, s
     return gate;
 }
 
-/* Whose quota it is: what gate.key returned, or the digest of the Authorization header. The
- * credential itself is never kept. */
-static struct neap_text credential_of(const struct neap_exchange *exchange,
-                                      const struct neap_draft *draft,
-                                      char digest[NEAP_DIGEST_BYTES])
-{
-    if (draft->gate_key)
-        return (struct neap_text){draft->gate_key, draft->gate_key_bytes};
-    const char *authorization =
-        find_header(exchange->header, exchange->header_count, "Authorization");
-    digest[0] = '\0';
-    if (authorization)
-        neap_credential_digest(authorization, strlen(authorization), digest);
-    return (struct neap_text){digest, strlen(digest)};
-}
-
-/* The origin's gate has the origin as its name; a credential's adds a line. */
-static enum neap_status pin_gates(struct neap_exchange *exchange, const struct neap_draft *draft)
+/* Pins the credential's gate in place of the one that was pinned. The credential itself is never
+ * kept: only its digest, or what gate.key returned, stands in the gate's name. */
+static enum neap_status pin_credential(struct neap_exchange *exchange, struct neap_text credential)
 {
     struct neap_engine *engine = exchange->client->engine;
-    const char *origin = exchange->url.origin;
-    char digest[NEAP_DIGEST_BYTES];
-    struct neap_text credential = credential_of(exchange, draft, digest);
     struct neap_buffer name;
-
     neap_buffer_init(&name, exchange->client->alloc);
-    enum neap_status status = neap_buffer_append_text(&name, origin);
+    enum neap_status status = neap_buffer_append_text(&name, exchange->url.origin);
     if (status == NEAP_OK)
         status = neap_buffer_append(&name, "\n", 1);
     if (status == NEAP_OK)
         status = neap_buffer_append(&name, credential.text, credential.bytes);
     if (status == NEAP_OK) {
-        exchange->gates[0] = pin_gate(engine, origin, strlen(origin));
+        if (exchange->gates[1])
+            neap_keymap_unpin(&engine->gates, exchange->gates[1]);
         exchange->gates[1] = pin_gate(engine, name.data, name.bytes);
     }
     neap_buffer_deinit(&name);
-    return exchange->gates[0] && exchange->gates[1] ? NEAP_OK : NEAP_NO_MEMORY;
+    return status;
 }
 
-static enum neap_status pin_breaker(struct neap_exchange *exchange, const struct neap_draft *draft)
+static enum neap_status pin_authorization(struct neap_exchange *exchange)
+{
+    char digest[NEAP_DIGEST_BYTES] = "";
+    const char *authorization =
+        find_header(exchange->header, exchange->header_count, "Authorization");
+    if (authorization)
+        neap_credential_digest(authorization, strlen(authorization), digest);
+    return pin_credential(exchange, (struct neap_text){digest, strlen(digest)});
+}
+
+/* Where no gate can be had, because all are in use, the call goes without. */
+static enum neap_status pin_gates(struct neap_exchange *exchange, const struct neap_draft *draft)
+{
+    const char *origin = exchange->url.origin;
+    exchange->gates[0] = pin_gate(exchange->client->engine, origin, strlen(origin));
+    exchange->gate_by_authorization = !draft->gate_key;
+    if (exchange->gate_by_authorization)
+        return pin_authorization(exchange);
+    return pin_credential(exchange, (struct neap_text){draft->gate_key, draft->gate_key_bytes});
+}
+
+static struct neap_breaker *pin_breaker(struct neap_exchange *exchange,
+                                        const struct neap_draft *draft)
 {
     struct neap_client *client = exchange->client;
     if (client->policy.breaker_key == NEAP_KEY_CLIENT)
-        return neap_client_pin_breaker(client, NULL, 0, &exchange->breaker);
-    const char *key = draft->breaker_key;
-    size_t key_bytes = draft->breaker_key_bytes;
-    if (!key) {
-        key = exchange->url.origin ? exchange->url.origin : "";
-        key_bytes = strlen(key);
-    }
-    return neap_client_pin_breaker(client, key, key_bytes, &exchange->breaker);
+        return neap_client_pin_breaker(client, NULL, 0);
+    if (draft->breaker_key)
+        return neap_client_pin_breaker(client, draft->breaker_key, draft->breaker_key_bytes);
+    const char *origin = exchange->url.origin ? exchange->url.origin : "";
+    return neap_client_pin_breaker(client, origin, strlen(origin));
 }
 
 static bool is_replayable(const struct neap_exchange *exchange, const struct neap_draft *draft)
@@ -142,7 +143,7 @@ enum neap_status neap_exchange_prepare(struct neap_exchange *exchange,
                                               .body_bytes = draft->body_bytes};
     enum neap_status status = gather_headers(exchange, draft);
     if (status == NEAP_OK && pipeline->has_breaker)
-        status = pin_breaker(exchange, draft);
+        exchange->breaker = pin_breaker(exchange, draft);
     if (status == NEAP_OK && pipeline->has_gate && exchange->url.origin)
         status = pin_gates(exchange, draft);
     exchange->replayable = status == NEAP_OK && is_replayable(exchange, draft);
@@ -157,26 +158,37 @@ void neap_exchange_unprepare(struct neap_exchange *exchange)
             neap_keymap_unpin(&exchange->client->engine->gates, exchange->gates[i]);
 }
 
-enum neap_status neap_exchange_set_header(struct neap_exchange *exchange, const char *name,
-                                          const char *value)
+static enum neap_status replace_header(struct neap_exchange *exchange,
+                                       const struct neap_request_header *fresh)
 {
-    struct neap_request_header fresh;
-    enum neap_status status = copy_header(exchange, name, value, &fresh);
-    if (status != NEAP_OK)
-        return status;
     for (size_t i = 0; i < exchange->header_count; i++) {
-        if (strcasecmp(exchange->header[i].name, name) == 0) {
-            exchange->header[i] = fresh;
+        if (strcasecmp(exchange->header[i].name, fresh->name) == 0) {
+            exchange->header[i] = *fresh;
             return NEAP_OK;
         }
     }
     size_t bytes = exchange->header_count * sizeof *exchange->header;
     struct neap_request_header *more =
-        neap_arena_take(&exchange->arena, bytes + 2 * sizeof *exchange->header);
+        neap_arena_take(&exchange->arena, bytes + 2 * sizeof *more); /* one for the deadline */
     if (!more)
         return NEAP_NO_MEMORY;
     memcpy(more, exchange->header, bytes);
-    more[exchange->header_count++] = fresh;
+    more[exchange->header_count++] = *fresh;
     exchange->header = more;
     return NEAP_OK;
+}
+
+enum neap_status neap_exchange_set_header(struct neap_exchange *exchange, const char *name,
+                                          const char *value)
+{
+    struct neap_request_header fresh;
+    enum neap_status status = copy_header(exchange, name, value, &fresh);
+    if (status == NEAP_OK)
+        status = replace_header(exchange, &fresh);
+    bool new_credential = exchange->gate_by_authorization && strcasecmp(name, "Authorization") == 0;
+    if (status == NEAP_OK && new_credential) {
+        status = pin_authorization(exchange);
+        exchange->call.setup.state.gate_credential = exchange->gates[1];
+    }
+    return status;
 }

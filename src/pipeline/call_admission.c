@@ -40,7 +40,7 @@ static struct neap_admission ask_breaker(struct neap_call *call, int64_t now_ns)
 {
     const struct neap_pipeline *pipeline = call->setup.pipeline;
     struct neap_breaker_change change = {0};
-    if (!pipeline->has_breaker)
+    if (!pipeline->has_breaker || !call->setup.state.breaker)
         return admitted;
     double r = neap_breaker_uses_random(&pipeline->breaker) ? neap_call_random(call) : 0;
     struct neap_admission answer =
@@ -138,21 +138,26 @@ static void end_wait(struct neap_call *call, int64_t now_ns)
     call->waiting = false;
 }
 
+static void note_rejection(struct neap_call *call, int64_t now_ns, enum neap_kind kind)
+{
+    neap_count(&call->setup.counters->rejections[kind]);
+    struct neap_trace_entry *entry = neap_trace_add(&call->trace, NEAP_TRACE_REJECT, now_ns);
+    if (!entry)
+        return;
+    entry->error = kind;
+    entry->reason = neap_kind_name(kind);
+    neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_REJECT,
+                                               .at_ns = now_ns,
+                                               .attempt = call->attempts,
+                                               .entry = *entry});
+}
+
 static struct neap_effect refuse(struct neap_call *call, int64_t now_ns, enum neap_stage stage,
                                  int64_t until_ns)
 {
     enum neap_kind kind = stage_words[stage].kind;
     neap_call_drop_admission(call, now_ns);
-    neap_count(&call->setup.counters->rejections[kind]);
-    struct neap_trace_entry *entry = neap_trace_add(&call->trace, NEAP_TRACE_REJECT, now_ns);
-    if (entry) {
-        entry->error = kind;
-        entry->reason = neap_kind_name(kind);
-        neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_REJECT,
-                                                   .at_ns = now_ns,
-                                                   .attempt = call->attempts,
-                                                   .entry = *entry});
-    }
+    note_rejection(call, now_ns, kind);
     if (call->attempts > 0)
         return neap_call_finish(call, now_ns, stage_words[stage].stop);
     int64_t left_ns = until_ns == NEAP_NEVER ? -1 : neap_time_since(until_ns, now_ns);
@@ -164,12 +169,7 @@ static struct neap_effect out_of_time(struct neap_call *call, int64_t now_ns)
     neap_call_drop_admission(call, now_ns);
     if (call->attempts > 0)
         return neap_call_finish(call, now_ns, NEAP_STOP_DEADLINE);
-    struct neap_trace_entry *entry = neap_trace_add(&call->trace, NEAP_TRACE_REJECT, now_ns);
-    if (entry) {
-        entry->error = NEAP_KIND_DEADLINE;
-        entry->reason = neap_kind_name(NEAP_KIND_DEADLINE);
-    }
-    neap_count(&call->setup.counters->rejections[NEAP_KIND_DEADLINE]);
+    note_rejection(call, now_ns, NEAP_KIND_DEADLINE);
     return neap_call_finish_refused(call, now_ns, NEAP_KIND_DEADLINE, -1);
 }
 

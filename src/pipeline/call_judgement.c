@@ -78,9 +78,8 @@ static struct neap_retry_facts facts_of(const struct neap_call *call)
             judged->outcome.kind == NEAP_KIND_NONE ? judged->hint.retry_after_ns : -1,
         .previous_delay_s = call->previous_delay_s,
         .custom_delay_s = -1,
-        .breaker_open_until_ns = call->setup.pipeline->has_breaker
-                                     ? neap_breaker_open_until(call->setup.state.breaker)
-                                     : 0,
+        .breaker_open_until_ns =
+            call->setup.state.breaker ? neap_breaker_open_until(call->setup.state.breaker) : 0,
         .deadline_ns = call->deadline_ns,
     };
 }
