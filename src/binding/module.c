@@ -1,35 +1,10 @@
 /* luaopen_neap_core: the C half of neap, whose face is lua/neap. */
-#include "base/duration.h"
 #include "base/kind.h"
 #include "base/version.h"
 #include "binding/error_object.h"
 #include "binding/objects.h"
 
 __attribute__((visibility("default"))) int luaopen_neap_core(lua_State *L);
-
-int neap_raise_memory(lua_State *L)
-{
-    return luaL_error(L, "not enough memory");
-}
-
-void neap_new_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
-                        lua_CFunction collect)
-{
-    luaL_newmetatable(L, name);
-    lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, collect);
-    lua_setfield(L, -2, "__gc");
-    lua_pushliteral(L, "neap");
-    lua_setfield(L, -2, "__metatable");
-}
-
-int64_t neap_optional_seconds(lua_State *L, int index)
-{
-    return lua_isnoneornil(L, index) ? NEAP_NEVER
-                                     : neap_ns_from_seconds(luaL_checknumber(L, index));
-}
 
 static void push_kinds(lua_State *L)
 {

@@ -97,29 +97,15 @@ void neap_push_request_headers(lua_State *L, const struct neap_request *request)
                    request->headers[i].value, strlen(request->headers[i].value));
 }
 
-static void set_seconds(lua_State *L, const char *name, int64_t ns)
-{
-    lua_pushnumber(L, neap_seconds_from_ns(ns));
-    lua_setfield(L, -2, name);
-}
-
-static void set_text(lua_State *L, const char *name, const char *text)
-{
-    if (!text)
-        return;
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
 void neap_push_trace_entry(lua_State *L, const struct neap_trace_entry *entry)
 {
     lua_createtable(L, 0, 6);
-    set_seconds(L, "at", entry->at_ns);
-    set_seconds(L, "elapsed", entry->elapsed_ns);
-    set_text(L, "kind", neap_trace_kind_name(entry->kind));
-    set_text(L, "error", neap_kind_name(entry->error));
-    set_text(L, "phase", neap_phase_name(entry->phase));
-    set_text(L, "reason", entry->reason);
+    neap_set_seconds(L, "at", entry->at_ns);
+    neap_set_seconds(L, "elapsed", entry->elapsed_ns);
+    neap_set_text(L, "kind", neap_trace_kind_name(entry->kind));
+    neap_set_text(L, "error", neap_kind_name(entry->error));
+    neap_set_text(L, "phase", neap_phase_name(entry->phase));
+    neap_set_text(L, "reason", entry->reason);
     if (entry->status > 0) {
         lua_pushinteger(L, entry->status);
         lua_setfield(L, -2, "status");
@@ -165,7 +151,7 @@ static void push_common(lua_State *L, struct neap_exchange *exchange, int fields
     lua_setmetatable(L, -2);
     lua_pushinteger(L, (lua_Integer)call->attempts);
     lua_setfield(L, -2, "attempts");
-    set_seconds(L, "elapsed", neap_time_since(now_ns, call->began_ns));
+    neap_set_seconds(L, "elapsed", neap_time_since(now_ns, call->began_ns));
 }
 
 void neap_push_bare_result(lua_State *L, struct neap_exchange *exchange)
@@ -191,9 +177,9 @@ static void set_response_fields(lua_State *L, const struct neap_response *respon
     lua_setfield(L, -2, "ok");
     lua_pushlstring(L, response->body.bytes > 0 ? response->body.data : "", response->body.bytes);
     lua_setfield(L, -2, "body");
-    set_text(L, "reason", response->reason);
+    neap_set_text(L, "reason", response->reason);
     set_version(L, response->http_version);
-    set_text(L, "source", "network");
+    neap_set_text(L, "source", "network");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "degraded");
 }
@@ -206,9 +192,9 @@ void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole
                                                              : call->result.retry_after_ns;
     push_common(L, exchange, 14);
     set_response_fields(L, response);
-    set_text(L, "url", response->url ? response->url : exchange->url.text);
+    neap_set_text(L, "url", response->url ? response->url : exchange->url.text);
     if (retry_after_ns >= 0)
-        set_seconds(L, "retry_after", retry_after_ns);
+        neap_set_seconds(L, "retry_after", retry_after_ns);
     if (whole) {
         neap_push_headers(L, response);
         lua_setfield(L, -2, "headers");

@@ -6,46 +6,6 @@
 #include "client/exchange_internal.h"
 #include "client/hint.h"
 
-static void enqueue(struct neap_exchange *exchange)
-{
-    struct neap_client *client = exchange->client;
-    if (exchange->queued)
-        return;
-    exchange->queued = true;
-    exchange->next_queued = NULL;
-    exchange->previous_queued = client->last_queued;
-    if (client->last_queued)
-        client->last_queued->next_queued = exchange;
-    else
-        client->first_queued = exchange;
-    client->last_queued = exchange;
-}
-
-static void dequeue(struct neap_exchange *exchange)
-{
-    struct neap_client *client = exchange->client;
-    if (!exchange->queued)
-        return;
-    if (exchange->previous_queued)
-        exchange->previous_queued->next_queued = exchange->next_queued;
-    else
-        client->first_queued = exchange->next_queued;
-    if (exchange->next_queued)
-        exchange->next_queued->previous_queued = exchange->previous_queued;
-    else
-        client->last_queued = exchange->previous_queued;
-    exchange->queued = false;
-}
-
-/* A place in the bulkhead may be free: the first in the queue asks again, from a step of its own.
- */
-static void wake_queue(struct neap_exchange *exchange)
-{
-    struct neap_client *client = exchange->client;
-    if (client->first_queued && client->first_queued != exchange)
-        neap_engine_post(client->engine, &client->first_queued->job);
-}
-
 static void set_attention(struct neap_exchange *exchange, enum neap_attention attention)
 {
     exchange->attention = attention;
@@ -62,7 +22,7 @@ static void arm_timer(struct neap_exchange *exchange)
         neap_engine_post(exchange->client->engine, &exchange->job);
 }
 
-static struct neap_flight *find_flight(struct neap_exchange *exchange, uint32_t attempt)
+struct neap_flight *neap_flight_find(struct neap_exchange *exchange, uint32_t attempt)
 {
     for (int i = 0; i < NEAP_LIVE_MAX; i++)
         if (exchange->flight[i].attempt == attempt)
@@ -83,7 +43,7 @@ static void land(struct neap_flight *flight)
 /* Ends the transfer of an attempt that the call gives up; says whether it had been sent. */
 static bool abandon(struct neap_exchange *exchange, uint32_t attempt)
 {
-    struct neap_flight *flight = find_flight(exchange, attempt);
+    struct neap_flight *flight = neap_flight_find(exchange, attempt);
     bool unsent = false;
     if (!flight)
         return false;
@@ -98,7 +58,7 @@ static bool abandon(struct neap_exchange *exchange, uint32_t attempt)
 static void perform_wait(struct neap_exchange *exchange, const struct neap_effect *effect)
 {
     if (effect->queued)
-        enqueue(exchange);
+        neap_exchange_enqueue(exchange);
     arm_timer(exchange);
 }
 
@@ -147,8 +107,8 @@ static bool step_call(struct neap_exchange *exchange, const struct neap_event *e
     struct neap_loop *loop = exchange->client->engine->loop;
     *effect = neap_call_step(&exchange->call, neap_loop_now(loop), event);
     if (!exchange->call.queued)
-        dequeue(exchange);
-    wake_queue(exchange);
+        neap_exchange_dequeue(exchange);
+    neap_exchange_wake_queue(exchange);
     if (exchange->call.notice_count == 0)
         return true;
     exchange->effect = *effect;
@@ -349,8 +309,8 @@ void neap_exchange_free(struct neap_exchange *exchange)
         if (exchange->flight[i].attempt)
             abandon(exchange, exchange->flight[i].attempt);
     neap_call_deinit(&exchange->call, neap_loop_now(engine->loop));
-    dequeue(exchange);
-    wake_queue(exchange);
+    neap_exchange_dequeue(exchange);
+    neap_exchange_wake_queue(exchange);
     neap_loop_clear(engine->loop, &exchange->timer);
     neap_engine_drop(engine, &exchange->job);
     neap_waiter_forget(&exchange->waiter, engine);
@@ -430,7 +390,7 @@ void neap_exchange_cancel(struct neap_exchange *exchange)
 void neap_exchange_deliver(struct neap_exchange *exchange, const struct neap_outcome *outcome,
                            struct neap_response *response)
 {
-    struct neap_flight *flight = find_flight(exchange, exchange->effect.attempt);
+    struct neap_flight *flight = neap_flight_find(exchange, exchange->effect.attempt);
     if (exchange->attention != NEAP_ATTENTION_ATTEMPT || !flight) {
         neap_response_free(response);
         return;
@@ -438,53 +398,4 @@ void neap_exchange_deliver(struct neap_exchange *exchange, const struct neap_out
     exchange->attention = NEAP_ATTENTION_NONE;
     neap_loop_update(exchange->client->engine->loop);
     neap_flight_end(flight, outcome, response);
-}
-
-/* What an attempt may last before silence ends it, and how that is called. */
-static int64_t limit_of(const struct neap_exchange *exchange, const struct neap_outcome *outcome,
-                        enum neap_phase *phase)
-{
-    const struct neap_timeouts *timeout = &exchange->call.setup.timeout;
-    bool connecting = outcome->kind == NEAP_KIND_RESOLVE || outcome->kind == NEAP_KIND_CONNECT ||
-                      outcome->kind == NEAP_KIND_TLS || outcome->phase == NEAP_PHASE_CONNECT;
-    if (connecting) {
-        *phase = NEAP_PHASE_CONNECT;
-        return timeout->connect_ns;
-    }
-    *phase = outcome->phase == NEAP_PHASE_WRITE ? NEAP_PHASE_WRITE : NEAP_PHASE_READ;
-    return *phase == NEAP_PHASE_WRITE ? timeout->write_ns : timeout->read_ns;
-}
-
-static int64_t default_after(const struct neap_outcome *outcome, int64_t limit_ns)
-{
-    if (outcome->kind != NEAP_KIND_TIMEOUT)
-        return 0;
-    bool by_call = outcome->phase == NEAP_PHASE_ATTEMPT || outcome->phase == NEAP_PHASE_TOTAL;
-    return by_call ? NEAP_NEVER : limit_ns;
-}
-
-enum neap_status neap_exchange_reply(struct neap_exchange *exchange, int64_t after_ns,
-                                     const struct neap_outcome *outcome,
-                                     struct neap_response *response)
-{
-    struct neap_flight *flight = find_flight(exchange, exchange->effect.attempt);
-    struct neap_loop *loop = exchange->client->engine->loop;
-    enum neap_phase phase;
-    if (exchange->attention != NEAP_ATTENTION_ATTEMPT || !flight) {
-        neap_response_free(response);
-        return NEAP_OK;
-    }
-    exchange->attention = NEAP_ATTENTION_NONE;
-    int64_t limit_ns = limit_of(exchange, outcome, &phase);
-    if (after_ns < 0)
-        after_ns = default_after(outcome, limit_ns);
-    flight->outcome = *outcome;
-    flight->response = response;
-    if (after_ns > limit_ns && after_ns != NEAP_NEVER) {
-        neap_response_free(response);
-        flight->response = NULL;
-        flight->outcome = neap_phase_outcome(phase);
-        after_ns = limit_ns;
-    }
-    return neap_loop_set(loop, &flight->timer, neap_time_add(neap_loop_now(loop), after_ns));
 }

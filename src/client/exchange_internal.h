@@ -1,5 +1,6 @@
 /* What the files of the exchange share: exchange.c drives, exchange_request.c prepares what is
- * sent, exchange_send.c puts an attempt on its carrier. */
+ * sent, exchange_send.c puts an attempt on its carrier, exchange_script.c plays the network for a
+ * test, exchange_queue.c keeps those who wait for the bulkhead. */
 #ifndef NEAP_CLIENT_EXCHANGE_INTERNAL_H
 #define NEAP_CLIENT_EXCHANGE_INTERNAL_H
 
@@ -16,6 +17,16 @@ void neap_exchange_unprepare(struct neap_exchange *exchange);
 
 /* True if Lua has to carry the attempt out. */
 bool neap_exchange_send(struct neap_exchange *exchange, const struct neap_effect *effect);
+
+void neap_exchange_enqueue(struct neap_exchange *exchange);
+void neap_exchange_dequeue(struct neap_exchange *exchange);
+
+/* A place in the bulkhead may be free: the first in the queue asks again, from a step of its own.
+ */
+void neap_exchange_wake_queue(struct neap_exchange *exchange);
+
+/* NULL where that attempt is not live. */
+struct neap_flight *neap_flight_find(struct neap_exchange *exchange, uint32_t attempt);
 
 void neap_flight_init(struct neap_flight *flight, struct neap_exchange *exchange);
 

@@ -1,0 +1,41 @@
+#include "binding/objects.h"
+
+#include "base/duration.h"
+
+int neap_raise_memory(lua_State *L)
+{
+    return luaL_error(L, "not enough memory");
+}
+
+void neap_new_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
+                        lua_CFunction collect)
+{
+    luaL_newmetatable(L, name);
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, collect);
+    lua_setfield(L, -2, "__gc");
+    lua_pushliteral(L, "neap");
+    lua_setfield(L, -2, "__metatable");
+}
+
+int64_t neap_optional_seconds(lua_State *L, int index)
+{
+    return lua_isnoneornil(L, index) ? NEAP_NEVER
+                                     : neap_ns_from_seconds(luaL_checknumber(L, index));
+}
+
+void neap_set_text(lua_State *L, const char *name, const char *text)
+{
+    if (!text)
+        return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+void neap_set_seconds(lua_State *L, const char *name, int64_t ns)
+{
+    lua_pushnumber(L, neap_seconds_from_ns(ns));
+    lua_setfield(L, -2, name);
+}
