@@ -265,6 +265,7 @@ describe("neap.breaker", function()
 
     it("takes a number for open_for as its base", function()
       assert.equal(7, opened{ open_for = 7 }:snapshot().retry_after)
+      assert.equal(600, opened{ open_for = 600 }:snapshot().retry_after)
     end)
 
     it("spreads its length by plus or minus the jitter", function()

@@ -187,8 +187,6 @@ describe("breaker", function()
     "policy.breaker.open_for: expected a number > 0 (seconds), got 0")
   refuses("a wait longer than the longest", { breaker = { open_for = { base = 10, max = 5 } } },
     "policy.breaker.open_for: expected base <= max, got base 10 and max 5")
-  refuses("a bare wait longer than the longest", { breaker = { open_for = 600 } },
-    "policy.breaker.open_for: expected base <= max, got base 600 and max 300")
   refuses("more probes than there can be", { breaker = { half_open = { permits = 1024 } } },
     "policy.breaker.half_open.permits: expected an integer from 1 to 1023, got 1024")
   refuses("a ramp without its length", { breaker = { ramp = { from = 0.5 } } },

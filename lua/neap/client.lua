@@ -204,6 +204,9 @@ end
 --- Waits for nothing: calls in flight end with an error of kind `cancelled`, and so do later ones.
 function Client:close()
   self._core:close()
+  if registry[self.name] == self then
+    registry[self.name] = nil
+  end
 end
 
 --- A snapshot of every open client by its name.

@@ -51,6 +51,9 @@ local serve = {}
 
 function serve.ask(flight)
   local question, retry, outcome = flight.exchange:question()
+  if outcome.error then
+    outcome.error.cause = flight.cause
+  end
   answers[question](flight, retry, outcome)
 end
 

@@ -43,6 +43,10 @@ function host.in_task()
   return current_task() ~= nil
 end
 
+-- Who waits for what on an engine, by the waiter's id: one table for all schedulers of the engine,
+-- since a coroutine of the program's own may run a loop inside a task of another.
+local waiting_on = setmetatable({}, { __mode = "k" })
+
 local function make_ready(scheduler, task)
   scheduler.last = scheduler.last + 1
   scheduler.queue[scheduler.last] = task
@@ -100,9 +104,9 @@ local function collect_ready(scheduler)
     local task = scheduler.waiting[id]
     if task then
       scheduler.waiting[id] = nil
-      scheduler.waits = scheduler.waits - 1
-      make_ready(scheduler, task)
-      found = true
+      task.scheduler.waits = task.scheduler.waits - 1
+      make_ready(task.scheduler, task)
+      found = found or task.scheduler == scheduler
     end
     id = scheduler.engine:take()
   end
@@ -128,6 +132,7 @@ local function run_until(scheduler, done)
 end
 
 local function new_scheduler(engine, virtual)
+  waiting_on[engine] = waiting_on[engine] or {}
   return setmetatable({
     engine = engine,
     virtual = virtual,
@@ -135,7 +140,7 @@ local function new_scheduler(engine, virtual)
     first = 1,
     last = 0,
     live = 0,
-    waiting = {},
+    waiting = waiting_on[engine],
     waits = 0,
     failures = {},
   }, Scheduler)
@@ -144,8 +149,10 @@ end
 -- What the tasks that are left waited for is given up: calls are cancelled, their permits free.
 local function abandon(scheduler)
   for id, task in pairs(scheduler.waiting) do
-    scheduler.waiting[id] = nil
-    task.waiter:free()
+    if task.scheduler == scheduler then
+      scheduler.waiting[id] = nil
+      task.waiter:free()
+    end
   end
 end
 

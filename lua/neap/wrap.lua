@@ -12,12 +12,9 @@ local function carry(flight)
   local results = compat.pack(pcall(flight.client._fn, compat.unpack(arguments, 1, arguments.n)))
   local raised = not results[1]
   if raised or (results[2] == nil and results[3] ~= nil) then
-    flight.values = nil
-    flight.cause = raised and results[2] or results[3]
-    if raised then
-      flight.cause = results[2]
-    end
-    flight.exchange:deliver(false, tostring(flight.cause))
+    flight.cause = results[raised and 2 or 3]
+    local written, text = pcall(tostring, flight.cause)
+    flight.exchange:deliver(false, written and text or "the function failed")
     return
   end
   flight.values = compat.pack(compat.unpack(results, 2, results.n))
@@ -45,7 +42,11 @@ local function wrap(policy, fn)
   local breaker_key = client._functions["breaker.key"]
   return function(...)
     local arguments = compat.pack(...)
-    local key = breaker_key and breaker_key(arguments) or nil
+    local key = breaker_key and breaker_key(arguments)
+    if breaker_key and type(key) ~= "string" then
+      error(("policy.breaker.key: expected a string to be returned, got %s"):format(
+        tostring(key)), 2)
+    end
     return drive.run(setmetatable({
       client = client,
       exchange = core.function_exchange(client._core, key),

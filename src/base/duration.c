@@ -43,7 +43,8 @@ double neap_seconds_from_ns(int64_t ns)
         return HUGE_VAL;
     if (ns < EXACT_NS && ns > -EXACT_NS)
         return (double)ns / 1e9;
-    return (double)(ns / NEAP_SECOND) + (double)(ns % NEAP_SECOND) / 1e9;
+    int64_t whole = ns / NEAP_SECOND, rest = ns % NEAP_SECOND;
+    return (double)whole + (double)rest / 1e9;
 }
 
 int64_t neap_time_min(int64_t a_ns, int64_t b_ns)

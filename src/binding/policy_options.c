@@ -2,6 +2,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "binding/option_message.h"
@@ -148,9 +149,12 @@ static bool check_window(struct neap_option_reader *reader, void *target)
     return true;
 }
 
+/* A number alone is meant as it is: the default of `max` does not cut it. */
 static bool check_open_for(struct neap_option_reader *reader, void *target)
 {
-    const struct neap_breaker_policy *policy = target;
+    struct neap_breaker_policy *policy = target;
+    if (lua_type(reader->L, -1) == LUA_TNUMBER)
+        policy->open_max_s = fmax(policy->open_max_s, policy->open_base_s);
     if (policy->open_base_s <= policy->open_max_s)
         return true;
     char got[80];

@@ -89,8 +89,9 @@ static void note_retry(struct neap_call *call, int64_t now_ns, double delay_s,
 {
     struct neap_notice notice = {
         .kind = NEAP_NOTICE_RETRY, .at_ns = now_ns, .attempt = call->attempts, .delay_s = delay_s};
-    if (wait)
-        notice.entry = *wait;
+    notice.entry = wait ? *wait
+                        : (struct neap_trace_entry){
+                              .kind = NEAP_TRACE_WAIT, .at_ns = now_ns, .reason = "refresh"};
     notice.entry.status = call->judged.outcome.status;
     notice.entry.error = call->judged.outcome.kind;
     notice.entry.phase = call->judged.outcome.phase;
