@@ -44,8 +44,9 @@ function host.in_task()
 end
 
 -- Who waits for what on an engine, by the waiter's id: one table for all schedulers of the engine,
--- since a coroutine of the program's own may run a loop inside a task of another.
-local waiting_on = setmetatable({}, { __mode = "k" })
+-- since a coroutine of the program's own may run a loop inside a task of another. Its schedulers
+-- hold it; LuaJIT would never let go of a value that leads back to its weak key.
+local waiting_on = setmetatable({}, { __mode = "kv" })
 
 local function make_ready(scheduler, task)
   scheduler.last = scheduler.last + 1

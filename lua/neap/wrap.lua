@@ -6,6 +6,12 @@ local compat = require "neap.compat"
 local drive = require "neap.drive"
 local host = require "neap.host"
 
+-- An error may be anything, even what cannot be written.
+local function text_of(value)
+  local written, text = pcall(tostring, value)
+  return written and type(text) == "string" and text or "the function failed"
+end
+
 -- A function fails when it raises, or returns nil and an error.
 local function carry(flight)
   local arguments = flight.arguments
@@ -13,8 +19,7 @@ local function carry(flight)
   local raised = not results[1]
   if raised or (results[2] == nil and results[3] ~= nil) then
     flight.cause = results[raised and 2 or 3]
-    local written, text = pcall(tostring, flight.cause)
-    flight.exchange:deliver(false, written and text or "the function failed")
+    flight.exchange:deliver(false, text_of(flight.cause))
     return
   end
   flight.values = compat.pack(compat.unpack(results, 2, results.n))

@@ -84,11 +84,12 @@ local function entry_text(entry)
   if entry.error then
     words[#words + 1] = entry.phase and entry.error .. "/" .. entry.phase or entry.error
   end
-  words[#words + 1] = entry.reason
+  words[#words + 1] = entry.reason ~= entry.error and entry.reason or nil
   return table.concat(words, " ")
 end
 
---- A trace as a list such as { "attempt reset", "wait backoff", "attempt 200" }.
+--- A trace as a list such as { "attempt reset", "wait backoff", "attempt 200" }. The reason of a
+--- refusal is the kind of its error, and is not said twice.
 ---@param result neap.Response|neap.Error
 ---@return string[]
 function calls.trace(result)
@@ -119,6 +120,36 @@ function calls.timed(fn)
     return neap.now() - began, ...
   end
   return timed(fn())
+end
+
+--- Asks again and again until the answer is not false or nil; inside neap.run the other tasks go on
+--- meanwhile.
+---@param predicate fun(): any
+---@return any
+function calls.wait_for(predicate)
+  local ends = neap.now() + 10
+  local answer = predicate()
+  while not answer do
+    assert.is_true(neap.now() < ends, "waited in vain")
+    neap.sleep(0.002)
+    answer = predicate()
+  end
+  return answer
+end
+
+--- Waits until no connection to the server is left of clients that nobody has any more, and resets
+--- its counts.
+---@param s table a misbehaving server
+function calls.quiet(s)
+  if rawget(_G, "jit") then
+    jit.flush() -- a compiled trace keeps what it has seen as constants
+  end
+  collectgarbage()
+  collectgarbage()
+  assert.is_truthy(s:settle(function(ledger)
+    return ledger.open == 0
+  end), "connections of earlier specs are still open")
+  s:reset()
 end
 
 --- The number of descriptors that this process has open.

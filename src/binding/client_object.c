@@ -139,9 +139,7 @@ static void push_latency(lua_State *L, const struct neap_histogram *histogram)
 
 static void push_pool(lua_State *L, const struct neap_client *client)
 {
-    struct neap_transport_stats stats = {0};
-    if (client->transport)
-        neap_transport_read(client->transport, &stats);
+    struct neap_transport_stats stats = neap_client_pool(client);
     lua_createtable(L, 0, 2);
     set_count(L, "opened", stats.opened);
     set_count(L, "reused", stats.reused);

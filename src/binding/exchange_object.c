@@ -67,8 +67,8 @@ static int exchange_new(lua_State *L)
     struct neap_client *client = neap_check_client(L, 1);
     struct neap_draft draft;
     lua_settop(L, 5);
-    struct neap_request_source source = {
-        .request = 4, .method = lua_tostring(L, 2), .path = lua_tostring(L, 3), .extras = 5};
+    struct neap_request_source source = {.request = 4, .method = lua_tostring(L, 2), .extras = 5};
+    source.path = lua_tolstring(L, 3, &source.path_bytes);
     struct neap_exchange_object *object = push_exchange(L);
     lua_newtable(L);
     if (!neap_read_request(L, &source, client, object, 7, &draft)) {

@@ -2,7 +2,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "binding/option_message.h"

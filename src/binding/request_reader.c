@@ -109,6 +109,12 @@ static bool read_method(struct reader *reader)
     return true;
 }
 
+/* A NUL would end the text for libcurl, which then asks for something else than was checked. */
+static const char *without_nul(const char *text, size_t bytes)
+{
+    return text && memchr(text, '\0', bytes) ? "\n" : text;
+}
+
 static enum neap_status append_pairs(struct neap_buffer *buffer, const struct neap_pair_list *list,
                                      int form)
 {
@@ -156,13 +162,17 @@ static bool read_url(struct reader *reader)
 {
     size_t bytes, query_bytes;
     const char *own_path = text_field(reader, reader->source->request, "path", &bytes);
+    own_path = without_nul(own_path, bytes);
     const char *url = text_field(reader, reader->source->request, "url", &bytes);
-    const char *path = reader->source->path ? reader->source->path : own_path;
+    url = without_nul(url, bytes);
+    const char *path = without_nul(reader->source->path, reader->source->path_bytes);
+    if (!path)
+        path = own_path;
     const char *base = reader->client->policy.base_url;
     const char *query = encode(reader, "query", "request.query", 0, &query_bytes);
     if (!query)
         return false;
-    if (own_path && reader->source->path)
+    if (own_path && path != own_path)
         return fail(reader, "request.path", "there is a path already, before the request");
     if (url && path)
         return fail(reader, "request.url", "there is a path already; give one of both");

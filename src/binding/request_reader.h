@@ -11,8 +11,9 @@ struct neap_request_source {
     int request;        /* a table, or nil */
     const char *method; /* of client:get and its like; NULL: the table's, else GET */
     const char *path;   /* likewise; NULL: the table's */
-    int extras;         /* a table with what the face found out by asking Lua: body (encoded JSON),
-                           breaker_key, gate_key, idempotency_key; or nil */
+    size_t path_bytes;
+    int extras; /* a table with what the face found out by asking Lua: body (encoded JSON),
+                   breaker_key, gate_key, idempotency_key; or nil */
 };
 
 /* Texts of the draft point into Lua strings and userdata that stay on the stack, which grows; the

@@ -81,11 +81,27 @@ void neap_client_release(struct neap_client *client)
     neap_free(client->alloc, client);
 }
 
+struct neap_transport_stats neap_client_pool(const struct neap_client *client)
+{
+    struct neap_transport_stats stats = client->pool;
+    if (client->transport)
+        neap_transport_read(client->transport, &stats);
+    return stats;
+}
+
 void neap_client_close(struct neap_client *client)
 {
     client->closed = true;
     for (struct neap_exchange *at = client->exchanges; at; at = at->next_of_client)
         neap_exchange_cancel(at);
+
+    /* A call whose listeners are being told ends its transfers only afterwards. */
+    struct neap_transport_stats stats = neap_client_pool(client);
+    if (stats.in_flight > 0)
+        return;
+    client->pool = stats;
+    neap_transport_free(client->transport);
+    client->transport = NULL;
 }
 
 enum neap_status neap_client_connect(struct neap_client *client, char message[NEAP_MESSAGE_BYTES])

@@ -30,6 +30,7 @@ struct neap_client {
     enum neap_carrier carrier;
     struct neap_counters counters;
     struct neap_transport *transport; /* made at the first attempt on the network */
+    struct neap_transport_stats pool; /* what the transport had counted when it was closed */
 
     struct neap_breaker *breaker; /* the one of the client; NULL if keyed or off */
     struct neap_keymap keyed_breakers;
@@ -54,8 +55,12 @@ NEAP_MUST_CHECK enum neap_status neap_client_new(struct neap_engine *engine,
 struct neap_client *neap_client_hold(struct neap_client *client);
 void neap_client_release(struct neap_client *client);
 
-/* Calls in flight end as cancelled; waits for nothing. A second time changes nothing. */
+/* Calls in flight end as cancelled, connections are closed; waits for nothing. A second time
+ * changes nothing. */
 void neap_client_close(struct neap_client *client);
+
+/* What the connections were used for so far. */
+struct neap_transport_stats neap_client_pool(const struct neap_client *client);
 
 /* The connections, made when first asked for. NEAP_NO_MEMORY, NEAP_SYSTEM with a message. */
 NEAP_MUST_CHECK enum neap_status neap_client_connect(struct neap_client *client,

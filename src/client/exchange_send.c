@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/duration.h"
 #include "client/exchange_internal.h"
@@ -47,16 +48,19 @@ static struct neap_flight *take_flight(struct neap_exchange *exchange, uint32_t 
     return flight;
 }
 
-/* The header that tells the server how long an answer is of use. */
+/* The header that tells the server how long an answer is of use, in place of one that the caller
+ * gave: only the pipeline knows what is left. */
 static size_t add_deadline_header(struct neap_exchange *exchange, int64_t left_ns, char text[24])
 {
     const char *name = exchange->client->policy.deadline_header;
+    size_t at = 0;
     if (!name || left_ns == NEAP_NEVER)
         return exchange->header_count;
     snprintf(text, 24, "%" PRId64, left_ns / NEAP_MS);
-    exchange->header[exchange->header_count] =
-        (struct neap_request_header){.name = name, .value = text};
-    return exchange->header_count + 1;
+    while (at < exchange->header_count && strcasecmp(exchange->header[at].name, name) != 0)
+        at++;
+    exchange->header[at] = (struct neap_request_header){.name = name, .value = text};
+    return at < exchange->header_count ? exchange->header_count : at + 1;
 }
 
 static void fail_to_send(struct neap_flight *flight, const char *message)

@@ -325,6 +325,7 @@ static struct neap_effect cancel(struct neap_call *call, int64_t now_ns)
     if (call->state == NEAP_CALL_ASKING)
         neap_call_settle(call, &call->judged, NEAP_VERDICT_IGNORE, now_ns);
     if (call->state == NEAP_CALL_NEW) {
+        call->began_ns = now_ns;
         neap_count(&call->setup.counters->calls);
         atomic_fetch_add_explicit(&call->setup.counters->in_flight, 1, memory_order_relaxed);
     }

@@ -247,7 +247,8 @@ struct neap_effect neap_call_resume_admission(struct neap_call *call, int64_t no
     const struct neap_breaker *breaker = call->setup.state.breaker;
     if (call->breaker_permit && !neap_breaker_still_admits(breaker, call->breaker_permit)) {
         end_wait(call, now_ns);
-        return refuse(call, now_ns, NEAP_STAGE_BREAKER, neap_breaker_open_until(breaker));
+        int64_t until_ns = neap_breaker_open_until(breaker);
+        return refuse(call, now_ns, NEAP_STAGE_BREAKER, until_ns > now_ns ? until_ns : NEAP_NEVER);
     }
     if (call->stage == NEAP_STAGE_GATE)
         call->gate_waited_ns = neap_time_since(now_ns, call->wait_began_ns);

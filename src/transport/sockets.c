@@ -4,8 +4,10 @@
  * request costs more than the rest of a turn: libcurl's "remove" is taken to heart only when an
  * idle connection has something to say (it was closed), and when it is closed here. */
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/duration.h"
 #include "transport/transport_internal.h"
 
 struct neap_socket *neap_sockets_find(const struct neap_transport *transport, int fd)
@@ -41,6 +43,16 @@ static void forget(struct neap_transport *transport, int fd)
     neap_free(transport->alloc, socket);
 }
 
+/* libcurl takes a pooled connection for dead where a look at its socket finds the end of the
+ * stream, but not where it finds a reset: the first look is taken here, and the next one finds the
+ * end. */
+static void take_first_look(int fd)
+{
+    char byte;
+    ssize_t unused = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    (void)unused;
+}
+
 static void ready(struct neap_watch *watch, unsigned events, int64_t now_ns)
 {
     struct neap_socket *socket = (struct neap_socket *)watch;
@@ -48,6 +60,7 @@ static void ready(struct neap_watch *watch, unsigned events, int64_t now_ns)
     int bits = (events & NEAP_READABLE ? CURL_CSELECT_IN : 0) |
                (events & NEAP_WRITABLE ? CURL_CSELECT_OUT : 0);
     if (!socket->in_use) {
+        take_first_look(watch->fd);
         neap_loop_unwatch(transport->loop, watch);
         return;
     }
@@ -67,6 +80,8 @@ static struct neap_socket *add(struct neap_transport *transport, int fd, bool ou
     socket->watch.ready = ready;
     socket->transport = transport;
     socket->ours = ours;
+    socket->opened_ns = neap_loop_now(transport->loop);
+    socket->expires_ns = NEAP_NEVER;
     transport->sockets.at[fd] = socket;
     return socket;
 }
@@ -83,12 +98,45 @@ static unsigned loop_events(int what)
     return what == CURL_POLL_OUT ? NEAP_WRITABLE : NEAP_READABLE | NEAP_WRITABLE;
 }
 
+static void note_expiry(struct neap_transport *transport, struct neap_socket *socket)
+{
+    const struct neap_transport_settings *settings = &transport->settings;
+    int64_t now_ns = neap_loop_now(transport->loop);
+    socket->expires_ns = neap_time_min(neap_time_add(now_ns, settings->idle_ns),
+                                       neap_time_add(socket->opened_ns, settings->ttl_ns));
+    transport->sockets.next_expiry_ns =
+        neap_time_min(transport->sockets.next_expiry_ns, socket->expires_ns);
+}
+
+/* libcurl counts both ages in whole seconds; a connection whose stream has ended is dead to it at
+ * once. */
+void neap_sockets_expire(struct neap_transport *transport)
+{
+    struct neap_sockets *sockets = &transport->sockets;
+    int64_t now_ns = neap_loop_now(transport->loop), next_ns = NEAP_NEVER;
+    if (now_ns < sockets->next_expiry_ns)
+        return;
+    for (size_t fd = 0; fd < sockets->count; fd++) {
+        struct neap_socket *socket = sockets->at[fd];
+        if (!socket || socket->in_use)
+            continue;
+        if (now_ns >= socket->expires_ns) {
+            socket->expires_ns = NEAP_NEVER;
+            shutdown((int)fd, SHUT_RDWR);
+        } else {
+            next_ns = neap_time_min(next_ns, socket->expires_ns);
+        }
+    }
+    sockets->next_expiry_ns = next_ns;
+}
+
 static void release(struct neap_transport *transport, int fd)
 {
     struct neap_socket *socket = neap_sockets_find(transport, fd);
     if (!socket)
         return;
     socket->in_use = false;
+    note_expiry(transport, socket);
     if (!socket->ours)
         forget(transport, fd);
     else if (socket->watch.events != NEAP_READABLE)
@@ -148,5 +196,5 @@ void neap_sockets_free(struct neap_transport *transport)
     for (size_t fd = 0; fd < transport->sockets.count; fd++)
         forget(transport, (int)fd);
     neap_free(transport->alloc, transport->sockets.at);
-    transport->sockets = (struct neap_sockets){NULL, 0};
+    transport->sockets = (struct neap_sockets){.next_expiry_ns = NEAP_NEVER};
 }

@@ -261,6 +261,7 @@ enum neap_status neap_transport_new(const struct neap_alloc *alloc, struct neap_
         return NEAP_NO_MEMORY;
     made->alloc = alloc;
     made->loop = loop;
+    made->sockets.next_expiry_ns = NEAP_NEVER;
     made->timer.fire = fire;
     made->guard_sigpipe = neap_curl_can_raise_sigpipe();
     enum neap_status status = set_up(made, settings, message);
@@ -289,6 +290,7 @@ enum neap_status neap_transport_send(struct neap_transport *transport,
                                      const struct neap_limits *limits, neap_transfer_done *done,
                                      void *context, struct neap_transfer **transfer)
 {
+    neap_sockets_expire(transport);
     struct neap_transfer *made = neap_transfer_acquire(transport);
     if (!made)
         return NEAP_NO_MEMORY;

@@ -19,6 +19,7 @@ enum neap_stage { NEAP_STAGE_WAITING, NEAP_STAGE_CONNECT, NEAP_STAGE_WRITE, NEAP
 struct neap_sockets {
     struct neap_socket **at; /* by descriptor number; NULL where libcurl has none */
     size_t count;
+    int64_t next_expiry_ns; /* no idle connection is too old before */
 };
 
 struct neap_transport {
@@ -132,14 +133,18 @@ struct neap_socket {
     struct neap_watch watch; /* first */
     struct neap_transport *transport;
     int64_t readable_ns; /* when bytes last came */
-    bool ours;           /* opened through us; we are told when it is closed */
-    bool in_use;         /* libcurl waits for it now */
+    int64_t opened_ns;
+    int64_t expires_ns; /* while idle: too old to be used again from then on */
+    bool ours;          /* opened through us; we are told when it is closed */
+    bool in_use;        /* libcurl waits for it now */
     bool http2;
 };
 void neap_sockets_install(struct neap_transport *transport);
 void neap_sockets_preset(struct neap_transport *transport, CURL *easy);
 NEAP_MUST_CHECK struct neap_socket *neap_sockets_open(struct neap_transport *transport, int fd);
 struct neap_socket *neap_sockets_find(const struct neap_transport *transport, int fd);
+/* Ends the connections that have been idle, or have lived, for too long. */
+void neap_sockets_expire(struct neap_transport *transport);
 void neap_sockets_free(struct neap_transport *transport);
 
 /* verdict.c. `fail` keeps the first verdict. */

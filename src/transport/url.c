@@ -162,29 +162,6 @@ static enum neap_url_error check_stay(const struct neap_alloc *alloc, const char
     return error;
 }
 
-static enum neap_url_error append_query(const struct neap_alloc *alloc, CURLU *handle,
-                                        const char *query)
-{
-    struct neap_buffer joined;
-    char *present = NULL;
-    if (!query || query[0] == '\0')
-        return NEAP_URL_OK;
-    if (!is_printable(query) || strchr(query, '#'))
-        return NEAP_URL_MALFORMED;
-    enum neap_url_error error = copy_part(alloc, handle, CURLUPART_QUERY, 0, "", &present);
-    if (error != NEAP_URL_OK)
-        return error;
-    neap_buffer_init(&joined, alloc);
-    if (neap_buffer_append_format(&joined, "%s%s%s", present, present[0] ? "&" : "", query) !=
-        NEAP_OK)
-        error = NEAP_URL_NO_MEMORY;
-    else
-        error = error_of(curl_url_set(handle, CURLUPART_QUERY, joined.data, 0));
-    neap_buffer_deinit(&joined);
-    neap_free(alloc, present);
-    return error;
-}
-
 static enum neap_url_error fill(const struct neap_alloc *alloc, CURLU *handle, struct neap_url *url)
 {
     enum neap_url_error error = error_of(curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0));
@@ -199,13 +176,44 @@ static enum neap_url_error fill(const struct neap_alloc *alloc, CURLU *handle, s
     return error;
 }
 
+/* The text without its fragment, and with the query behind its own. Joined before libcurl parses
+ * it, because a part that is set afterwards has its percent-encoding rewritten. */
+static enum neap_url_error join_query(struct neap_buffer *joined, const char *text,
+                                      const char *query)
+{
+    size_t bytes = strcspn(text, "#");
+    const char *mark = memchr(text, '?', bytes);
+    const char *between = !mark ? "?" : mark + 1 == text + bytes ? "" : "&";
+    if (!is_printable(query) || strchr(query, '#'))
+        return NEAP_URL_MALFORMED;
+    enum neap_status status =
+        neap_buffer_append_format(joined, "%.*s%s%s", (int)bytes, text, between, query);
+    return status == NEAP_OK ? NEAP_URL_OK : NEAP_URL_NO_MEMORY;
+}
+
+static enum neap_url_error parse_with_query(const struct neap_alloc *alloc, CURLU *handle,
+                                            const char *base, const char *reference,
+                                            const char *query)
+{
+    struct neap_buffer joined;
+    bool is_base = base && (reference[0] == '\0' || reference[0] == '#');
+    if (!query || query[0] == '\0')
+        return parse(handle, base, reference);
+    neap_buffer_init(&joined, alloc);
+    enum neap_url_error error = join_query(&joined, is_base ? base : reference, query);
+    if (error == NEAP_URL_OK && is_base)
+        error = parse(handle, joined.data, "");
+    else if (error == NEAP_URL_OK)
+        error = parse(handle, base, joined.data);
+    neap_buffer_deinit(&joined);
+    return error;
+}
+
 static enum neap_url_error resolve(const struct neap_alloc *alloc, CURLU *handle, const char *base,
                                    const char *reference, const char *query, int stay,
                                    struct neap_url *url)
 {
-    enum neap_url_error error = parse(handle, base, reference);
-    if (error == NEAP_URL_OK)
-        error = append_query(alloc, handle, query);
+    enum neap_url_error error = parse_with_query(alloc, handle, base, reference, query);
     if (error == NEAP_URL_OK)
         error = fill(alloc, handle, url);
     if (error == NEAP_URL_OK && base && stay)
