@@ -1,6 +1,5 @@
-/* The floor: a bare easy handle in a loop, with the options that any careful program sets. Prints the
- * seconds of processor time and of the wall for COUNT calls of URL.
- * Usage: easy URL COUNT */
+/* The floor: a bare easy handle in a loop, with the options that any careful program sets. Prints
+ * the seconds of processor time and of the wall for COUNT calls of URL. Usage: easy URL COUNT */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,8 +49,7 @@ int main(int count, char **words)
     double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
     for (long i = 0; i < calls; i++)
         call(easy, words[1]);
-    printf("%.6f %.6f\n", seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu,
-           seconds(CLOCK_MONOTONIC) - wall);
+    printf("%.6f %.6f\n", seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu, seconds(CLOCK_MONOTONIC) - wall);
     curl_easy_cleanup(easy);
     return 0;
 }

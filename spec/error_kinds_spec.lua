@@ -464,22 +464,21 @@ describe("an error", function()
   end)
 
   it("holds no credential", function()
-    local base = s.url:gsub("//", "//us:pa55word@")
     for _, path in ipairs { "/reset?token=s3cret", "/garbage?token=s3cret",
       "/redirect?loop=1&token=s3cret", "/slow?headers=9&token=s3cret" } do
-      local c = api { base_url = base, retry = false, timeout = { read = 0.05 } }
+      local c = api { retry = false, timeout = { read = 0.05 } }
       local _, err = c:get(path, { headers = { Authorization = "Bearer s3cret" } })
       local text = tostring(err)
       assert.is_nil(text:find("s3cret", 1, true), text)
-      assert.is_nil(text:find("pa55word", 1, true), text)
     end
-    local refused = s.refused:gsub("//", "//us:pa55word@")
-    for _, url in ipairs { refused .. "/?token=s3cret", "http://us:pa55word@nobody.invalid/?s3cret",
-      "https://us:pa55word@localhost:" .. s.ports.plain .. "/?s3cret" } do
+    for _, url in ipairs { s.refused .. "/?token=s3cret", "http://nobody.invalid/?s3cret",
+      "https://localhost:" .. s.ports.plain .. "/?s3cret" } do
       local _, err = client({ retry = false }):request { url = url }
       assert.is_nil(tostring(err):find("s3cret", 1, true), tostring(err))
-      assert.is_nil(tostring(err):find("pa55word", 1, true), tostring(err))
     end
+    local with_user = s.url:gsub("//", "//us:pa55word@")
+    local message = calls.misuse(function() client { base_url = with_user } end)
+    assert.is_nil(message:find("pa55word", 1, true), message)
   end)
 
   it("after a response that failed is the response", function()

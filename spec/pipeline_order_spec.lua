@@ -1375,6 +1375,12 @@ describe("a deadline", function()
     assert.equal("1999", t.requests[1].headers["x-time-left"])
   end)
 
+  it("is told instead of what the request says under that name", function()
+    local t, client = kit.client { deadline_header = "X-Time-Left", timeout = { total = 5 } }
+    kit.get(t, client, { { status = 200 } }, { headers = { ["x-time-left"] = "1" } })
+    assert.equal("5000", t.requests[1].headers["x-time-left"])
+  end)
+
   it("is not told where no header is named for it", function()
     local t, client = kit.client()
     kit.get(t, client, { { status = 200 } })
@@ -1572,6 +1578,7 @@ describe("client:on", function()
     kit.get(t, client, { { status = 401 }, { status = 200 } })
     assert.same({ "attempt", "retry", "attempt", "done" }, names(told))
     assert.equal(401, told[2].status)
+    assert.equal("refresh", told[2].reason)
     assert.equal(0, told[2].delay)
   end)
 

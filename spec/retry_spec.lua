@@ -187,7 +187,7 @@ describe("a method", function()
     end)
   end
 
-  for _, method in ipairs { "POST", "PATCH", "PURGE", "get" } do
+  for _, method in ipairs { "POST", "PATCH", "PURGE", "post" } do
     it(method .. " is not repeated by itself", function()
       local res = call(nil, method, never)
       assert.same({ "attempt 503: not_replayable" }, words(res.trace))

@@ -189,6 +189,53 @@ describe("neap.run", function()
   end)
 end)
 
+describe("a run that ends by an error", function()
+  it("gives up what its other tasks were waiting for", function()
+    local t, client = kit.client { bulkhead = { max_concurrent = 1, max_wait = 10 } }
+    t:script { { status = 200, after = 3 }, kit.OK }
+    assert.has_error(function()
+      t:run(function()
+        neap.spawn(client.get, client, "/calls")
+        neap.spawn(client.get, client, "/queues")
+        neap.spawn(neap.sleep, 5)
+        neap.sleep(1)
+        error("enough")
+      end)
+    end)
+    assert.equal(0, client:stats().in_flight)
+    assert.equal(200, t:run(function() return client:get("/").status end))
+    assert.equal(1, t:now())
+  end)
+
+  it("because everything waits for nothing does the same", function()
+    local t, client = kit.client { bulkhead = { max_concurrent = 1 } }
+    t:script { kit.OK }
+    assert.has_error(function() t:run(coroutine.yield) end)
+    assert.equal(200, t:run(function() return client:get("/").status end))
+  end)
+end)
+
+describe("a run", function()
+  -- What garbage lies about decides where in a run the collector comes.
+  it("survives a collector that comes at any moment", function()
+    local pause, step = collectgarbage("setpause", 0), collectgarbage("setstepmul", 1000)
+    local done, message = true, nil
+    for index = 1, 2000 do
+      local t, garbage = testing.new(), ("x"):rep(index % 89 * 97)
+      done, message = pcall(t.run, t, function()
+        neap.sleep(0)
+        return garbage
+      end)
+      if not done then
+        break
+      end
+    end
+    collectgarbage("setpause", pause)
+    collectgarbage("setstepmul", step)
+    assert.is_true(done, message)
+  end)
+end)
+
 describe("a task", function()
   local t
 
@@ -529,6 +576,24 @@ describe("a coroutine of the program's own inside a task", function()
           client:get("/inner")
         end)
       end)()
+      assert.equal("woken", sleeping:await())
+      assert.equal(200, calling:await().status)
+    end)
+  end)
+
+  it("may run the same kit again, and the other tasks go on afterwards", function()
+    t:script { { status = 200, after = 2, ["repeat"] = true } }
+    t:run(function()
+      local sleeping = neap.spawn(function()
+        neap.sleep(1)
+        return "woken"
+      end)
+      local calling = neap.spawn(client.get, client, "/")
+      neap.sleep(0)
+      assert.equal(5, t:run(function()
+        neap.sleep(5)
+        return neap.now()
+      end))
       assert.equal("woken", sleeping:await())
       assert.equal(200, calling:await().status)
     end)

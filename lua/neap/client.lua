@@ -5,6 +5,7 @@ local drive = require "neap.drive"
 local host = require "neap.host"
 local json = require "neap.json"
 local listeners = require "neap.listeners"
+local Response = require "neap.response"
 
 ---@class neap.Client
 ---@field name string
@@ -20,8 +21,13 @@ local function carry_by_network()
   error("neap: the network carries its attempts itself", 0)
 end
 
-local function check_services(fallbacks)
+-- What a wrapped function falls back to may be anything; a call answers with responses.
+local function check_fallbacks(fallbacks, answers_calls)
   for index, entry in ipairs(fallbacks or {}) do
+    local flaw = answers_calls and entry.kind == "default" and Response.flaw(entry.value)
+    if flaw then
+      return ("policy.fallback[%d].default.%s"):format(index, flaw)
+    end
     if entry.kind == "service" and getmetatable(entry.value) ~= Client then
       return ("policy.fallback[%d].service: expected a client"):format(index)
     end
@@ -40,7 +46,7 @@ function Client.make(policy, carrier, engine)
     return nil, kept
   end
   local functions, fallbacks = {}, kept.fallback
-  local message = check_services(fallbacks)
+  local message = check_fallbacks(fallbacks, carrier ~= "function")
   if message then
     return nil, message
   end
@@ -91,12 +97,15 @@ local ASKED = {
 local function ask_for_keys(client, full, extras)
   for _, asked in ipairs(ASKED) do
     local fn = client._functions[asked[1]]
-    local key = fn and fn(full)
-    if fn and type(key) ~= "string" then
-      return ("policy.%s: expected a string to be returned, got %s"):format(asked[1],
-        tostring(key))
+    local wanted = asked[2] ~= "idempotency_key" or client._core:wants_key(full.method, full)
+    if fn and wanted then
+      local key = fn(full)
+      if type(key) ~= "string" then
+        return ("policy.%s: expected a string to be returned, got %s"):format(asked[1],
+          tostring(key))
+      end
+      extras[asked[2]] = key
     end
-    extras[asked[2]] = key
   end
 end
 

@@ -19,4 +19,10 @@ function compat.running()
   return co
 end
 
+--- Can the code that runs yield? Not across a C function such as string.gsub or table.sort.
+---@return boolean
+function compat.can_yield()
+  return coroutine.isyieldable()
+end
+
 return compat

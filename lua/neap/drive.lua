@@ -3,6 +3,7 @@
 local compat = require "neap.compat"
 local fallback = require "neap.fallback"
 local host = require "neap.host"
+require "neap.error"
 
 -- What one call carries through: the client, the exchange, the request as the caller wrote it.
 ---@class neap.Flight
@@ -31,18 +32,24 @@ function answers.backoff(flight, retry, outcome)
   flight.exchange:answer_backoff(delay)
 end
 
+local function set_headers(exchange, headers)
+  for name, value in pairs(headers) do
+    local is_text = type(value) == "string" or type(value) == "number"
+    local sendable = type(name) == "string" and is_text
+    if not sendable or not exchange:set_header(name, tostring(value)) then
+      error(("policy.retry.refresh: header %q or its value cannot be sent"):format(
+        tostring(name)), 0)
+    end
+  end
+end
+
 -- A refresh that fails leaves the caller with the 401 that the server gave.
 function answers.refresh(flight, _, outcome)
   local done, headers = pcall(flight.client._functions["retry.refresh"], flight:request(),
     outcome.response)
   local refreshed = done and type(headers) == "table"
   if refreshed then
-    for name, value in pairs(headers) do
-      if not flight.exchange:set_header(name, tostring(value)) then
-        error(("policy.retry.refresh: header %q or its value cannot be sent"):format(
-          tostring(name)), 0)
-      end
-    end
+    set_headers(flight.exchange, headers)
   end
   flight.exchange:answer_refresh(refreshed)
 end
@@ -74,13 +81,13 @@ end
 
 local function drive(flight)
   local exchange = flight.exchange
-  local yields = host.can_yield_on(flight.client._engine)
+  local engine = flight.client._engine
   local attention = exchange:begin()
   while attention ~= "done" do
     if attention then
       serve[attention](flight)
       attention = exchange:attention()
-    elseif yields then
+    elseif host.can_yield_on(engine) then
       host.wait(exchange)
       attention = exchange:attention()
     else
@@ -91,7 +98,9 @@ end
 
 -- Without this an error in a user's function would leave the call's permits to the collector.
 local function drive_safely(flight)
+  local task = host.enter(flight)
   local done, message = pcall(drive, flight)
+  host.leave(task)
   if not done then
     flight.exchange:free()
     error(message, 0)

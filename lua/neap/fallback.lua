@@ -8,15 +8,38 @@ local function note(flight, message)
   flight.fallback_messages[#flight.fallback_messages + 1] = message or false
 end
 
--- An entry's own deadline is the call's: nobody waits longer because a fallback is slow.
-local function ask_service(flight, entry, err)
-  local request = flight:request()
-  if entry.request then
-    request = entry.request(request, err)
+-- Headers that may go to another provider unasked; a credential is for the one it was issued by.
+local HARMLESS = {
+  accept = true, ["accept-language"] = true, ["content-type"] = true, ["content-language"] = true,
+  ["user-agent"] = true, traceparent = true, tracestate = true, ["idempotency-key"] = true,
+}
+
+local function without_credentials(headers)
+  local kept = {}
+  for name, value in pairs(headers or {}) do
+    if type(name) == "string" and HARMLESS[name:lower()] then
+      kept[name] = value
+    end
   end
+  return kept
+end
+
+local function copy_of(request)
   local copy = {}
   for key, value in pairs(request) do
     copy[key] = value
+  end
+  return copy
+end
+
+-- An entry's own deadline is the call's: nobody waits longer because a fallback is slow.
+local function ask_service(flight, entry, err)
+  local copy
+  if entry.request then
+    copy = copy_of(entry.request(flight:request(), err))
+  else
+    copy = copy_of(flight:request())
+    copy.headers = without_credentials(copy.headers)
   end
   local deadline = flight.exchange:deadline()
   if deadline and (not copy.deadline or copy.deadline > deadline) then
@@ -38,16 +61,26 @@ function runners.service(flight, entry, err)
   return res, nil, res.status
 end
 
+-- A wrapped function's fallback may give anything; a call's must be a response if it looks like
+-- one.
+local function checked(flight, given)
+  local flaw = not flight.arguments and Response.flaw(given)
+  if flaw then
+    error(flaw, 0)
+  end
+  return given
+end
+
 function runners.default(flight, entry)
   local given = entry.value
   if type(given) == "function" then
     given = given(flight:request())
   end
-  return given
+  return checked(flight, given)
 end
 
 runners["function"] = function(flight, entry, err, res)
-  return entry.value(flight:request(), err, res)
+  return checked(flight, entry.value(flight:request(), err, res))
 end
 
 local function status_of(given)

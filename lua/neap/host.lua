@@ -9,13 +9,16 @@ local core = require "neap.core"
 
 local host = {}
 
--- The scheduler whose task runs now, and the engine of plain programs, made at first use.
+-- The scheduler whose task runs now, and the engine of plain programs, made at first use and anew
+-- in each process, since a loop cannot be shared with a parent.
 local active
 local default_engine
 
 --- The engine of this process's ordinary clients.
 function host.default_engine()
-  default_engine = default_engine or core.engine()
+  if not default_engine or default_engine:is_inherited() then
+    default_engine = core.engine()
+  end
   return default_engine
 end
 
@@ -59,8 +62,10 @@ local function spawn(scheduler, fn, ...)
     co = coroutine.create(fn),
     arguments = compat.pack(...),
     awaiting = {},
+    flights = {},
   }, Task)
   scheduler.live = scheduler.live + 1
+  scheduler.tasks[task] = true
   make_ready(scheduler, task)
   return task
 end
@@ -68,6 +73,7 @@ end
 local function finish(scheduler, task, results)
   task.results = results
   scheduler.live = scheduler.live - 1
+  scheduler.tasks[task] = nil
   if not results[1] then
     task.failed = true
     scheduler.failures[#scheduler.failures + 1] = task
@@ -124,35 +130,39 @@ local function run_until(scheduler, done)
     end
     if not collect_ready(scheduler) then
       local did = scheduler.waits > 0 and scheduler.engine:turn()
-      local hopeless = not did and (scheduler.waits == 0 or scheduler.virtual)
-      if hopeless and not collect_ready(scheduler) then
+      if not did and not collect_ready(scheduler) then
         error(STUCK, 0)
       end
     end
   end
 end
 
-local function new_scheduler(engine, virtual)
-  waiting_on[engine] = waiting_on[engine] or {}
+local function new_scheduler(engine)
+  local waiting = waiting_on[engine] or {}
+  waiting_on[engine] = waiting
   return setmetatable({
     engine = engine,
-    virtual = virtual,
     queue = {},
     first = 1,
     last = 0,
     live = 0,
-    waiting = waiting_on[engine],
+    waiting = waiting,
+    tasks = {},
     waits = 0,
     failures = {},
   }, Scheduler)
 end
 
--- What the tasks that are left waited for is given up: calls are cancelled, their permits free.
+-- What the tasks that are left are doing is given up: their calls end, from the inside out, and
+-- their permits are free.
 local function abandon(scheduler)
-  for id, task in pairs(scheduler.waiting) do
-    if task.scheduler == scheduler then
-      scheduler.waiting[id] = nil
+  for task in pairs(scheduler.tasks) do
+    if task.waiter then
+      scheduler.waiting[task.waiter:id()] = nil
       task.waiter:free()
+    end
+    for index = #task.flights, 1, -1 do
+      task.flights[index].exchange:free()
     end
   end
 end
@@ -167,8 +177,8 @@ end
 
 --- Runs fn and all that it spawns on the engine; what it returns. A task's error that nobody
 --- awaited is raised here.
-function host.run_on(engine, virtual, fn, ...)
-  local scheduler = new_scheduler(engine, virtual)
+function host.run_on(engine, fn, ...)
+  local scheduler = new_scheduler(engine)
   local main = spawn(scheduler, fn, ...)
   local done, message = pcall(run_until, scheduler, function()
     return scheduler.live == 0 or main.failed
@@ -195,10 +205,27 @@ function host.wait(waiter)
   task.waiter = nil
 end
 
---- Can the task that runs wait for something of this engine without blocking?
+--- Can the task that runs wait for something of this engine without blocking? Inside a C function,
+--- such as string.gsub, it cannot, and what it waits for blocks.
 function host.can_yield_on(engine)
   local task = current_task()
-  return task ~= nil and task.scheduler.engine == engine
+  return task ~= nil and task.scheduler.engine == engine and compat.can_yield()
+end
+
+--- Notes that the task that runs drives a call, until host.leave is called with what is returned.
+function host.enter(flight)
+  local task = current_task()
+  if task then
+    task.flights[#task.flights + 1] = flight
+  end
+  return task
+end
+
+--- The end of what host.enter began, with the task that it returned.
+function host.leave(task)
+  if task then
+    task.flights[#task.flights] = nil
+  end
 end
 
 --- Lets so many seconds pass for the caller.
@@ -229,6 +256,9 @@ function Task:await()
     local task = current_task()
     if not task or task.scheduler ~= self.scheduler then
       error("await: only a task of the same neap.run can wait for this one", 2)
+    end
+    if not compat.can_yield() then
+      error("await: not inside a C function, such as string.gsub or table.sort", 2)
     end
     if task == self then
       error("await: a task cannot wait for itself", 2)

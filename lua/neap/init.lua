@@ -38,7 +38,7 @@ function neap.run(fn, ...)
   if host.in_task() then
     return host.spawn(fn, ...):await()
   end
-  return host.run_on(host.engine(), false, fn, ...)
+  return host.run_on(host.engine(), fn, ...)
 end
 
 --- Starts fn beside the task that runs; only inside neap.run.
@@ -68,9 +68,14 @@ function neap.all(functions)
   if type(functions) ~= "table" then
     error(("functions: expected a list of functions, got a %s"):format(type(functions)), 2)
   end
-  for index, fn in ipairs(functions) do
-    if type(fn) ~= "function" then
-      error(("functions[%d]: expected a function, got a %s"):format(index, type(fn)), 2)
+  local count = 0
+  for _ in pairs(functions) do
+    count = count + 1
+  end
+  for index = 1, count do
+    if type(functions[index]) ~= "function" then
+      error(("functions[%d]: expected a function, got a %s"):format(index,
+        type(functions[index])), 2)
     end
   end
   return neap.run(function()
@@ -88,7 +93,7 @@ end
 --- Lets so many seconds pass: other tasks of neap.run go on, a plain program blocks.
 ---@param seconds number
 function neap.sleep(seconds)
-  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
+  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 or seconds == math.huge then
     error(("seconds: expected a number >= 0, got %s"):format(tostring(seconds)), 2)
   end
   host.sleep(seconds)

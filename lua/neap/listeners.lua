@@ -28,8 +28,8 @@ function listeners.tell(client, event, flight)
   event.method = flight.method or given.method
   event.path = flight.path or given.path
   event.tags = given.tags
-  for _, fn in ipairs(registered) do
-    if not pcall(fn, event) then
+  for index = 1, #registered do -- those who come while others are told are told next time
+    if not pcall(registered[index], event) then
       client._core:listener_failed()
     end
   end

@@ -68,6 +68,33 @@ local function copy_headers(headers)
   return core.headers_table(type(headers) == "table" and headers or {})
 end
 
+local function is_status(value)
+  return type(value) == "number" and value % 1 == 0 and value >= 100 and value <= 599
+end
+
+--- What is wrong with an answer that has `status` or `body`, or nil.
+---@param given any
+---@return string?
+function Response.flaw(given)
+  if type(given) ~= "table" or (given.status == nil and given.body == nil) then
+    return nil
+  end
+  if given.status ~= nil and not is_status(given.status) then
+    return ("status: expected an integer from 100 to 599, got %s"):format(tostring(given.status))
+  end
+  if given.body ~= nil and type(given.body) ~= "string" then
+    return ("body: expected a string, got a %s"):format(type(given.body))
+  end
+  if given.headers ~= nil and type(given.headers) ~= "table" then
+    return ("headers: expected a table, got a %s"):format(type(given.headers))
+  end
+  for name in pairs(given.headers or {}) do
+    if type(name) ~= "string" then
+      return ("headers: expected names as keys, got %s"):format(tostring(name))
+    end
+  end
+end
+
 --- Turns what a fallback gave into a response with the call's own figures.
 ---@param bare table the call's attempts, elapsed and trace
 ---@param given any a table with `status` or `body`, or any other value

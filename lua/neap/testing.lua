@@ -13,6 +13,9 @@ local Script = require "neap.script"
 local core = require "neap.core"
 local host = require "neap.host"
 
+-- Nanoseconds in 64 bits reach a little further, both in the future and in the past.
+local LONGEST = 9e9
+
 local DEFAULT_EPOCH = 1767225600 -- 2026-01-01T00:00:00Z
 
 ---@class neap.Kit
@@ -82,12 +85,12 @@ local function carry(kit, flight)
   end
   if entry.error then
     request.error = entry.error
-    exchange:reply_error(entry.after, entry.error, entry.phase, entry.unsent, entry.certificate,
-      message_of(entry))
+    exchange:reply_error(request.attempt, entry.after, entry.error, entry.phase, entry.unsent,
+      entry.certificate, message_of(entry))
     return
   end
   request.status = entry.status
-  exchange:reply(entry.after, entry.status, entry.headers, entry.body)
+  exchange:reply(request.attempt, entry.after, entry.status, entry.headers, entry.body)
 end
 
 local function check_options(options)
@@ -100,6 +103,9 @@ local function check_options(options)
     end
     if type(value) ~= "number" then
       error(("options.%s: expected a number, got a %s"):format(key, type(value)), 3)
+    end
+    if value ~= value or math.abs(value) > LONGEST then
+      error(("options.%s: expected a number up to %g, got %g"):format(key, LONGEST, value), 3)
     end
   end
   return options or {}
@@ -202,14 +208,17 @@ function Kit:run(fn, ...)
     end
     return ...
   end
-  return ended(pcall(host.run_on, self._engine, true, fn, ...))
+  return ended(pcall(host.run_on, self._engine, fn, ...))
 end
 
 --- Outside of run: lets so many seconds pass, and does all that falls due, in order.
 ---@param seconds number
 function Kit:advance(seconds)
-  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 or seconds == math.huge then
+  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
     error(("seconds: expected a number >= 0, got %s"):format(tostring(seconds)), 2)
+  end
+  if seconds > LONGEST then
+    error(("seconds: expected a number up to %g, got %g"):format(LONGEST, seconds), 2)
   end
   if host.in_task() then
     error("advance: inside run time moves by itself; use neap.sleep", 2)

@@ -14,16 +14,16 @@ end
 
 -- A function fails when it raises, or returns nil and an error.
 local function carry(flight)
-  local arguments = flight.arguments
+  local arguments, attempt = flight.arguments, flight.exchange:attempt()
   local results = compat.pack(pcall(flight.client._fn, compat.unpack(arguments, 1, arguments.n)))
   local raised = not results[1]
   if raised or (results[2] == nil and results[3] ~= nil) then
     flight.cause = results[raised and 2 or 3]
-    flight.exchange:deliver(false, text_of(flight.cause))
+    flight.exchange:deliver(attempt, false, text_of(flight.cause))
     return
   end
   flight.values = compat.pack(compat.unpack(results, 2, results.n))
-  flight.exchange:deliver(true)
+  flight.exchange:deliver(attempt, true)
 end
 
 --- A function that calls fn through retry, breaker, rate limit, bulkhead and fallbacks of the

@@ -35,7 +35,7 @@ function kit.waits_of(seconds)
   return { kind = "fixed", base = seconds, max = math.max(seconds, 10), jitter = "none" }
 end
 
---- A list of n entries that are alike.
+--- The entry, to be used n times.
 function kit.times(n, entry)
   local copy = { times = n }
   for key, value in pairs(entry) do

@@ -115,15 +115,6 @@ static int64_t check_elapsed(lua_State *L, int index)
 /* ------------------------------------------------------------------------------ permit and result
  */
 
-static const char *const refusals[NEAP_BREAKER_STATE_COUNT] = {
-    [NEAP_BREAKER_CLOSED] = "the circuit breaker closed a short while ago and admits a share only",
-    [NEAP_BREAKER_OPEN] = "the circuit breaker is open",
-    [NEAP_BREAKER_HALF_OPEN] = "the circuit breaker is half open and all its probes are out",
-    [NEAP_BREAKER_FORCED_OPEN] = "the circuit breaker is held open by hand",
-    [NEAP_BREAKER_DISABLED] = "the circuit breaker was open until now",
-    [NEAP_BREAKER_METRICS_ONLY] = "the circuit breaker was open until now",
-};
-
 static int breaker_acquire(lua_State *L)
 {
     struct breaker_object *object = check_breaker(L);
@@ -134,8 +125,8 @@ static int breaker_acquire(lua_State *L)
         neap_breaker_acquire(object->breaker, &object->policy, now_ns, r, &change);
     if (answer.decision == NEAP_REFUSE)
         return neap_object_refuse(L, NEAP_KIND_BREAKER_OPEN,
-                                  refusals[neap_breaker_state(object->breaker)], answer.until_ns,
-                                  now_ns);
+                                  neap_breaker_refusal(neap_breaker_state(object->breaker)),
+                                  answer.until_ns, now_ns);
     neap_object_push_integer(L, answer.permit);
     return 1;
 }

@@ -1,9 +1,11 @@
 /* The client for Lua: made from a policy table, watched, counted, closed. */
 #include "base/duration.h"
+#include "base/method.h"
 #include "binding/error_object.h"
 #include "binding/objects.h"
 #include "binding/policy_object_views.h"
 #include "binding/policy_options.h"
+#include "binding/request_key.h"
 #include "platform/memory.h"
 
 #define CLIENT_NAME "neap.client"
@@ -211,6 +213,17 @@ static int client_breaker(lua_State *L)
     return 1;
 }
 
+/* wants_key(method, request): would the policy make an idempotency key for it? */
+static int client_wants_key(lua_State *L)
+{
+    const char *method = luaL_checkstring(L, 2);
+    const char *standard = neap_method_standard(method);
+    lua_settop(L, 3);
+    lua_pushboolean(
+        L, neap_request_wants_key(L, 3, neap_check_client(L, 1), standard ? standard : method));
+    return 1;
+}
+
 void neap_binding_add_client(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -219,6 +232,7 @@ void neap_binding_add_client(lua_State *L)
         {"listener_failed", client_listener_failed},
         {"stats", client_stats},
         {"breaker", client_breaker},
+        {"wants_key", client_wants_key},
         {NULL, NULL},
     };
     neap_new_metatable(L, CLIENT_NAME, methods, client_collect);

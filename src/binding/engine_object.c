@@ -85,6 +85,13 @@ static int engine_turn(lua_State *L)
     return 1;
 }
 
+/* is_inherited(): was it made by another process, which this one was forked from? */
+static int engine_is_inherited(lua_State *L)
+{
+    lua_pushboolean(L, neap_engine_is_inherited(neap_check_engine(L, 1)));
+    return 1;
+}
+
 /* The id of the waiter that has been ready longest; nil. */
 static int engine_take(lua_State *L)
 {
@@ -135,7 +142,8 @@ static int sleeper_run(lua_State *L)
 {
     struct sleeper *sleeper = check_sleeper(L);
     while (!sleeper->over)
-        neap_engine_turn(sleeper->engine, NEAP_NEVER);
+        if (!neap_engine_turn(sleeper->engine, NEAP_NEVER))
+            return luaL_error(L, "the sleep waits for something that cannot happen any more");
     neap_waiter_forget(&sleeper->waiter, sleeper->engine);
     return 0;
 }
@@ -156,8 +164,13 @@ static int sleeper_free(lua_State *L)
 void neap_binding_add_engine(lua_State *L)
 {
     static const luaL_Reg engine_methods[] = {
-        {"now", engine_now},   {"time", engine_time}, {"random", engine_random},
-        {"turn", engine_turn}, {"take", engine_take}, {"sleeper", engine_sleeper},
+        {"now", engine_now},
+        {"time", engine_time},
+        {"random", engine_random},
+        {"turn", engine_turn},
+        {"take", engine_take},
+        {"sleeper", engine_sleeper},
+        {"is_inherited", engine_is_inherited},
         {NULL, NULL},
     };
     static const luaL_Reg sleeper_methods[] = {

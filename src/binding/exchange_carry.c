@@ -34,15 +34,27 @@ static void set_message(struct neap_outcome *outcome, const char *message)
     snprintf(outcome->message, sizeof outcome->message, "%s", message);
 }
 
-/* deliver(ok, message): what a wrapped function came to. */
+/* attempt(): the number of the attempt to carry out. */
+static int exchange_attempt(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)neap_check_exchange(L, 1)->effect.attempt);
+    return 1;
+}
+
+static uint32_t attempt_of(lua_State *L)
+{
+    return (uint32_t)luaL_checknumber(L, 2);
+}
+
+/* deliver(attempt, ok, message): what a wrapped function came to. */
 static int exchange_deliver(lua_State *L)
 {
     struct neap_outcome outcome = {0};
-    if (!lua_toboolean(L, 2)) {
+    if (!lua_toboolean(L, 3)) {
         outcome.kind = NEAP_KIND_ERROR;
-        set_message(&outcome, luaL_optstring(L, 3, "the function failed"));
+        set_message(&outcome, luaL_optstring(L, 4, "the function failed"));
     }
-    neap_exchange_deliver(neap_check_exchange(L, 1), &outcome, NULL);
+    neap_exchange_deliver(neap_check_exchange(L, 1), attempt_of(L), &outcome, NULL);
     return 0;
 }
 
@@ -54,23 +66,23 @@ static int64_t after_of(lua_State *L, int index)
 static int reply(lua_State *L, struct neap_exchange *exchange, int64_t after_ns,
                  const struct neap_outcome *outcome, struct neap_response *response)
 {
-    if (neap_exchange_reply(exchange, after_ns, outcome, response) != NEAP_OK)
+    if (neap_exchange_reply(exchange, attempt_of(L), after_ns, outcome, response) != NEAP_OK)
         return neap_raise_memory(L);
     return 0;
 }
 
-/* reply_error(after, kind, phase, unsent, certificate, message) */
+/* reply_error(attempt, after, kind, phase, unsent, certificate, message) */
 static int exchange_reply_error(lua_State *L)
 {
     struct neap_exchange *exchange = neap_check_exchange(L, 1);
     struct neap_outcome outcome = {
-        .kind = neap_kind_from_name(luaL_checkstring(L, 3)),
-        .phase = neap_phase_from_name(luaL_optstring(L, 4, "")),
-        .unsent = lua_toboolean(L, 5),
-        .certificate = lua_toboolean(L, 6),
+        .kind = neap_kind_from_name(luaL_checkstring(L, 4)),
+        .phase = neap_phase_from_name(luaL_optstring(L, 5, "")),
+        .unsent = lua_toboolean(L, 6),
+        .certificate = lua_toboolean(L, 7),
     };
-    set_message(&outcome, luaL_checkstring(L, 7));
-    return reply(L, exchange, after_of(L, 2), &outcome, NULL);
+    set_message(&outcome, luaL_checkstring(L, 8));
+    return reply(L, exchange, after_of(L, 3), &outcome, NULL);
 }
 
 /* Adds the header at the top two slots, which are left. A list is one header for each value. */
@@ -95,27 +107,28 @@ static enum neap_status add_scripted_header(lua_State *L, struct neap_response *
 static enum neap_status fill_response(lua_State *L, struct neap_response *response)
 {
     size_t body_bytes;
-    const char *body = lua_tolstring(L, 5, &body_bytes);
+    const char *body = lua_tolstring(L, 6, &body_bytes);
     enum neap_status status = neap_buffer_append(&response->body, body, body_bytes);
-    response->status = (int)lua_tonumber(L, 3);
+    response->status = (int)lua_tonumber(L, 4);
     response->http_version = 11;
     lua_pushnil(L);
-    while (status == NEAP_OK && lua_next(L, 4)) {
+    while (status == NEAP_OK && lua_next(L, 5)) {
         status = add_scripted_header(L, response);
         lua_pop(L, 1);
     }
     return status;
 }
 
-/* reply(after, status, headers, body): the kit has checked that names and values are strings. */
+/* reply(attempt, after, status, headers, body): the kit has checked that names and values are
+ * strings. */
 static int exchange_reply(lua_State *L)
 {
     struct neap_exchange *exchange = neap_check_exchange(L, 1);
-    struct neap_outcome outcome = {.status = (int)luaL_checknumber(L, 3)};
+    struct neap_outcome outcome = {.status = (int)luaL_checknumber(L, 4)};
     struct neap_response *response;
-    luaL_checktype(L, 4, LUA_TTABLE);
-    luaL_checktype(L, 5, LUA_TSTRING);
-    int64_t after_ns = after_of(L, 2);
+    luaL_checktype(L, 5, LUA_TTABLE);
+    luaL_checktype(L, 6, LUA_TSTRING);
+    int64_t after_ns = after_of(L, 3);
     if (neap_response_new(exchange->client->alloc, &response) != NEAP_OK)
         return neap_raise_memory(L);
     if (fill_response(L, response) != NEAP_OK) {
@@ -126,9 +139,7 @@ static int exchange_reply(lua_State *L)
 }
 
 const luaL_Reg neap_exchange_carry[] = {
-    {"sent", exchange_sent},
-    {"deliver", exchange_deliver},
-    {"reply", exchange_reply},
-    {"reply_error", exchange_reply_error},
-    {NULL, NULL},
+    {"attempt", exchange_attempt},         {"sent", exchange_sent},
+    {"deliver", exchange_deliver},         {"reply", exchange_reply},
+    {"reply_error", exchange_reply_error}, {NULL, NULL},
 };

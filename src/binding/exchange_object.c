@@ -69,6 +69,11 @@ static int exchange_new(lua_State *L)
     lua_settop(L, 5);
     struct neap_request_source source = {.request = 4, .method = lua_tostring(L, 2), .extras = 5};
     source.path = lua_tolstring(L, 3, &source.path_bytes);
+    if (neap_engine_is_inherited(client->engine)) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "client: it was made before a fork; make one in each process");
+        return 2;
+    }
     struct neap_exchange_object *object = push_exchange(L);
     lua_newtable(L);
     if (!neap_read_request(L, &source, client, object, 7, &draft)) {

@@ -165,24 +165,34 @@ static void push_uuid(struct maker *maker)
     lua_pushlstring(maker->L, uuid, NEAP_UUID_BYTES - 1);
 }
 
-static bool wants_key(const struct maker *maker)
+static bool method_wants_key(const struct neap_idempotency_policy *policy, const char *method)
 {
-    const struct neap_idempotency_policy *policy = policy_of(maker);
     if (policy->source == NEAP_KEY_SOURCE_NONE)
         return false;
     for (size_t i = 0; i < policy->method_count; i++)
-        if (strcmp(policy->methods[i], maker->draft->method) == 0)
+        if (strcmp(policy->methods[i], method) == 0)
             return true;
     return false;
 }
 
-static bool stands_among_headers(const struct maker *maker)
+static const char *header_of(const struct neap_client *client)
 {
-    const char *name = policy_of(maker)->header ? policy_of(maker)->header : "Idempotency-Key";
-    for (size_t i = 0; i < maker->draft->header_count; i++)
-        if (strcasecmp(maker->draft->headers[i].name, name) == 0)
+    const char *own = client->policy.idempotency.header;
+    return own ? own : "Idempotency-Key";
+}
+
+static bool is_among(const struct neap_request_header *headers, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcasecmp(headers[i].name, name) == 0)
             return true;
     return false;
+}
+
+static bool stands_in_policy(const struct neap_client *client)
+{
+    const struct neap_client_policy *policy = &client->policy;
+    return is_among(policy->headers, policy->header_count, header_of(client));
 }
 
 /* Pushes the text of that name in the table, or nothing. */
@@ -198,14 +208,52 @@ static bool push_text(lua_State *L, int table, const char *name)
     return false;
 }
 
+static bool has_own_header(lua_State *L, int request, const char *name)
+{
+    bool found = false;
+    lua_pushliteral(L, "headers");
+    lua_rawget(L, request);
+    if (lua_istable(L, -1)) {
+        lua_pushnil(L);
+        while (lua_next(L, -2)) {
+            lua_pop(L, 1);
+            found = found ||
+                    (lua_type(L, -1) == LUA_TSTRING && strcasecmp(lua_tostring(L, -1), name) == 0);
+        }
+    }
+    lua_pop(L, 1);
+    return found;
+}
+
+bool neap_request_wants_key(lua_State *L, int request, const struct neap_client *client,
+                            const char *method)
+{
+    if (!method_wants_key(&client->policy.idempotency, method) || stands_in_policy(client))
+        return false;
+    if (!lua_istable(L, request))
+        return true;
+    if (push_text(L, request, "idempotency_key")) {
+        lua_pop(L, 1);
+        return false;
+    }
+    return !has_own_header(L, request, header_of(client));
+}
+
 bool neap_read_request_key(lua_State *L, const struct neap_request_source *source,
                            struct neap_client *client, struct neap_exchange_object *object,
                            int keeper, struct neap_draft *draft)
 {
     struct maker maker = {L, source, client, object, keeper, draft};
-    if (push_text(L, source->request, "idempotency_key"))
-        return use_key(&maker, "request.idempotency_key");
-    if (stands_among_headers(&maker) || !wants_key(&maker))
+    bool own_header = is_among(draft->headers, draft->header_count, header_of(client));
+    if (push_text(L, source->request, "idempotency_key")) {
+        if (!own_header)
+            return use_key(&maker, "request.idempotency_key");
+        lua_pushfstring(L, "request.idempotency_key: the header %s is there already",
+                        header_of(client));
+        return false;
+    }
+    if (own_header || stands_in_policy(client) ||
+        !method_wants_key(policy_of(&maker), draft->method))
         return true;
     if (push_text(L, source->extras, "idempotency_key"))
         return use_made_key(&maker, "policy.idempotency.from");

@@ -14,4 +14,9 @@ NEAP_MUST_CHECK bool neap_read_request_key(lua_State *L, const struct neap_reque
                                            struct neap_exchange_object *object, int keeper,
                                            struct neap_draft *draft);
 
+/* Would the policy make a key for the request: its method wants one, and the caller gives none? The
+ * face asks before it calls a function of the policy for the key. */
+bool neap_request_wants_key(lua_State *L, int request, const struct neap_client *client,
+                            const char *method);
+
 #endif

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/duration.h"
+#include "base/method.h"
 #include "binding/options.h"
 #include "binding/pair_list.h"
 #include "binding/policy_options.h"
@@ -97,6 +98,8 @@ static bool read_method(struct reader *reader)
     size_t bytes = 0;
     const char *own = text_field(reader, reader->source->request, "method", &bytes);
     const char *method = reader->source->method;
+    if (own && strlen(own) == bytes && neap_method_standard(own))
+        own = neap_method_standard(own);
     if (method && own && strcmp(method, own) != 0)
         return fail(reader, "request.method", "another method than the one that was called");
     if (!method)

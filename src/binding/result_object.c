@@ -204,6 +204,7 @@ void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole
     }
     push_result(L, exchange)->response = response;
     exchange->response = NULL;
+    neap_buffer_deinit(&response->body); /* Lua has it; the head is what may be asked for */
     lua_setfield(L, -2, "_result");
 }
 

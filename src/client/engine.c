@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "platform/process.h"
 #include "policy/gate.h"
 
 #define GATES_MAX 20000u
@@ -15,6 +16,7 @@ static enum neap_status make(const struct neap_alloc *alloc, struct neap_loop *l
     made->alloc = alloc;
     made->loop = loop;
     made->references = 1;
+    made->process = neap_process_id();
     made->seeded = neap_loop_is_virtual(loop);
     neap_random_init(&made->random, seed);
     neap_entropy_pool_init(&made->entropy);
@@ -58,6 +60,11 @@ struct neap_hash_seed neap_engine_hash_seed(struct neap_engine *engine)
     seed.word[0] = neap_random_next(&engine->random);
     seed.word[1] = neap_random_next(&engine->random);
     return seed;
+}
+
+bool neap_engine_is_inherited(const struct neap_engine *engine)
+{
+    return engine->process != neap_process_id();
 }
 
 struct neap_engine *neap_engine_hold(struct neap_engine *engine)
@@ -107,14 +114,15 @@ void neap_engine_drop(struct neap_engine *engine, struct neap_job *job)
 
 static bool do_jobs(struct neap_engine *engine)
 {
-    bool did = false;
-    while (engine->first_job) {
-        struct neap_job *job = engine->first_job;
+    struct neap_job *job, *last = engine->last_job;
+    if (!last)
+        return false;
+    do { /* what is posted meanwhile is for the next turn */
+        job = engine->first_job;
         neap_engine_drop(engine, job);
         job->run(job);
-        did = true;
-    }
-    return did;
+    } while (job != last && engine->first_job);
+    return true;
 }
 
 bool neap_engine_turn(struct neap_engine *engine, int64_t until_ns)

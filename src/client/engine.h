@@ -42,6 +42,7 @@ struct neap_engine {
     struct neap_waiter *first_ready, *last_ready;
     struct neap_job *first_job, *last_job;
     uint64_t last_id;
+    int64_t process; /* that made it: neither loop nor connections outlive a fork */
     uint32_t references;
 };
 
@@ -53,6 +54,10 @@ NEAP_MUST_CHECK enum neap_status neap_engine_new(const struct neap_alloc *alloc,
 NEAP_MUST_CHECK enum neap_status neap_engine_new_virtual(const struct neap_alloc *alloc,
                                                          uint64_t seed, int64_t epoch_ns,
                                                          struct neap_engine **engine);
+
+/* Was it made by another process, which this one was forked from? Then nothing of it may be used.
+ */
+bool neap_engine_is_inherited(const struct neap_engine *engine);
 
 struct neap_engine *neap_engine_hold(struct neap_engine *engine);
 void neap_engine_release(struct neap_engine *engine);

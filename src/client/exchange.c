@@ -52,6 +52,8 @@ static bool abandon(struct neap_exchange *exchange, uint32_t attempt)
         neap_transport_cancel(exchange->client->transport, flight->transfer);
     }
     land(flight);
+    if (exchange->attention == NEAP_ATTENTION_ATTEMPT && exchange->effect.attempt == attempt)
+        exchange->attention = NEAP_ATTENTION_NONE;
     return unsent;
 }
 
@@ -336,8 +338,7 @@ bool neap_exchange_run(struct neap_exchange *exchange)
 {
     struct neap_engine *engine = exchange->client->engine;
     while (exchange->attention == NEAP_ATTENTION_NONE) {
-        bool did = neap_engine_turn(engine, NEAP_NEVER);
-        if (!did && neap_loop_is_virtual(engine->loop))
+        if (!neap_engine_turn(engine, NEAP_NEVER))
             return false;
     }
     neap_waiter_forget(&exchange->waiter, engine);
@@ -387,15 +388,21 @@ void neap_exchange_cancel(struct neap_exchange *exchange)
     step(exchange, &(struct neap_event){.kind = NEAP_EVENT_CANCEL});
 }
 
-void neap_exchange_deliver(struct neap_exchange *exchange, const struct neap_outcome *outcome,
-                           struct neap_response *response)
+struct neap_flight *neap_exchange_take_attempt(struct neap_exchange *exchange, uint32_t attempt)
 {
-    struct neap_flight *flight = neap_flight_find(exchange, exchange->effect.attempt);
-    if (exchange->attention != NEAP_ATTENTION_ATTEMPT || !flight) {
+    if (exchange->attention == NEAP_ATTENTION_ATTEMPT && exchange->effect.attempt == attempt)
+        exchange->attention = NEAP_ATTENTION_NONE;
+    return neap_flight_find(exchange, attempt);
+}
+
+void neap_exchange_deliver(struct neap_exchange *exchange, uint32_t attempt,
+                           const struct neap_outcome *outcome, struct neap_response *response)
+{
+    struct neap_flight *flight = neap_exchange_take_attempt(exchange, attempt);
+    if (!flight) {
         neap_response_free(response);
         return;
     }
-    exchange->attention = NEAP_ATTENTION_NONE;
     neap_loop_update(exchange->client->engine->loop);
     neap_flight_end(flight, outcome, response);
 }

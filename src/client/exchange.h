@@ -100,7 +100,7 @@ void neap_exchange_free(struct neap_exchange *exchange);
 void neap_exchange_begin(struct neap_exchange *exchange);
 
 /* Turns the engine until there is attention: the whole of a blocking call. False where nothing can
- * happen any more (a virtual clock with nothing set). */
+ * happen any more. */
 bool neap_exchange_run(struct neap_exchange *exchange);
 
 void neap_exchange_answer(struct neap_exchange *exchange, const struct neap_answer *answer);
@@ -111,15 +111,16 @@ void neap_exchange_cancel(struct neap_exchange *exchange);
 NEAP_MUST_CHECK enum neap_status neap_exchange_set_header(struct neap_exchange *exchange,
                                                           const char *name, const char *value);
 
-/* The attempt that attention is about has come to this, now. The response is taken over. */
-void neap_exchange_deliver(struct neap_exchange *exchange, const struct neap_outcome *outcome,
-                           struct neap_response *response);
+/* That attempt has come to this, now. Of one that was given up meanwhile nothing is taken but the
+ * response, which is released. */
+void neap_exchange_deliver(struct neap_exchange *exchange, uint32_t attempt,
+                           const struct neap_outcome *outcome, struct neap_response *response);
 
 /* The same after `after_ns` of the loop's time, or earlier with a timeout if that passes the limit
  * of the phase: connect for resolve, connect and tls errors, read for the rest. Below 0: at once,
  * or for a timeout after the limit of its own phase. NEAP_NO_MEMORY: the response is released. */
 NEAP_MUST_CHECK enum neap_status neap_exchange_reply(struct neap_exchange *exchange,
-                                                     int64_t after_ns,
+                                                     uint32_t attempt, int64_t after_ns,
                                                      const struct neap_outcome *outcome,
                                                      struct neap_response *response);
 

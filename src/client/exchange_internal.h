@@ -25,6 +25,10 @@ void neap_exchange_dequeue(struct neap_exchange *exchange);
  */
 void neap_exchange_wake_queue(struct neap_exchange *exchange);
 
+/* The flight of an attempt that Lua was asked to carry out, which it now answers for; NULL where it
+ * was given up meanwhile. */
+struct neap_flight *neap_exchange_take_attempt(struct neap_exchange *exchange, uint32_t attempt);
+
 /* NULL where that attempt is not live. */
 struct neap_flight *neap_flight_find(struct neap_exchange *exchange, uint32_t attempt);
 

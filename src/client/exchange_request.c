@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "base/buffer.h"
+#include "base/method.h"
 #include "client/exchange_internal.h"
 #include "policy/idempotency_key.h"
 
@@ -31,6 +32,14 @@ static const char *key_header_name(const struct neap_client *client)
     return own ? own : STANDARD_KEY_HEADER;
 }
 
+static bool is_replaced(const struct neap_exchange *exchange, const struct neap_draft *draft,
+                        const char *name)
+{
+    if (draft->idempotency_key && strcasecmp(name, key_header_name(exchange->client)) == 0)
+        return true;
+    return find_header(draft->headers, draft->header_count, name);
+}
+
 /* The policy's headers that the request does not replace, the request's, and the key. */
 static enum neap_status gather_headers(struct neap_exchange *exchange,
                                        const struct neap_draft *draft)
@@ -43,7 +52,7 @@ static enum neap_status gather_headers(struct neap_exchange *exchange,
 
     enum neap_status status = NEAP_OK;
     for (size_t i = 0; i < policy->header_count; i++) /* texts of the policy outlive the call */
-        if (!find_header(draft->headers, draft->header_count, policy->headers[i].name))
+        if (!is_replaced(exchange, draft, policy->headers[i].name))
             exchange->header[exchange->header_count++] = policy->headers[i];
     for (size_t i = 0; i < draft->header_count && status == NEAP_OK; i++)
         status = copy_header(exchange, draft->headers[i].name, draft->headers[i].value,

@@ -25,18 +25,17 @@ static int64_t default_after(const struct neap_outcome *outcome, int64_t limit_n
     return by_call ? NEAP_NEVER : limit_ns;
 }
 
-enum neap_status neap_exchange_reply(struct neap_exchange *exchange, int64_t after_ns,
-                                     const struct neap_outcome *outcome,
+enum neap_status neap_exchange_reply(struct neap_exchange *exchange, uint32_t attempt,
+                                     int64_t after_ns, const struct neap_outcome *outcome,
                                      struct neap_response *response)
 {
-    struct neap_flight *flight = neap_flight_find(exchange, exchange->effect.attempt);
+    struct neap_flight *flight = neap_exchange_take_attempt(exchange, attempt);
     struct neap_loop *loop = exchange->client->engine->loop;
     enum neap_phase phase;
-    if (exchange->attention != NEAP_ATTENTION_ATTEMPT || !flight) {
+    if (!flight) {
         neap_response_free(response);
         return NEAP_OK;
     }
-    exchange->attention = NEAP_ATTENTION_NONE;
     int64_t limit_ns = limit_of(exchange, outcome, &phase);
     if (after_ns < 0)
         after_ns = default_after(outcome, limit_ns);

@@ -24,7 +24,8 @@ static int64_t retry_after(const struct neap_response *response, int64_t wall_s)
     size_t bytes;
     int64_t delay_s;
     const char *value = neap_response_header(response, "retry-after", 0, &bytes);
-    if (!value ||
+    size_t second_bytes; /* a field of one value that comes twice says nothing */
+    if (!value || neap_response_header(response, "retry-after", 1, &second_bytes) ||
         !neap_retry_after_parse(value, bytes, reference_epoch(response, wall_s), &delay_s))
         return -1;
     return delay_s * NEAP_SECOND;
@@ -73,5 +74,6 @@ struct neap_hint neap_hint_read(const struct neap_response *response, int64_t wa
 {
     int64_t wall_s = wall_ns / NEAP_SECOND;
     return (struct neap_hint){.retry_after_ns = retry_after(response, wall_s),
-                              .rate_limit_ns = rate_limit(response, wall_s)};
+                              .rate_limit_ns = rate_limit(response, wall_s),
+                              .foreign = response->foreign};
 }

@@ -202,14 +202,16 @@ struct neap_effect neap_call_finish_refused(struct neap_call *call, int64_t now_
                                             enum neap_kind kind, int64_t retry_after_ns)
 {
     static const char *const text[NEAP_KIND_COUNT] = {
-        [NEAP_KIND_BREAKER_OPEN] = "the circuit breaker is open",
         [NEAP_KIND_GATE] = "the server asked all callers to wait for longer than is allowed",
         [NEAP_KIND_RATE_LIMITED] = "the rate limit leaves no room in the time that may be waited",
         [NEAP_KIND_BULKHEAD_FULL] = "all places of the bulkhead are taken",
         [NEAP_KIND_DEADLINE] = "no time is left to try before the deadline",
     };
     call->error = (struct neap_outcome){.kind = kind, .unsent = true};
-    snprintf(call->error.message, sizeof call->error.message, "%s", text[kind]);
+    const char *why = kind == NEAP_KIND_BREAKER_OPEN
+                          ? neap_breaker_refusal(neap_breaker_state(call->setup.state.breaker))
+                          : text[kind];
+    snprintf(call->error.message, sizeof call->error.message, "%s", why);
     call->result.retry_after_ns = retry_after_ns;
     return conclude(call, now_ns);
 }
@@ -320,7 +322,10 @@ static struct neap_effect begin(struct neap_call *call, int64_t now_ns)
 
 static struct neap_effect cancel(struct neap_call *call, int64_t now_ns)
 {
+    struct neap_trace_entry *last = neap_trace_last(&call->trace);
     call->cancelled = true;
+    if (last && last->kind == NEAP_TRACE_WAIT)
+        last->elapsed_ns = neap_time_since(now_ns, last->at_ns);
     neap_call_drop_admission(call, now_ns);
     if (call->state == NEAP_CALL_ASKING)
         neap_call_settle(call, &call->judged, NEAP_VERDICT_IGNORE, now_ns);

@@ -44,6 +44,7 @@ enum neap_event_kind {
 struct neap_hint {
     int64_t retry_after_ns; /* Retry-After */
     int64_t rate_limit_ns;  /* RateLimit or X-RateLimit of an exhausted quota */
+    bool foreign; /* said by another origin than the one that was asked: no gate is closed */
 };
 
 struct neap_answer {

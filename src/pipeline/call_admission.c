@@ -36,6 +36,13 @@ void neap_call_drop_admission(struct neap_call *call, int64_t now_ns)
     neap_call_settle(call, &held, NEAP_VERDICT_IGNORE, now_ns);
 }
 
+/* The last moment at which an attempt may begin: a wait that ends later is not begun. */
+static int64_t last_start(const struct neap_call *call)
+{
+    return call->deadline_ns == NEAP_NEVER ? NEAP_NEVER
+                                           : neap_time_add(call->deadline_ns, -LEAST_LEFT_NS);
+}
+
 static struct neap_admission ask_breaker(struct neap_call *call, int64_t now_ns)
 {
     const struct neap_pipeline *pipeline = call->setup.pipeline;
@@ -57,7 +64,7 @@ static struct neap_admission ask_gate(struct neap_call *call, int64_t now_ns)
     if (!call->setup.pipeline->has_gate)
         return admitted;
     return neap_gate_ask(gates, 2, &call->setup.pipeline->gate, call->gate_waited_ns,
-                         call->deadline_ns, now_ns, neap_call_random(call));
+                         last_start(call), now_ns, neap_call_random(call));
 }
 
 static struct neap_admission ask_rate_limit(struct neap_call *call, int64_t now_ns)
@@ -65,7 +72,7 @@ static struct neap_admission ask_rate_limit(struct neap_call *call, int64_t now_
     const struct neap_rate_limiter_policy *policy = &call->setup.pipeline->limiter;
     if (!call->setup.pipeline->has_limiter)
         return admitted;
-    int64_t left_ns = neap_time_since(call->deadline_ns, now_ns);
+    int64_t left_ns = neap_time_since(last_start(call), now_ns);
     return neap_rate_limiter_acquire(call->setup.state.limiter, policy, 1,
                                      neap_time_min(policy->max_wait_ns, left_ns), now_ns);
 }
@@ -167,9 +174,9 @@ static struct neap_effect refuse(struct neap_call *call, int64_t now_ns, enum ne
 static struct neap_effect out_of_time(struct neap_call *call, int64_t now_ns)
 {
     neap_call_drop_admission(call, now_ns);
+    note_rejection(call, now_ns, NEAP_KIND_DEADLINE);
     if (call->attempts > 0)
         return neap_call_finish(call, now_ns, NEAP_STOP_DEADLINE);
-    note_rejection(call, now_ns, NEAP_KIND_DEADLINE);
     return neap_call_finish_refused(call, now_ns, NEAP_KIND_DEADLINE, -1);
 }
 

@@ -32,7 +32,7 @@ static void feed_gates(struct neap_call *call, int64_t now_ns)
     int status = call->judged.outcome.status;
     int64_t longest_ns =
         pipeline->retry.enabled ? pipeline->retry.max_server_delay_ns : GATE_LIMIT_WITHOUT_RETRY_NS;
-    if (!pipeline->has_gate || call->judged.outcome.kind != NEAP_KIND_NONE)
+    if (!pipeline->has_gate || hint->foreign || call->judged.outcome.kind != NEAP_KIND_NONE)
         return;
 
     struct neap_gate *gate = state->gate_credential;
@@ -64,13 +64,24 @@ static bool may_refresh(const struct neap_call *call)
            call->judged.outcome.status == 401 && call->attempts < pipeline->retry.max_attempts;
 }
 
+static bool is_once(const struct neap_call *call)
+{
+    return neap_retry_rule(&call->setup.pipeline->retry, &call->judged.outcome) == NEAP_STATUS_ONCE;
+}
+
+/* A status that has no rule, such as 999, has no place in the bits either. */
+static bool once_is_spent(const struct neap_call *call)
+{
+    int status = call->judged.outcome.status;
+    return is_once(call) && ((call->once_spent[status / 64] >> (status % 64)) & 1);
+}
+
 static struct neap_retry_facts facts_of(const struct neap_call *call)
 {
     const struct neap_attempt *judged = &call->judged;
-    int status = judged->outcome.status;
     return (struct neap_retry_facts){
         .outcome = &judged->outcome,
-        .once_spent = (call->once_spent[status / 64] >> (status % 64)) & 1,
+        .once_spent = once_is_spent(call),
         .replayable = call->setup.replayable,
         .attempts = call->attempts,
         .retries = call->retries,
@@ -109,7 +120,7 @@ static struct neap_effect back_off(struct neap_call *call, int64_t now_ns,
         !neap_retry_budget_withdraw(call->setup.state.budget, &pipeline->budget, now_ns))
         return neap_call_finish(call, now_ns, NEAP_STOP_BUDGET);
 
-    if (neap_retry_rule(&pipeline->retry, outcome) == NEAP_STATUS_ONCE)
+    if (is_once(call))
         call->once_spent[outcome->status / 64] |= UINT64_C(1) << (outcome->status % 64);
     call->retries++;
     call->previous_delay_s = decision->delay_s;

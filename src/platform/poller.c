@@ -152,6 +152,8 @@ int neap_poller_wait(struct neap_poller *poller, int64_t wait_ns,
 struct neap_watch *neap_poller_target(const struct neap_poller *poller,
                                       const struct neap_poller_event *event, unsigned *ready)
 {
+    if ((size_t)event->fd >= poller->slot_count)
+        return NULL;
     const struct neap_poller_slot *slot = &poller->slot[event->fd];
     if (!slot->watch || slot->generation != event->generation)
         return NULL;

@@ -134,6 +134,9 @@ NEAP_MUST_CHECK enum neap_status neap_breaker_import(struct neap_breaker *breake
                                                      int64_t now_ns, const char *text,
                                                      size_t text_bytes);
 
+/* Why a breaker in that state refuses, for people. */
+const char *neap_breaker_refusal(enum neap_breaker_state state);
+
 /* "closed", "open", "half_open", "forced_open", "disabled", "metrics_only"; NULL for a value out of
  * range. */
 const char *neap_breaker_state_name(enum neap_breaker_state state);

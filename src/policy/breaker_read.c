@@ -17,6 +17,20 @@ const char *neap_breaker_state_name(enum neap_breaker_state state)
     return state < NEAP_BREAKER_STATE_COUNT ? state_names[state] : NULL;
 }
 
+static const char *const refusals[NEAP_BREAKER_STATE_COUNT] = {
+    [NEAP_BREAKER_CLOSED] = "the circuit breaker closed a short while ago and admits a share only",
+    [NEAP_BREAKER_OPEN] = "the circuit breaker is open",
+    [NEAP_BREAKER_HALF_OPEN] = "the circuit breaker is half open and all its probes are out",
+    [NEAP_BREAKER_FORCED_OPEN] = "the circuit breaker is held open by hand",
+    [NEAP_BREAKER_DISABLED] = "the circuit breaker was open until now",
+    [NEAP_BREAKER_METRICS_ONLY] = "the circuit breaker was open until now",
+};
+
+const char *neap_breaker_refusal(enum neap_breaker_state state)
+{
+    return refusals[state];
+}
+
 enum neap_breaker_state neap_breaker_state(const struct neap_breaker *breaker)
 {
     return neap_breaker_word_load(breaker).state;

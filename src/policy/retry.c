@@ -23,9 +23,6 @@ static const bool retried_kind[NEAP_KIND_COUNT] = {
     [NEAP_KIND_ERROR] = true,
 };
 
-static const char *const idempotent_methods[] = {"GET",   "HEAD", "OPTIONS",
-                                                 "TRACE", "PUT",  "DELETE"};
-
 void neap_retry_default_statuses(uint8_t status_rule[NEAP_STATUS_COUNT])
 {
     static const int always[] = {408, 425, 429, 502, 503, 504};
@@ -132,14 +129,6 @@ struct neap_retry_decision neap_retry_decide(const struct neap_retry_policy *pol
                                         .by_server = server_decides(policy, facts),
                                         .delay_s = delay_s,
                                         .until_ns = until_ns};
-}
-
-bool neap_method_is_idempotent(const char *method)
-{
-    for (size_t i = 0; i < sizeof idempotent_methods / sizeof idempotent_methods[0]; i++)
-        if (strcmp(method, idempotent_methods[i]) == 0)
-            return true;
-    return false;
 }
 
 const char *neap_stop_name(enum neap_stop stop)

@@ -88,9 +88,6 @@ struct neap_retry_decision neap_retry_decide(const struct neap_retry_policy *pol
                                              const struct neap_retry_facts *facts, int64_t now_ns,
                                              double r);
 
-/* GET HEAD OPTIONS TRACE PUT DELETE (RFC 9110 9.2.2). */
-bool neap_method_is_idempotent(const char *method);
-
 /* "attempts", "not_replayable", …; NULL for NEAP_STOP_NONE. */
 const char *neap_stop_name(enum neap_stop stop);
 

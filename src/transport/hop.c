@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/duration.h"
+#include "base/method.h"
 #include "transport/transport_internal.h"
 
 static bool is(const char *method, const char *name)
@@ -16,15 +17,6 @@ static bool is(const char *method, const char *name)
 static bool anticipates_content(const char *method)
 {
     return is(method, "POST") || is(method, "PUT") || is(method, "PATCH");
-}
-
-static bool is_replayable(const char *method)
-{
-    static const char *const idempotent[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
-    for (size_t i = 0; i < sizeof idempotent / sizeof *idempotent; i++)
-        if (is(method, idempotent[i]))
-            return true;
-    return false;
 }
 
 static CURLcode set_body(CURL *easy, const struct neap_request *request)
@@ -76,7 +68,8 @@ static CURLcode set_connect_limit(CURL *easy, int64_t limit_ns)
 static CURLcode set_talk(struct neap_transfer *transfer)
 {
     const struct neap_request *request = &transfer->request;
-    bool wanted = transfer->transport->settings.http2 && !is_replayable(request->method) &&
+    bool wanted = transfer->transport->settings.http2 &&
+                  !neap_method_is_idempotent(request->method) &&
                   strncasecmp(request->url, "https:", 6) == 0;
     return curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, wanted ? 1L : 0L);
 }

@@ -24,6 +24,7 @@ struct neap_response {
     int http_version; /* 10, 11, 20, 30; 0 unknown */
     char *reason;     /* NULL or "" where there is none (HTTP/2) */
     char *url;        /* after redirects; may be NULL */
+    bool foreign;     /* a redirect led to another origin */
     struct neap_buffer head;
     struct neap_header_span *header;
     uint32_t header_count, header_capacity;

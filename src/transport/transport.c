@@ -77,6 +77,7 @@ static struct neap_response *take_response(struct neap_transfer *transfer)
 {
     struct neap_response *response = transfer->response;
     const char *url = transfer->request.url;
+    response->foreign = transfer->foreign;
     response->url = neap_copy_text(response->alloc, url, strlen(url));
     transfer->response = NULL;
     return response;

@@ -11,6 +11,7 @@ static const char *const error_texts[] = {
     [NEAP_URL_MALFORMED] = "expected a URL, without control characters or spaces",
     [NEAP_URL_NOT_ABSOLUTE] = "expected an absolute http or https URL",
     [NEAP_URL_SCHEME] = "expected the scheme http or https",
+    [NEAP_URL_USERINFO] = "expected a URL without user and password; a header can carry them",
     [NEAP_URL_LEAVES_BASE] = "expected a path on the same scheme, host and port as the base",
 };
 
@@ -53,6 +54,8 @@ static enum neap_url_error error_of(CURLUcode code)
         return NEAP_URL_NO_MEMORY;
     case CURLUE_UNSUPPORTED_SCHEME:
         return NEAP_URL_SCHEME;
+    case CURLUE_USER_NOT_ALLOWED:
+        return NEAP_URL_USERINFO;
     default:
         return NEAP_URL_MALFORMED;
     }
@@ -60,7 +63,7 @@ static enum neap_url_error error_of(CURLUcode code)
 
 static enum neap_url_error set(CURLU *handle, CURLUPart part, const char *text)
 {
-    return error_of(curl_url_set(handle, part, text, CURLU_URLENCODE));
+    return error_of(curl_url_set(handle, part, text, CURLU_URLENCODE | CURLU_DISALLOW_USER));
 }
 
 /* libcurl takes an empty reference for an error; to RFC 3986 5.2.2 it is the base. */

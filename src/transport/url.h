@@ -27,6 +27,7 @@ enum neap_url_error {
     NEAP_URL_MALFORMED,    /* not a URL, or holds a control character or a space */
     NEAP_URL_NOT_ABSOLUTE, /* no base, and no scheme */
     NEAP_URL_SCHEME,       /* neither http nor https */
+    NEAP_URL_USERINFO,     /* a user or password stands in it (RFC 9110 4.2.4) */
     NEAP_URL_LEAVES_BASE   /* a path that names another scheme or host ("//evil/", "http:…") */
 };
 

@@ -118,8 +118,8 @@ static enum neap_status reply_status(struct neap_exchange *exchange, int status,
     if (made != NEAP_OK)
         return made;
     response->status = status;
-    return neap_exchange_reply(exchange, after_ns, &(struct neap_outcome){.status = status},
-                               response);
+    return neap_exchange_reply(exchange, exchange->effect.attempt, after_ns,
+                               &(struct neap_outcome){.status = status}, response);
 }
 
 static void wait_for_attention(struct neap_exchange *exchange, enum neap_attention attention)
@@ -224,7 +224,7 @@ static void nothing_to_wait_for_is_said(void **state)
     client->policy.pipeline.timeout.total_ns = NEAP_NEVER;
     struct neap_exchange *exchange = begin_exchange();
     assert_int_equal(
-        neap_exchange_reply(exchange, NEAP_NEVER, &(struct neap_outcome){.status = 200}, NULL),
+        neap_exchange_reply(exchange, 1, NEAP_NEVER, &(struct neap_outcome){.status = 200}, NULL),
         NEAP_OK);
     assert_false(neap_exchange_run(exchange));
     neap_exchange_free(exchange);

@@ -98,14 +98,26 @@ static void the_parts_are_given(void **state)
 {
     struct neap_url url;
     (void)state;
-    assert_int_equal(neap_url_resolve(&memory.alloc, NULL,
-                                      "HTTPS://u:p@API.example.com/a/../b?c=d#e", "f=g&h", 0, &url),
+    assert_int_equal(neap_url_resolve(&memory.alloc, NULL, "HTTPS://API.example.com/a/../b?c=d#e",
+                                      "f=g&h", 0, &url),
                      NEAP_URL_OK);
     assert_string_equal(url.origin, "https://api.example.com:443");
     assert_string_equal(url.path, "/b");
     assert_string_equal(url.query, "c=d&f=g&h");
-    assert_string_equal(url.text, "https://u:p@API.example.com/b?c=d&f=g&h");
+    assert_string_equal(url.text, "https://API.example.com/b?c=d&f=g&h");
     neap_url_deinit(&url);
+}
+
+static void a_user_or_password_is_refused(void **state)
+{
+    struct neap_url url;
+    (void)state;
+    assert_int_equal(neap_url_resolve(&memory.alloc, NULL, "http://u:p@h/", NULL, 0, &url),
+                     NEAP_URL_USERINFO);
+    assert_int_equal(neap_url_resolve(&memory.alloc, NULL, "http://u@h/", NULL, 0, &url),
+                     NEAP_URL_USERINFO);
+    assert_int_equal(neap_url_resolve(&memory.alloc, "http://h/", "//u@h/x", NULL, 0, &url),
+                     NEAP_URL_USERINFO);
 }
 
 static void a_url_without_path_and_query_has_a_slash(void **state)
@@ -123,7 +135,7 @@ static void a_url_without_path_and_query_has_a_slash(void **state)
 static void the_same_origin_is_written_the_same(void **state)
 {
     static const char *const same[] = {"http://127.0.0.1", "http://127.0.0.1:80/x",
-                                       "http://0x7f.1/", "http://u@127.0.0.1:080/"};
+                                       "http://0x7f.1/", "http://127.0.0.1:080/"};
     struct neap_url url;
     (void)state;
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
@@ -204,7 +216,8 @@ static void a_path_does_not_leave_its_base(void **state)
         struct neap_url url;
         enum neap_url_error error =
             neap_url_resolve(&memory.alloc, "http://h/base/", leaving[i], NULL, 1, &url);
-        assert_true(error == NEAP_URL_LEAVES_BASE || error == NEAP_URL_MALFORMED);
+        assert_true(error == NEAP_URL_LEAVES_BASE || error == NEAP_URL_MALFORMED ||
+                    error == NEAP_URL_USERINFO);
     }
     assert_refused("http://h/base/", "//evil/", 1, NEAP_URL_LEAVES_BASE);
 }
@@ -280,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(references_are_resolved_as_the_rfc_shows),
         TEST(the_parts_are_given),
+        TEST(a_user_or_password_is_refused),
         TEST(a_url_without_path_and_query_has_a_slash),
         TEST(the_same_origin_is_written_the_same),
         TEST(a_query_is_appended),
