@@ -429,6 +429,12 @@ describe("the pool", function()
     assert.equal(2, s:ledger().accepted)
   end)
 
+  it("takes any status that a server thinks of", function()
+    for _, status in ipairs { 600, 640, 999 } do
+      assert.equal(status, api():get("/status/" .. status).status)
+    end
+  end)
+
   it("lets a connection go that the server wants closed", function()
     local c = api()
     answered(c:get("/status/200?close=1"))
@@ -872,6 +878,13 @@ describe("a redirect", function()
       told = echo(c:get(go(307, s.tls.good .. "/echo")))
       assert.equal("good", told.port)
       assert.same({}, secrets_in(told))
+    end)
+
+    it("lets no other origin close the gate of the one that was asked", function()
+      local c = api { retry = false }
+      local busy = s.flaky .. "/status/503%3Fheader=Retry-After:30"
+      assert.equal(503, c:get(go(307, busy)).status)
+      assert.equal(200, answered(c:get("/status/200")).status)
     end)
 
     it("does not take any from a Location", function()

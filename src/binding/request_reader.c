@@ -163,7 +163,7 @@ static bool resolve(struct reader *reader, const char *base, const char *referen
 
 static bool read_url(struct reader *reader)
 {
-    size_t bytes, query_bytes;
+    size_t bytes = 0, query_bytes;
     const char *own_path = text_field(reader, reader->source->request, "path", &bytes);
     own_path = without_nul(own_path, bytes);
     const char *url = text_field(reader, reader->source->request, "url", &bytes);
@@ -275,7 +275,7 @@ static bool keep_body(struct reader *reader)
 
 static bool read_body(struct reader *reader)
 {
-    size_t bytes;
+    size_t bytes = 0;
     if (count_bodies(reader) > 1)
         return fail(reader, "request.body", "give one of body, json and form");
     if (text_field(reader, reader->source->request, "body", &bytes))
