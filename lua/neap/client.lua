@@ -128,6 +128,9 @@ end
 
 -- A call that has not begun, or nil and what is wrong with the request.
 local function prepare(client, method, path, req)
+  if getmetatable(client) ~= Client then
+    return nil, "client: expected a client; its methods are called with a colon"
+  end
   if type(req) ~= "table" and req ~= nil then
     return nil, ("request: expected a table, got a %s"):format(type(req))
   end

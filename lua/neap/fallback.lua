@@ -36,7 +36,11 @@ end
 local function ask_service(flight, entry, err)
   local copy
   if entry.request then
-    copy = copy_of(entry.request(flight:request(), err))
+    local request = entry.request(flight:request(), err)
+    if type(request) ~= "table" then
+      error(("request: expected a table to be returned, got a %s"):format(type(request)), 0)
+    end
+    copy = copy_of(request)
   else
     copy = copy_of(flight:request())
     copy.headers = without_credentials(copy.headers)
@@ -84,7 +88,8 @@ runners["function"] = function(flight, entry, err, res)
 end
 
 local function status_of(given)
-  return type(given) == "table" and type(given.status) == "number" and given.status or 0
+  local status = type(given) == "table" and given.status
+  return Response.is_status(status) and status or 0
 end
 
 --- Runs the entry that the core names.

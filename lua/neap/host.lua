@@ -198,10 +198,13 @@ function host.wait(waiter)
     return waiter:run()
   end
   local scheduler = task.scheduler
-  scheduler.waiting[waiter:id()] = task
+  local id = waiter:id()
+  scheduler.waiting[id] = task
   scheduler.waits = scheduler.waits + 1
   task.waiter = waiter
-  coroutine.yield()
+  repeat -- whoever else may resume a task, only its loop ends the wait
+    coroutine.yield()
+  until scheduler.waiting[id] ~= task
   task.waiter = nil
 end
 
@@ -251,6 +254,7 @@ end
 ---     local rate = task:await()
 ---@return any ...
 function Task:await()
+  local listed = false
   self.seen = true
   while not self.results do
     local task = current_task()
@@ -263,7 +267,10 @@ function Task:await()
     if task == self then
       error("await: a task cannot wait for itself", 2)
     end
-    self.awaiting[#self.awaiting + 1] = task
+    if not listed then
+      self.awaiting[#self.awaiting + 1] = task
+      listed = true
+    end
     coroutine.yield()
   end
   if self.failed then

@@ -68,7 +68,10 @@ local function copy_headers(headers)
   return core.headers_table(type(headers) == "table" and headers or {})
 end
 
-local function is_status(value)
+--- Can that be a response's status?
+---@param value any
+---@return boolean
+function Response.is_status(value)
   return type(value) == "number" and value % 1 == 0 and value >= 100 and value <= 599
 end
 
@@ -79,7 +82,7 @@ function Response.flaw(given)
   if type(given) ~= "table" or (given.status == nil and given.body == nil) then
     return nil
   end
-  if given.status ~= nil and not is_status(given.status) then
+  if given.status ~= nil and not Response.is_status(given.status) then
     return ("status: expected an integer from 100 to 599, got %s"):format(tostring(given.status))
   end
   if given.body ~= nil and type(given.body) ~= "string" then

@@ -8,7 +8,9 @@ local host = require "neap.host"
 
 -- An error may be anything, even what cannot be written.
 local function text_of(value)
-  local written, text = pcall(tostring, value)
+  local is_plain = type(value) == "table" and getmetatable(value) == nil
+  local written, text = pcall(tostring, is_plain and (value.message or value.kind or value.code)
+    or value)
   return written and type(text) == "string" and text or "the function failed"
 end
 
