@@ -176,3 +176,29 @@ describe("a fallback's malformed answer", function()
     end, "policy.fallback[1].default.status: expected an integer from 100 to 599", 1, true)
   end)
 end)
+
+describe("one breaker of many", function()
+  it("is told of with its key, and can be had by it", function()
+    local t, client = kit{ retry = false, breaker = { consecutive_failures = 1,
+      key = function(req) return req.path end } }
+    local told = {}
+    client:on("breaker", function(event) told[#told + 1] = event end)
+    t:script{ { status = 503 } }
+    t:run(function() client:get("/a") end)
+    assert.equal("/a", told[1].key)
+    assert.equal("open", client:breaker_for("/a"):state())
+    assert.is_nil(client:breaker_for("/b"))
+    client:breaker_for("/a"):reset()
+    assert.equal("closed", client:breaker_for("/a"):state())
+  end)
+end)
+
+describe("a refresh that raises", function()
+  it("leaves the 401, and its message in the trace", function()
+    local t, client = kit{ retry = { refresh = function() error("no token", 0) end } }
+    t:script{ { status = 401 } }
+    local res = t:run(function() return client:get("/") end)
+    assert.equal(401, res.status)
+    assert.equal("no token", res.trace[1].message)
+  end)
+end)

@@ -205,6 +205,20 @@ function Client:_tell(event, flight)
   listeners.tell(self, event, flight)
 end
 
+--- The breaker that calls of one key have, where `breaker.key` is "host" (the key is the origin,
+--- `https://api.example:443`) or a function; nil where no call has used that key lately.
+---
+---     local breaker = client:breaker_for("tenant-7")
+---     if breaker and breaker:state() == "open" then … end
+---@param key string
+---@return neap.Breaker?
+function Client:breaker_for(key)
+  if type(key) ~= "string" then
+    error(("key: expected a string, got a %s"):format(type(key)), 2)
+  end
+  return self._core:breaker(key)
+end
+
 --- What has been counted since the client was made; see docs/watching.md.
 ---@return table
 function Client:stats()

@@ -43,11 +43,13 @@ local function set_headers(exchange, headers)
   end
 end
 
--- A refresh that fails leaves the caller with the 401 that the server gave.
+-- A refresh that fails leaves the caller with the 401 that the server gave, and the trace with what
+-- it raised.
 function answers.refresh(flight, _, outcome)
   local done, headers = pcall(flight.client._functions["retry.refresh"], flight:request(),
     outcome.response)
   local refreshed = done and type(headers) == "table"
+  flight.refresh_message = not done and tostring(headers) or nil
   if refreshed then
     set_headers(flight.exchange, headers)
   end
@@ -107,18 +109,31 @@ local function drive_safely(flight)
   end
 end
 
+-- What functions of the policy raised stands beside the entries of the trace that it is about.
+local function describe(flight, result)
+  if flight.fallback_messages then
+    fallback.describe(flight, result.trace)
+  end
+  if not flight.refresh_message then
+    return
+  end
+  for _, entry in ipairs(result.trace) do
+    if entry.kind == "attempt" and entry.status == 401 then
+      entry.message = flight.refresh_message
+      return
+    end
+  end
+end
+
 local function finish(flight)
   local kind, result = flight.exchange:finish()
+  describe(flight, result)
   if kind == "error" then
     result.cause = flight.cause
-    fallback.describe(flight, result.trace)
     return nil, result
   end
   if kind == "fallback" then
     return fallback.answer(flight, result)
-  end
-  if flight.fallback_messages then
-    fallback.describe(flight, result.trace)
   end
   return result
 end

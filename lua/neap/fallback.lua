@@ -130,9 +130,6 @@ function fallback.answer(flight, bare)
   if flight.arguments then
     return flight.answer
   end
-  if flight.fallback_messages then
-    fallback.describe(flight, bare.trace)
-  end
   return Response.from_fallback(bare, flight.answer, flight.answer_source)
 end
 

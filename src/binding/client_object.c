@@ -188,28 +188,36 @@ static double random_of(void *context)
     return neap_random_unit(&client->engine->random);
 }
 
+/* A breaker that somebody looks at is not evicted. */
 static void hold(void *context, struct neap_breaker *breaker)
 {
-    (void)breaker;
-    neap_client_hold(context);
+    struct neap_client *client = neap_client_hold(context);
+    if (breaker != client->breaker)
+        neap_keymap_pin(&client->keyed_breakers, breaker);
 }
 
 static void release(void *context, struct neap_breaker *breaker)
 {
-    (void)breaker;
+    neap_client_unpin_breaker(context, breaker);
     neap_client_release(context);
 }
 
-/* breaker(): the stand-alone object over the client's one breaker; nil where it has none or many.
- */
+/* breaker([key]): the stand-alone object over the client's one breaker, or over the one that calls
+ * of that key have; nil where there is none. */
 static int client_breaker(lua_State *L)
 {
     struct neap_client *client = neap_check_client(L, 1);
-    if (!client->breaker)
+    struct neap_breaker *breaker = client->breaker;
+    if (!lua_isnoneornil(L, 2)) {
+        size_t bytes;
+        const char *key = luaL_checklstring(L, 2, &bytes);
+        breaker = neap_keymap_find(&client->keyed_breakers, key, bytes);
+    }
+    if (!breaker)
         return 0;
     struct neap_breaker_host host = {
         .now = clock_of, .random = random_of, .hold = hold, .release = release, .context = client};
-    neap_binding_push_breaker_view(L, client->breaker, &client->policy.pipeline.breaker, &host, 1);
+    neap_binding_push_breaker_view(L, breaker, &client->policy.pipeline.breaker, &host, 1);
     return 1;
 }
 

@@ -25,7 +25,19 @@ static void push_entry(lua_State *L, const struct neap_notice *notice)
         neap_push_trace_entry(L, &notice->entry);
 }
 
-static void push_notice(lua_State *L, const struct neap_notice *notice)
+/* Which of a client's breakers it is, where it has one for each key. */
+static void set_breaker_key(lua_State *L, const struct neap_exchange *exchange)
+{
+    size_t bytes;
+    if (!exchange->breaker || exchange->breaker == exchange->client->breaker)
+        return;
+    const char *key = neap_keymap_key(exchange->breaker, &bytes);
+    lua_pushlstring(L, key, bytes);
+    lua_setfield(L, -2, "key");
+}
+
+static void push_notice(lua_State *L, const struct neap_exchange *exchange,
+                        const struct neap_notice *notice)
 {
     static const char *const names[NEAP_NOTICE_COUNT] = {
         [NEAP_NOTICE_ATTEMPT] = "attempt",   [NEAP_NOTICE_RETRY] = "retry",
@@ -46,16 +58,18 @@ static void push_notice(lua_State *L, const struct neap_notice *notice)
         neap_set_text(L, "to", neap_breaker_state_name(notice->breaker.to));
         lua_pushboolean(L, notice->breaker.would_open);
         lua_setfield(L, -2, "would_open");
+        set_breaker_key(L, exchange);
     }
 }
 
 /* notices(): a list of what listeners are to be told. */
 static int exchange_notices(lua_State *L)
 {
-    const struct neap_call *call = &neap_check_exchange(L, 1)->call;
+    const struct neap_exchange *exchange = neap_check_exchange(L, 1);
+    const struct neap_call *call = &exchange->call;
     lua_createtable(L, (int)call->notice_count, 0);
     for (uint32_t i = 0; i < call->notice_count; i++) {
-        push_notice(L, &call->notice[i]);
+        push_notice(L, exchange, &call->notice[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;
