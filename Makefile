@@ -392,7 +392,7 @@ check-c-tsan: $(call tests_of,tsan,$(THREAD_TEST_SOURCES))
 
 .PHONY: check-lua-gc
 check-lua-gc: spec-ready-lua5.4
-	@.ci/specs.sh $(BUILD)/lua5.4/lua '$(SPEC_FILES)' --helper=spec/support/aggressive_gc.lua
+	@.ci/specs_apart.sh $(BUILD)/lua5.4/lua '$(SPEC_FILES)' --helper=spec/support/aggressive_gc.lua
 
 # ------------------------------------------------------------------------------------ installation
 
