@@ -1,5 +1,6 @@
 --- The chain of fallbacks: runs one entry and tells the core whether it answered.
 local Response = require "neap.response"
+local core = require "neap.core"
 
 local fallback = {}
 
@@ -59,7 +60,7 @@ function runners.service(flight, entry, err)
   if not res then
     return nil, failure.kind, nil
   end
-  if Response.is_failure(res.status) then
+  if core.is_failing_status(res.status) then
     return nil, nil, res.status
   end
   return res, nil, res.status

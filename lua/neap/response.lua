@@ -123,11 +123,4 @@ function Response.from_fallback(bare, given, source)
   return bare
 end
 
---- Does the chain of fallbacks run for a response of that status?
----@param status integer
----@return boolean
-function Response.is_failure(status)
-  return status == 408 or status == 425 or status == 429 or status >= 500
-end
-
 return Response

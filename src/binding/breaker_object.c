@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "binding/fields.h"
 #include "binding/policy_env.h"
 #include "binding/policy_object_views.h"
 #include "binding/policy_objects.h"
@@ -181,12 +182,6 @@ static int breaker_reset(lua_State *L)
 
 /* ------------------------------------------------------------------------------------- snapshot */
 
-static void set_count(lua_State *L, const char *name, uint64_t count)
-{
-    neap_object_push_integer(L, (int64_t)count);
-    lua_setfield(L, -2, name);
-}
-
 static void set_number(lua_State *L, const char *name, double number)
 {
     lua_pushnumber(L, number);
@@ -202,11 +197,11 @@ static int breaker_snapshot(lua_State *L)
     lua_createtable(L, 0, 9);
     lua_pushstring(L, neap_breaker_state_name(snapshot.state));
     lua_setfield(L, -2, "state");
-    set_count(L, "calls", snapshot.calls);
-    set_count(L, "failures", snapshot.failures);
-    set_count(L, "slow", snapshot.slow);
-    set_count(L, "not_permitted", snapshot.not_permitted);
-    set_count(L, "opened", snapshot.opened);
+    neap_set_count(L, "calls", snapshot.calls);
+    neap_set_count(L, "failures", snapshot.failures);
+    neap_set_count(L, "slow", snapshot.slow);
+    neap_set_count(L, "not_permitted", snapshot.not_permitted);
+    neap_set_count(L, "opened", snapshot.opened);
     if (snapshot.has_rate) {
         set_number(L, "failure_rate", snapshot.failure_rate);
         set_number(L, "slow_rate", snapshot.slow_rate);

@@ -82,12 +82,6 @@ static int client_listener_failed(lua_State *L)
     return 0;
 }
 
-static void set_count(lua_State *L, const char *name, uint64_t count)
-{
-    lua_pushinteger(L, (lua_Integer)count);
-    lua_setfield(L, -2, name);
-}
-
 /* Only what has happened stands in the table. */
 static void push_counts(lua_State *L, const _Atomic uint64_t *counter, int count,
                         const char *(*name)(int))
@@ -96,7 +90,7 @@ static void push_counts(lua_State *L, const _Atomic uint64_t *counter, int count
     for (int i = 0; i < count; i++) {
         uint64_t value = atomic_load_explicit(&counter[i], memory_order_relaxed);
         if (value > 0 && name(i))
-            set_count(L, name(i), value);
+            neap_set_count(L, name(i), value);
     }
 }
 
@@ -132,7 +126,7 @@ static void push_latency(lua_State *L, const struct neap_histogram *histogram)
         {"p95", snapshot.p95_s},   {"p99", snapshot.p99_s}, {"max", snapshot.max_s},
     };
     lua_createtable(L, 0, 7);
-    set_count(L, "count", snapshot.count);
+    neap_set_count(L, "count", snapshot.count);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         lua_pushnumber(L, fields[i].value);
         lua_setfield(L, -2, fields[i].name);
@@ -143,8 +137,8 @@ static void push_pool(lua_State *L, const struct neap_client *client)
 {
     struct neap_transport_stats stats = neap_client_pool(client);
     lua_createtable(L, 0, 2);
-    set_count(L, "opened", stats.opened);
-    set_count(L, "reused", stats.reused);
+    neap_set_count(L, "opened", stats.opened);
+    neap_set_count(L, "reused", stats.reused);
 }
 
 static int client_stats(lua_State *L)
@@ -154,11 +148,11 @@ static int client_stats(lua_State *L)
     int64_t in_flight = atomic_load(&counters->in_flight);
 
     lua_createtable(L, 0, 12);
-    set_count(L, "calls", atomic_load(&counters->calls));
-    set_count(L, "ok", atomic_load(&counters->ok));
-    set_count(L, "attempts", atomic_load(&counters->attempts));
-    set_count(L, "listener_errors", atomic_load(&counters->listener_errors));
-    set_count(L, "in_flight", in_flight > 0 ? (uint64_t)in_flight : 0);
+    neap_set_count(L, "calls", atomic_load(&counters->calls));
+    neap_set_count(L, "ok", atomic_load(&counters->ok));
+    neap_set_count(L, "attempts", atomic_load(&counters->attempts));
+    neap_set_count(L, "listener_errors", atomic_load(&counters->listener_errors));
+    neap_set_count(L, "in_flight", in_flight > 0 ? (uint64_t)in_flight : 0);
     push_counts(L, counters->errors, NEAP_KIND_COUNT, kind_name);
     lua_setfield(L, -2, "errors");
     push_counts(L, counters->retries, NEAP_RETRY_REASON_COUNT, reason_name);

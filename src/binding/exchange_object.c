@@ -144,12 +144,6 @@ static int exchange_run(lua_State *L)
     return push_attention(L, exchange);
 }
 
-static int exchange_cancel(lua_State *L)
-{
-    neap_exchange_cancel(neap_check_exchange(L, 1));
-    return 0;
-}
-
 /* The key that every attempt carries, without quotes; nil where there is none or where it stands
  * among the caller's own headers. */
 static int exchange_key(lua_State *L)
@@ -232,7 +226,6 @@ void neap_binding_add_exchange(lua_State *L)
         {"begin", exchange_begin},
         {"attention", exchange_attention},
         {"run", exchange_run},
-        {"cancel", exchange_cancel},
         {"free", exchange_free},
         {"idempotency_key", exchange_key},
         {"deadline", exchange_deadline},

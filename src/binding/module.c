@@ -1,7 +1,6 @@
 /* luaopen_neap_core: the C half of neap, whose face is lua/neap. */
 #include "base/kind.h"
 #include "base/version.h"
-#include "binding/error_object.h"
 #include "binding/objects.h"
 
 __attribute__((visibility("default"))) int luaopen_neap_core(lua_State *L);
@@ -22,7 +21,6 @@ int luaopen_neap_core(lua_State *L)
     lua_setfield(L, -2, "version");
     push_kinds(L);
     lua_setfield(L, -2, "kinds");
-    neap_binding_add_errors(L);
     neap_binding_add_engine(L);
     neap_binding_add_client(L);
     neap_binding_add_exchange(L);

@@ -25,17 +25,3 @@ int64_t neap_optional_seconds(lua_State *L, int index)
     return lua_isnoneornil(L, index) ? NEAP_NEVER
                                      : neap_ns_from_seconds(luaL_checknumber(L, index));
 }
-
-void neap_set_text(lua_State *L, const char *name, const char *text)
-{
-    if (!text)
-        return;
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
-void neap_set_seconds(lua_State *L, const char *name, int64_t ns)
-{
-    lua_pushnumber(L, neap_seconds_from_ns(ns));
-    lua_setfield(L, -2, name);
-}

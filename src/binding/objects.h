@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "binding/compat.h"
+#include "binding/fields.h"
 #include "client/client.h"
 #include "client/engine.h"
 #include "client/exchange.h"
@@ -48,10 +49,6 @@ struct neap_exchange_object *neap_exchange_object(lua_State *L, int index);
 
 /* Seconds at `index` as ns; NEAP_NEVER where there is nil or nothing. */
 int64_t neap_optional_seconds(lua_State *L, int index);
-
-/* Set a field of the table on top of the stack; a text that is NULL leaves it out. */
-void neap_set_text(lua_State *L, const char *name, const char *text);
-void neap_set_seconds(lua_State *L, const char *name, int64_t ns);
 
 /* Raises "not enough memory" as Lua does. */
 int neap_raise_memory(lua_State *L);

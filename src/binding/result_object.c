@@ -266,6 +266,14 @@ static int headers_table(lua_State *L)
     return 1;
 }
 
+/* is_failing_status(status): does the chain of fallbacks run for such a response? */
+static int is_failing_status(lua_State *L)
+{
+    struct neap_outcome outcome = {.status = (int)luaL_checkinteger(L, 1)};
+    lua_pushboolean(L, neap_classify_is_failure(&outcome));
+    return 1;
+}
+
 static int set_response_class(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -288,6 +296,8 @@ void neap_binding_add_result(lua_State *L)
     lua_pop(L, 2);
     lua_pushcfunction(L, headers_table);
     lua_setfield(L, -2, "headers_table");
+    lua_pushcfunction(L, is_failing_status);
+    lua_setfield(L, -2, "is_failing_status");
     lua_pushcfunction(L, set_response_class);
     lua_setfield(L, -2, "set_response_class");
 }
