@@ -352,7 +352,9 @@ describe("spec.support.server", function()
       it("does to connections of the flaky one what it is told", function()
          s:accept({ "reset 1", "close 1" })
          local url = s.flaky .. "/status/200"
-         assert.matches("^curl: %(56%)", curl(url))
+         -- A reset right after the handshake may reach curl before it has seen the connection.
+         local reset = curl(url)
+         assert.is_truthy(reset:match("^curl: %(56%)") or reset:match("^curl: %(7%)"), reset)
          assert.matches("^curl: %(5[26]%)", curl(url))
          assert.equal("200", curl(url))
       end)

@@ -223,7 +223,7 @@ static void another_scheme_is_another_origin(void **state)
 static void a_location_gives_no_credentials(void **state)
 {
     struct fetched fetched;
-    char target[700];
+    char target[400];
     (void)state;
     snprintf(target, sizeof target, "http://user:secret@%s",
              fetch_url("flaky", "/echo") + strlen("http://"));
