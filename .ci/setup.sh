@@ -8,7 +8,7 @@ set -u
 build='gcc make pkg-config|pkgconf lua5.4 liblua5.4-dev luajit2|luajit libluajit2-5.1-dev|libluajit-5.1-dev
     libcurl4-openssl-dev libssl-dev'
 demo='lua-cjson|lua-dkjson openssl zlib1g-dev'
-test='lua-busted lua-cjson lua-dkjson lua-socket libcmocka-dev openssl zlib1g-dev luarocks
+test='curl lua-busted lua-cjson lua-dkjson lua-socket libcmocka-dev openssl zlib1g-dev luarocks
     nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua'
 check='clang-format clang-tidy cppcheck lua-check binutils util-linux'
 
