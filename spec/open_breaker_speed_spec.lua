@@ -29,7 +29,8 @@ local MEASURE = [[
     refused, stats.attempts, stats.pool.opened))
 ]]
 
-local MOST = 50e-6
+-- AddressSanitizer is several times slower by itself.
+local MOST = calls.sanitized and 500e-6 or 50e-6
 
 describe("an open breaker", function()
   local s
@@ -46,7 +47,9 @@ describe("an open breaker", function()
   -- all the time: the best of three.
   local function measure(...)
     local best
+    local runs = 0
     for _ = 1, 3 do
+      runs = runs + 1
       local figures = calls.child(nil, MEASURE, s.url, ...)
       assert.equal(1000, figures.refused)
       assert.equal(1, figures.attempts)
@@ -58,13 +61,14 @@ describe("an open breaker", function()
       end
     end
     assert.is_true(best.median < MOST, ("the median is %.1f µs"):format(best.median * 1e6))
-    return best
+    return best, runs
   end
 
   it("refuses a call in less than 50 µs, and makes no connection", function()
-    assert.equal(1, measure("client").opened)
-    assert.equal(1, s:ledger().requests)
-    assert.equal(1, s:ledger().accepted)
+    local best, runs = measure("client")
+    assert.equal(1, best.opened)
+    assert.equal(runs, s:ledger().requests)
+    assert.equal(runs, s:ledger().accepted)
   end)
 
   it("refuses a wrapped function in less than 50 µs", function()
