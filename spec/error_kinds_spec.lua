@@ -109,7 +109,8 @@ describe("an error of kind tls", function()
   end)
 
   it("comes of a server that speaks without TLS", function()
-    fails_twice("tls", api { base_url = "https://localhost:" .. s.ports.plain }:post("/"))
+    local url = "https://localhost:" .. s.ports.plain
+    fails_twice("tls", api { base_url = url, tls = { ca_file = s.ca_file } }:post("/"))
     assert.equal(0, s:ledger().requests)
   end)
 end)
