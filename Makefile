@@ -320,7 +320,7 @@ test-examples: spec-ready-lua5.4
 
 .PHONY: test-install
 test-install:
-	@MAKE='$(MAKE)' .ci/install_test.sh
+	@MAKE='$(MAKE_COMMAND)' .ci/install_test.sh
 
 # ----------------------------------------------------------------------------------------- checks
 

@@ -9,16 +9,11 @@ local function note(flight, message)
   flight.fallback_messages[#flight.fallback_messages + 1] = message or false
 end
 
--- Headers that may go to another provider unasked; a credential is for the one it was issued by.
-local HARMLESS = {
-  accept = true, ["accept-language"] = true, ["content-type"] = true, ["content-language"] = true,
-  ["user-agent"] = true, traceparent = true, tracestate = true, ["idempotency-key"] = true,
-}
-
+-- A credential is for the one it was issued by.
 local function without_credentials(headers)
   local kept = {}
   for name, value in pairs(headers or {}) do
-    if type(name) == "string" and HARMLESS[name:lower()] then
+    if type(name) == "string" and core.is_harmless_header(name) then
       kept[name] = value
     end
   end

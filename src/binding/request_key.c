@@ -175,24 +175,10 @@ static bool method_wants_key(const struct neap_idempotency_policy *policy, const
     return false;
 }
 
-static const char *header_of(const struct neap_client *client)
-{
-    const char *own = client->policy.idempotency.header;
-    return own ? own : "Idempotency-Key";
-}
-
-static bool is_among(const struct neap_request_header *headers, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcasecmp(headers[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 static bool stands_in_policy(const struct neap_client *client)
 {
     const struct neap_client_policy *policy = &client->policy;
-    return is_among(policy->headers, policy->header_count, header_of(client));
+    return neap_header_find(policy->headers, policy->header_count, neap_client_key_header(client));
 }
 
 /* Pushes the text of that name in the table, or nothing. */
@@ -236,7 +222,7 @@ bool neap_request_wants_key(lua_State *L, int request, const struct neap_client 
         lua_pop(L, 1);
         return false;
     }
-    return !has_own_header(L, request, header_of(client));
+    return !has_own_header(L, request, neap_client_key_header(client));
 }
 
 bool neap_read_request_key(lua_State *L, const struct neap_request_source *source,
@@ -244,12 +230,13 @@ bool neap_read_request_key(lua_State *L, const struct neap_request_source *sourc
                            int keeper, struct neap_draft *draft)
 {
     struct maker maker = {L, source, client, object, keeper, draft};
-    bool own_header = is_among(draft->headers, draft->header_count, header_of(client));
+    bool own_header =
+        neap_header_find(draft->headers, draft->header_count, neap_client_key_header(client));
     if (push_text(L, source->request, "idempotency_key")) {
         if (!own_header)
             return use_key(&maker, "request.idempotency_key");
         lua_pushfstring(L, "request.idempotency_key: the header %s is there already",
-                        header_of(client));
+                        neap_client_key_header(client));
         return false;
     }
     if (own_header || stands_in_policy(client) ||

@@ -203,14 +203,6 @@ static bool add_header(struct reader *reader, struct neap_request_header *header
     return true;
 }
 
-static bool names_header(const struct neap_request_header *headers, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcasecmp(headers[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 /* One place is kept free for the Content-Type of `json` and `form`. */
 static bool read_headers(struct reader *reader)
 {
@@ -234,8 +226,8 @@ static void set_content_type(struct reader *reader, const char *type)
 {
     struct neap_draft *draft = reader->draft;
     const struct neap_client_policy *policy = &reader->client->policy;
-    if (names_header(draft->headers, draft->header_count, "Content-Type") ||
-        names_header(policy->headers, policy->header_count, "Content-Type"))
+    if (neap_header_find(draft->headers, draft->header_count, "Content-Type") ||
+        neap_header_find(policy->headers, policy->header_count, "Content-Type"))
         return;
     struct neap_request_header *headers =
         (struct neap_request_header *)(uintptr_t)draft->headers; /* made by read_headers */

@@ -274,6 +274,13 @@ static int is_failing_status(lua_State *L)
     return 1;
 }
 
+/* is_harmless_header(name): may it go to somebody whom the caller has not named? */
+static int is_harmless_header(lua_State *L)
+{
+    lua_pushboolean(L, neap_header_is_harmless(luaL_checkstring(L, 1)));
+    return 1;
+}
+
 static int set_response_class(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -298,6 +305,8 @@ void neap_binding_add_result(lua_State *L)
     lua_setfield(L, -2, "headers_table");
     lua_pushcfunction(L, is_failing_status);
     lua_setfield(L, -2, "is_failing_status");
+    lua_pushcfunction(L, is_harmless_header);
+    lua_setfield(L, -2, "is_harmless_header");
     lua_pushcfunction(L, set_response_class);
     lua_setfield(L, -2, "set_response_class");
 }

@@ -81,6 +81,12 @@ void neap_client_release(struct neap_client *client)
     neap_free(client->alloc, client);
 }
 
+const char *neap_client_key_header(const struct neap_client *client)
+{
+    const char *own = client->policy.idempotency.header;
+    return own ? own : NEAP_KEY_HEADER;
+}
+
 struct neap_transport_stats neap_client_pool(const struct neap_client *client)
 {
     struct neap_transport_stats stats = client->pool;

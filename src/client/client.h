@@ -21,6 +21,8 @@ enum neap_carrier {
     NEAP_CARRIER_FUNCTION /* a wrapped Lua function */
 };
 
+#define NEAP_KEY_HEADER "Idempotency-Key"
+
 struct neap_exchange;
 
 struct neap_client {
@@ -58,6 +60,9 @@ void neap_client_release(struct neap_client *client);
 /* Calls in flight end as cancelled, connections are closed; waits for nothing. A second time
  * changes nothing. */
 void neap_client_close(struct neap_client *client);
+
+/* The name under which a key is sent: the policy's own, or the standard one. */
+const char *neap_client_key_header(const struct neap_client *client);
 
 /* What the connections were used for so far. */
 struct neap_transport_stats neap_client_pool(const struct neap_client *client);

@@ -7,17 +7,6 @@
 #include "client/exchange_internal.h"
 #include "policy/idempotency_key.h"
 
-#define STANDARD_KEY_HEADER "Idempotency-Key"
-
-static const char *find_header(const struct neap_request_header *headers, size_t count,
-                               const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcasecmp(headers[i].name, name) == 0)
-            return headers[i].value;
-    return NULL;
-}
-
 static enum neap_status copy_header(struct neap_exchange *exchange, const char *name,
                                     const char *value, struct neap_request_header *header)
 {
@@ -26,18 +15,12 @@ static enum neap_status copy_header(struct neap_exchange *exchange, const char *
     return header->name && header->value ? NEAP_OK : NEAP_NO_MEMORY;
 }
 
-static const char *key_header_name(const struct neap_client *client)
-{
-    const char *own = client->policy.idempotency.header;
-    return own ? own : STANDARD_KEY_HEADER;
-}
-
 static bool is_replaced(const struct neap_exchange *exchange, const struct neap_draft *draft,
                         const char *name)
 {
-    if (draft->idempotency_key && strcasecmp(name, key_header_name(exchange->client)) == 0)
+    if (draft->idempotency_key && strcasecmp(name, neap_client_key_header(exchange->client)) == 0)
         return true;
-    return find_header(draft->headers, draft->header_count, name);
+    return neap_header_find(draft->headers, draft->header_count, name);
 }
 
 /* The policy's headers that the request does not replace, the request's, and the key. */
@@ -58,8 +41,8 @@ static enum neap_status gather_headers(struct neap_exchange *exchange,
         status = copy_header(exchange, draft->headers[i].name, draft->headers[i].value,
                              &exchange->header[exchange->header_count++]);
     if (status == NEAP_OK && draft->idempotency_key)
-        status = copy_header(exchange, key_header_name(exchange->client), draft->idempotency_key,
-                             &exchange->header[exchange->header_count++]);
+        status = copy_header(exchange, neap_client_key_header(exchange->client),
+                             draft->idempotency_key, &exchange->header[exchange->header_count++]);
     return status;
 }
 
@@ -100,7 +83,7 @@ static enum neap_status pin_authorization(struct neap_exchange *exchange)
 {
     char digest[NEAP_DIGEST_BYTES] = "";
     const char *authorization =
-        find_header(exchange->header, exchange->header_count, "Authorization");
+        neap_header_find(exchange->header, exchange->header_count, "Authorization");
     if (authorization)
         neap_credential_digest(authorization, strlen(authorization), digest);
     return pin_credential(exchange, (struct neap_text){digest, strlen(digest)});
@@ -134,9 +117,9 @@ static bool is_replayable(const struct neap_exchange *exchange, const struct nea
     if (exchange->client->carrier == NEAP_CARRIER_FUNCTION)
         return true;
     return draft->replayable || neap_method_is_idempotent(draft->method) ||
-           find_header(exchange->header, exchange->header_count,
-                       key_header_name(exchange->client)) ||
-           find_header(exchange->header, exchange->header_count, STANDARD_KEY_HEADER);
+           neap_header_find(exchange->header, exchange->header_count,
+                            neap_client_key_header(exchange->client)) ||
+           neap_header_find(exchange->header, exchange->header_count, NEAP_KEY_HEADER);
 }
 
 enum neap_status neap_exchange_prepare(struct neap_exchange *exchange,

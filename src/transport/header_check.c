@@ -1,5 +1,6 @@
 /* Checks of what goes into a request's head, made before libcurl sees it. */
 #include <string.h>
+#include <strings.h>
 
 #include "transport/transport.h"
 
@@ -37,4 +38,24 @@ bool neap_header_is_safe(const char *name, size_t name_bytes, const char *value,
 bool neap_method_is_safe(const char *method, size_t bytes)
 {
     return is_token(method, bytes);
+}
+
+bool neap_header_is_harmless(const char *name)
+{
+    static const char *const harmless[] = {"Accept",           "Accept-Language", "Content-Type",
+                                           "Content-Language", "User-Agent",      "Traceparent",
+                                           "Tracestate",       "Idempotency-Key"};
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (strcasecmp(name, harmless[i]) == 0)
+            return true;
+    return false;
+}
+
+const char *neap_header_find(const struct neap_request_header *headers, size_t count,
+                             const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcasecmp(headers[i].name, name) == 0)
+            return headers[i].value;
+    return NULL;
 }

@@ -10,11 +10,6 @@
  * through a header. */
 static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Expect", NULL};
 
-/* What may still be sent to an origin that the caller has not named. */
-static const char *const harmless[] = {"Accept",           "Accept-Language", "Content-Type",
-                                       "Content-Language", "User-Agent",      "Traceparent",
-                                       "Tracestate",       "Idempotency-Key", NULL};
-
 /* With an empty value libcurl leaves these out; it would add them by itself. */
 static const char *const unwanted[] = {"Expect:", "Content-Type:"};
 
@@ -43,7 +38,7 @@ static bool is_sent(const struct neap_transfer *transfer, const char *name)
         return false;
     if (transfer->without_content && is_about_content(name))
         return false;
-    return !transfer->foreign || is_among(name, harmless);
+    return !transfer->foreign || neap_header_is_harmless(name);
 }
 
 static bool is_blank(const char *value)

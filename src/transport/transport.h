@@ -102,6 +102,15 @@ void neap_transport_read(const struct neap_transport *transport,
  * but the tab. */
 bool neap_header_is_safe(const char *name, size_t name_bytes, const char *value,
                          size_t value_bytes);
+/* May a header of that name go to an origin that the caller has not named? No credential is among
+ * these: Accept, Accept-Language, Content-Type, Content-Language, User-Agent, Traceparent,
+ * Tracestate, Idempotency-Key. */
+bool neap_header_is_harmless(const char *name);
+
+/* The value of the header of that name in any letter case; NULL where it is not there. */
+const char *neap_header_find(const struct neap_request_header *headers, size_t count,
+                             const char *name);
+
 bool neap_method_is_safe(const char *method, size_t bytes);
 
 #endif
