@@ -1,0 +1,248 @@
+/* The table of the processes attached to a region: who pins what, and who has died. */
+#include <string.h>
+
+#include "base/duration.h"
+#include "platform/process.h"
+#include "shared/region_internal.h"
+
+static uint64_t bit_of(uint32_t holder)
+{
+    return UINT64_C(1) << holder % 64;
+}
+
+static struct neap_region_process *entry_of(const struct neap_region *region, uint32_t holder)
+{
+    return &region->header->process[holder];
+}
+
+static bool is_attached(const struct neap_region_process *entry)
+{
+    return atomic_load(&entry->state) == NEAP_PROCESS_ATTACHED;
+}
+
+/* ---- pins ---- */
+
+void neap_region_set_bit(const struct neap_region *region, struct neap_region_cell *cell)
+{
+    atomic_fetch_or(&cell->holders[region->holder / 64], bit_of(region->holder));
+}
+
+void neap_region_clear_bit(const struct neap_region *region, struct neap_region_cell *cell)
+{
+    atomic_fetch_and(&cell->holders[region->holder / 64], ~bit_of(region->holder));
+}
+
+bool neap_region_pin_known(struct neap_region *region, const struct neap_region_known *known)
+{
+    struct neap_region_process *own = entry_of(region, region->holder);
+    atomic_store(&own->touching, neap_region_granule_of(region, known->cell) + 1);
+    bool is_same = atomic_load(&known->cell->serial) == known->serial;
+    if (is_same)
+        neap_region_set_bit(region, known->cell);
+    atomic_store_explicit(&own->touching, 0, memory_order_release);
+    return is_same;
+}
+
+bool neap_region_is_pinned(const struct neap_region_cell *cell)
+{
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < NEAP_HOLDER_WORDS; i++)
+        bits |= atomic_load(&cell->holders[i]);
+    return bits != 0;
+}
+
+static bool is_touched(const struct neap_region *region, uint32_t granule)
+{
+    for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++)
+        if (atomic_load(&entry_of(region, holder)->touching) == granule + 1)
+            return true;
+    return false;
+}
+
+/* In this order: whoever touches a cell sets his bit before he takes his hand away. */
+bool neap_region_is_held(const struct neap_region *region, const struct neap_region_place *place)
+{
+    return is_touched(region, place->granule) || neap_region_is_pinned(place->cell);
+}
+
+void neap_region_use(struct neap_region_cell *cell, int64_t now_ns)
+{
+    if (atomic_load_explicit(&cell->used_ns, memory_order_relaxed) < now_ns)
+        atomic_store(&cell->used_ns, now_ns);
+}
+
+/* ---- coming and going ---- */
+
+static void attach(struct neap_region_process *entry, const struct neap_process *process)
+{
+    atomic_store(&entry->pid, process->pid);
+    atomic_store(&entry->start, process->start);
+    atomic_store(&entry->pid_namespace, process->pid_namespace);
+    atomic_store(&entry->touching, 0);
+    atomic_store(&entry->state, NEAP_PROCESS_ATTACHED);
+}
+
+static uint32_t claim(struct neap_region *region, const struct neap_process *self)
+{
+    for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++)
+        if (!is_attached(entry_of(region, holder))) {
+            attach(entry_of(region, holder), self);
+            return holder;
+        }
+    return 0;
+}
+
+uint32_t neap_region_holder(struct neap_region *region)
+{
+    if (region->holder > 0)
+        return region->holder;
+    struct neap_process self = neap_process_self();
+    if (neap_region_lock(region)) {
+        region->holder = claim(region, &self);
+        neap_region_unlock(region);
+    }
+    return region->holder;
+}
+
+void neap_region_leave(struct neap_region *region)
+{
+    if (region->holder > 0)
+        atomic_store(&entry_of(region, region->holder)->state, NEAP_PROCESS_FREE);
+    region->holder = 0;
+}
+
+/* ---- the dead ---- */
+
+/* Entries of processes that have died, as they were when that was found out. */
+struct dead {
+    uint32_t count;
+    uint64_t bits[NEAP_HOLDER_WORDS];
+    struct neap_process process[NEAP_HOLDER_MAX + 1];
+};
+
+static struct neap_process process_of(const struct neap_region_process *entry)
+{
+    return (struct neap_process){atomic_load(&entry->pid), atomic_load(&entry->start),
+                                 atomic_load(&entry->pid_namespace)};
+}
+
+static void find_dead(const struct neap_region *region, struct dead *dead)
+{
+    for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++) {
+        const struct neap_region_process *entry = entry_of(region, holder);
+        if (holder == region->holder || !is_attached(entry))
+            continue;
+        dead->process[holder] = process_of(entry);
+        if (neap_process_lives(&dead->process[holder]))
+            continue;
+        dead->bits[holder / 64] |= bit_of(holder);
+        dead->count++;
+    }
+}
+
+static bool is_dead(const struct dead *dead, uint32_t holder)
+{
+    return (dead->bits[holder / 64] & bit_of(holder)) != 0;
+}
+
+/* Before the lock was had, another one may have done the duty, and the number be somebody else's.
+ */
+static void drop_changed(const struct neap_region *region, struct dead *dead)
+{
+    for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++) {
+        const struct neap_region_process *entry = entry_of(region, holder);
+        struct neap_process now = process_of(entry);
+        const struct neap_process *then = &dead->process[holder];
+        bool is_same = is_attached(entry) && now.pid == then->pid && now.start == then->start &&
+                       now.pid_namespace == then->pid_namespace;
+        if (!is_dead(dead, holder) || is_same)
+            continue;
+        dead->bits[holder / 64] &= ~bit_of(holder);
+        dead->count--;
+    }
+}
+
+static void reclaim_of(struct neap_region_cell *cell, const void *name, uint32_t holder,
+                       int64_t now_ns, neap_cell_reclaim *reclaim, void *context)
+{
+    struct neap_cell_shape shape;
+    memcpy(&shape, name, sizeof shape);
+    reclaim(neap_region_memory(cell), &shape, holder, now_ns, context);
+}
+
+/* A bit is cleared after what it stands for has been given back: who dies in between leaves it to
+ * the next one. */
+static void give_back(const struct neap_region_place *place, const struct dead *dead,
+                      int64_t now_ns, neap_cell_reclaim *reclaim, void *context)
+{
+    struct neap_region_cell *cell = place->cell;
+    const unsigned char *memory = neap_region_memory(cell);
+    for (uint32_t i = 0; i < NEAP_HOLDER_WORDS; i++) {
+        uint64_t bits = atomic_load(&cell->holders[i]) & dead->bits[i];
+        if (bits == 0)
+            continue;
+        for (uint64_t left = bits; left != 0; left &= left - 1)
+            reclaim_of(cell, memory + place->cell_bytes, i * 64 + (uint32_t)__builtin_ctzll(left),
+                       now_ns, reclaim, context);
+        neap_region_use(cell, now_ns);
+        atomic_fetch_and(&cell->holders[i], ~bits);
+    }
+}
+
+static void bury(struct neap_region *region, const struct dead *dead, int64_t now_ns,
+                 neap_cell_reclaim *reclaim, void *context)
+{
+    uint32_t from = 0;
+    struct neap_region_place place;
+    while (neap_region_walk(region, &from, &place))
+        give_back(&place, dead, now_ns, reclaim, context);
+    for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++)
+        if (is_dead(dead, holder)) {
+            atomic_store(&entry_of(region, holder)->touching, 0);
+            atomic_store(&entry_of(region, holder)->state, NEAP_PROCESS_FREE);
+        }
+}
+
+/* One process has the duty at a time. A moment too far ahead is one that nobody set by a clock that
+ * agrees with ours. */
+static bool is_due(struct neap_region *region, int64_t now_ns)
+{
+    int64_t due_ns = atomic_load(&region->header->next_reap_ns);
+    int64_t left_ns = neap_time_since(due_ns, now_ns);
+    if (left_ns > 0 && left_ns <= NEAP_REAP_EVERY_NS)
+        return false;
+    return atomic_compare_exchange_strong(&region->header->next_reap_ns, &due_ns,
+                                          neap_time_add(now_ns, NEAP_REAP_EVERY_NS));
+}
+
+uint32_t neap_region_reap(struct neap_region *region, int64_t now_ns, neap_cell_reclaim *reclaim,
+                          void *context)
+{
+    struct dead dead = {0};
+    if (!is_due(region, now_ns))
+        return 0;
+    find_dead(region, &dead);
+    if (dead.count == 0 || !neap_region_lock(region))
+        return 0;
+    drop_changed(region, &dead);
+    if (dead.count > 0)
+        bury(region, &dead, now_ns, reclaim, context);
+    neap_region_unlock(region);
+    return dead.count;
+}
+
+/* What this process has pinned stays where it is, so its own view of it will do. */
+void neap_region_reclaim_own(struct neap_region *region, int64_t now_ns, neap_cell_reclaim *reclaim,
+                             void *context)
+{
+    if (region->holder == 0 || !neap_region_lock(region))
+        return;
+    struct neap_region_known *known = neap_keymap_next(&region->view.by_name, NULL);
+    for (; known; known = neap_keymap_next(&region->view.by_name, known)) {
+        size_t name_bytes;
+        const char *name = neap_keymap_key(known, &name_bytes);
+        if (known->pins > 0)
+            reclaim_of(known->cell, name, region->holder, now_ns, reclaim, context);
+    }
+    neap_region_unlock(region);
+}
