@@ -177,7 +177,9 @@ static int64_t time_to_wait(struct neap_loop *loop, int64_t until_ns)
 static bool turn_once(struct neap_loop *loop, int64_t until_ns)
 {
     struct neap_poller_event events[NEAP_POLLER_BATCH];
-    int count = neap_poller_wait(&loop->poller, time_to_wait(loop, until_ns), events);
+    int64_t wait_ns = time_to_wait(loop, until_ns);
+    bool has_nothing_to_see = wait_ns == 0 && loop->poller.watched == 0;
+    int count = has_nothing_to_see ? 0 : neap_poller_wait(&loop->poller, wait_ns, events);
     neap_loop_update(loop);
     bool delivered = deliver(loop, events, count);
     bool fired = fire_due(loop);

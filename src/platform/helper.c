@@ -1,0 +1,315 @@
+#include "platform/helper.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/duration.h"
+#include "platform/doorbell.h"
+#include "platform/process.h"
+
+struct queue {
+    struct neap_errand *first, *last;
+};
+
+struct neap_helper {
+    const struct neap_alloc *alloc;
+    struct neap_loop *loop;
+    struct neap_doorbell *bell;
+    struct neap_watch wake; /* an eventfd: the inbox is not empty, or it is time to stop */
+    int wake_fd;
+    pthread_t thread;
+    bool runs; /* owner's; after it, the rest is shared */
+
+    pthread_mutex_t lock; /* of both queues */
+    struct queue inbox, outbox;
+    _Atomic bool stops, armed, has_returned;
+    struct neap_errand nudge;
+    bool nudging; /* owner's: the nudge is on its way */
+
+    struct neap_helper *next_running, **link_running;
+    int64_t process;
+};
+
+/* ------------------------------------------------------------------------------- at exit */
+
+/* The one list that hangs on no object: exit() gives us none. */
+static pthread_mutex_t running_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct neap_helper *running;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+
+static void stop(struct neap_helper *helper);
+
+static void lock_running(void)
+{
+    pthread_mutex_lock(&running_lock);
+}
+
+static void unlock_running(void)
+{
+    pthread_mutex_unlock(&running_lock);
+}
+
+/* Under the lock, since other owners may free theirs meanwhile. */
+static void stop_all(void)
+{
+    lock_running();
+    for (struct neap_helper *helper = running; helper; helper = helper->next_running)
+        if (helper->process == neap_process_id())
+            stop(helper);
+    unlock_running();
+}
+
+/* A child forked while another thread held the lock could never exit. */
+static void watch_exit(void)
+{
+    pthread_atfork(lock_running, unlock_running, unlock_running);
+    atexit(stop_all);
+}
+
+static void enlist(struct neap_helper *helper)
+{
+    pthread_once(&exit_once, watch_exit);
+    lock_running();
+    helper->next_running = running;
+    helper->link_running = &running;
+    if (running)
+        running->link_running = &helper->next_running;
+    running = helper;
+    unlock_running();
+}
+
+static void delist(struct neap_helper *helper)
+{
+    lock_running();
+    if (helper->link_running) {
+        *helper->link_running = helper->next_running;
+        if (helper->next_running)
+            helper->next_running->link_running = helper->link_running;
+    }
+    helper->link_running = NULL;
+    unlock_running();
+}
+
+/* ------------------------------------------------------------------------------- queues */
+
+static bool push(struct neap_helper *helper, struct queue *queue, struct neap_errand *errand)
+{
+    errand->next = NULL;
+    pthread_mutex_lock(&helper->lock);
+    bool was_empty = !queue->first;
+    if (was_empty)
+        queue->first = errand;
+    else
+        queue->last->next = errand;
+    queue->last = errand;
+    pthread_mutex_unlock(&helper->lock);
+    return was_empty;
+}
+
+static struct neap_errand *take_all(struct neap_helper *helper, struct queue *queue)
+{
+    pthread_mutex_lock(&helper->lock);
+    struct neap_errand *first = queue->first;
+    *queue = (struct queue){NULL, NULL};
+    pthread_mutex_unlock(&helper->lock);
+    return first;
+}
+
+static void wake_up(struct neap_helper *helper)
+{
+    uint64_t one = 1;
+    ssize_t unused = write(helper->wake_fd, &one, sizeof one);
+    (void)unused;
+}
+
+/* ------------------------------------------------------------------------------- the thread */
+
+static void run_inbox(struct neap_helper *helper)
+{
+    struct neap_errand *errand = take_all(helper, &helper->inbox);
+    while (errand) {
+        struct neap_errand *next = errand->next;
+        errand->run(errand);
+        errand = next;
+    }
+}
+
+static void on_wake(struct neap_watch *watch, unsigned events, int64_t now_ns)
+{
+    uint64_t count;
+    ssize_t unused = read(watch->fd, &count, sizeof count);
+    (void)events;
+    (void)now_ns;
+    (void)unused;
+    run_inbox((struct neap_helper *)((char *)watch - offsetof(struct neap_helper, wake)));
+}
+
+static void ring_if_awaited(struct neap_helper *helper)
+{
+    if (atomic_load(&helper->has_returned) && atomic_exchange(&helper->armed, false))
+        neap_doorbell_ring(helper->bell);
+}
+
+static void *live(void *context)
+{
+    struct neap_helper *helper = context;
+    while (!atomic_load(&helper->stops)) {
+        neap_loop_turn(helper->loop, NEAP_NEVER);
+        ring_if_awaited(helper);
+    }
+    run_inbox(helper);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------- public */
+
+static void on_nudge(struct neap_errand *errand)
+{
+    neap_helper_return((struct neap_helper *)((char *)errand - offsetof(struct neap_helper, nudge)),
+                       errand);
+}
+
+static void on_nudged(struct neap_errand *errand)
+{
+    ((struct neap_helper *)((char *)errand - offsetof(struct neap_helper, nudge)))->nudging = false;
+}
+
+static enum neap_status set_up(struct neap_helper *helper)
+{
+    enum neap_status status = neap_loop_new(helper->alloc, &helper->loop);
+    if (status == NEAP_OK)
+        status = neap_doorbell_new(helper->alloc, helper->loop, &helper->bell);
+    if (status != NEAP_OK)
+        return status;
+    helper->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    helper->wake.ready = on_wake;
+    if (helper->wake_fd < 0)
+        return NEAP_SYSTEM;
+    return neap_loop_watch(helper->loop, &helper->wake, helper->wake_fd, NEAP_READABLE);
+}
+
+enum neap_status neap_helper_new(const struct neap_alloc *alloc, struct neap_helper **helper)
+{
+    struct neap_helper *made = neap_alloc_zeroed(alloc, sizeof *made);
+    if (!made)
+        return NEAP_NO_MEMORY;
+    made->alloc = alloc;
+    made->wake_fd = -1;
+    made->process = neap_process_id();
+    made->nudge = (struct neap_errand){.run = on_nudge, .back = on_nudged};
+    pthread_mutex_init(&made->lock, NULL);
+    enum neap_status status = set_up(made);
+    if (status == NEAP_OK)
+        *helper = made;
+    else
+        neap_helper_free(made);
+    return status;
+}
+
+static void stop(struct neap_helper *helper)
+{
+    if (!helper->runs)
+        return;
+    atomic_store(&helper->stops, true);
+    wake_up(helper);
+    pthread_join(helper->thread, NULL);
+    helper->runs = false;
+}
+
+void neap_helper_free(struct neap_helper *helper)
+{
+    if (!helper)
+        return;
+    delist(helper);
+    stop(helper);
+    do
+        run_inbox(helper); /* what was posted since the thread has ended */
+    while (neap_helper_collect(helper));
+    neap_doorbell_free(helper->bell);
+    if (helper->loop)
+        neap_loop_unwatch(helper->loop, &helper->wake);
+    neap_loop_free(helper->loop);
+    if (helper->wake_fd >= 0)
+        close(helper->wake_fd);
+    pthread_mutex_destroy(&helper->lock);
+    neap_free(helper->alloc, helper);
+}
+
+void neap_helper_forsake(struct neap_helper *helper)
+{
+    close(neap_loop_fd(helper->loop));
+    close(helper->wake_fd);
+    neap_doorbell_forsake(helper->bell);
+}
+
+enum neap_status neap_helper_start(struct neap_helper *helper)
+{
+    sigset_t all, before;
+    if (helper->runs)
+        return NEAP_OK;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* a new thread has its maker's mask */
+    helper->runs = pthread_create(&helper->thread, NULL, live, helper) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!helper->runs)
+        return NEAP_SYSTEM;
+    enlist(helper);
+    return NEAP_OK;
+}
+
+struct neap_loop *neap_helper_loop(struct neap_helper *helper)
+{
+    return helper->loop;
+}
+
+void neap_helper_post(struct neap_helper *helper, struct neap_errand *errand)
+{
+    if (push(helper, &helper->inbox, errand))
+        wake_up(helper);
+}
+
+void neap_helper_return(struct neap_helper *helper, struct neap_errand *errand)
+{
+    push(helper, &helper->outbox, errand);
+    atomic_store(&helper->has_returned, true);
+}
+
+bool neap_helper_collect(struct neap_helper *helper)
+{
+    if (!atomic_exchange(&helper->has_returned, false))
+        return false;
+    struct neap_errand *errand = take_all(helper, &helper->outbox);
+    bool any = errand != NULL;
+    while (errand) {
+        struct neap_errand *next = errand->next;
+        errand->back(errand);
+        errand = next;
+    }
+    return any;
+}
+
+/* The thread looks at `armed` after it has set `has_returned`, this one the other way round: one of
+ * the two sees the other's. */
+bool neap_helper_arm(struct neap_helper *helper)
+{
+    atomic_store(&helper->armed, true);
+    return !atomic_load(&helper->has_returned);
+}
+
+void neap_helper_nudge(struct neap_helper *helper)
+{
+    if (helper->nudging || !helper->runs)
+        return;
+    helper->nudging = true;
+    neap_helper_post(helper, &helper->nudge);
+}
+
+int neap_helper_doorbell(const struct neap_helper *helper)
+{
+    return neap_doorbell_address(helper->bell);
+}
