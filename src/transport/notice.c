@@ -69,6 +69,10 @@ static int on_send(void *context, char *peer, char *local, int peer_port, int lo
         stop_repetition(transfer);
         return CURL_PREREQFUNC_ABORT;
     }
+    if (transfer->may_send && !transfer->may_send(transfer->context)) {
+        neap_verdict_fail(transfer, NEAP_KIND_CANCELLED, NEAP_PHASE_NONE, "it was given up");
+        return CURL_PREREQFUNC_ABORT;
+    }
     transfer->sent = true;
     if (transfer->dialled)
         transfer->transport->stats.opened++;

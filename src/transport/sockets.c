@@ -191,6 +191,13 @@ void neap_sockets_preset(struct neap_transport *transport, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transport);
 }
 
+void neap_sockets_forsake(struct neap_transport *transport)
+{
+    for (size_t fd = 0; fd < transport->sockets.count; fd++)
+        if (transport->sockets.at[fd])
+            close((int)fd);
+}
+
 void neap_sockets_free(struct neap_transport *transport)
 {
     for (size_t fd = 0; fd < transport->sockets.count; fd++)

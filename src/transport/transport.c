@@ -316,6 +316,16 @@ void neap_transport_cancel(struct neap_transport *transport, struct neap_transfe
     detach(transfer);
 }
 
+void neap_transport_forsake(struct neap_transport *transport)
+{
+    neap_sockets_forsake(transport);
+}
+
+void neap_transfer_ask_before_sending(struct neap_transfer *transfer, neap_transfer_may_send *ask)
+{
+    transfer->may_send = ask;
+}
+
 bool neap_transfer_is_unsent(const struct neap_transfer *transfer)
 {
     return !transfer->sent_before && (!transfer->sent || transfer->refused);

@@ -76,6 +76,10 @@ NEAP_MUST_CHECK enum neap_status neap_transport_new(const struct neap_alloc *all
  * goes when that returns. */
 void neap_transport_free(struct neap_transport *transport);
 
+/* In a forked child: closes the descriptors that are the parent's too, without a word on them. The
+ * rest stays as it is for ever: libcurl could not take leave of its connections in silence. */
+void neap_transport_forsake(struct neap_transport *transport);
+
 /* NEAP_NO_MEMORY, NEAP_SYSTEM. On success `done` will be called exactly once, unless it is
  * cancelled or the transport is freed. */
 NEAP_MUST_CHECK enum neap_status neap_transport_send(struct neap_transport *transport,
@@ -86,6 +90,13 @@ NEAP_MUST_CHECK enum neap_status neap_transport_send(struct neap_transport *tran
 
 /* Is it certain that the server has processed nothing of it? */
 bool neap_transfer_is_unsent(const struct neap_transfer *transfer);
+
+/* Called from inside neap_loop_turn just before the request is handed to a connection, once for
+ * each hop: false ends the transfer as cancelled, and nothing of that hop has gone. */
+typedef bool neap_transfer_may_send(void *context);
+
+/* To be set right after neap_transport_send; `context` is the receiver's. */
+void neap_transfer_ask_before_sending(struct neap_transfer *transfer, neap_transfer_may_send *ask);
 
 /* Ends it without telling; its connection is not used again unless it is a stream among others. */
 void neap_transport_cancel(struct neap_transport *transport, struct neap_transfer *transfer);

@@ -47,6 +47,7 @@ struct neap_transfer {
     struct neap_request request; /* of this hop */
     struct neap_limits limits;
     neap_transfer_done *done;
+    neap_transfer_may_send *may_send; /* NULL: always */
     void *context;
 
     struct neap_url url;      /* of this hop, after a redirect */
@@ -146,6 +147,8 @@ struct neap_socket *neap_sockets_find(const struct neap_transport *transport, in
 /* Ends the connections that have been idle, or have lived, for too long. */
 void neap_sockets_expire(struct neap_transport *transport);
 void neap_sockets_free(struct neap_transport *transport);
+/* Closes all of them under libcurl's feet. */
+void neap_sockets_forsake(struct neap_transport *transport);
 
 /* verdict.c. `fail` keeps the first verdict. */
 NEAP_PRINTF(4, 5)
