@@ -351,7 +351,7 @@ describe("a stand-alone policy", function()
 
   it("takes no functions", function()
     assert.equal("policy: expected a table, got a function", refusal(neap.backoff, noop))
-    assert.equal('policy.failure: unknown key, known keys: "window", "min_calls", ' ..
+    assert.equal('policy.failure: unknown key, known keys: "name", "window", "min_calls", ' ..
       '"failure_rate", "slow_call", "consecutive_failures", "open_for", "half_open", "ramp"',
       refusal(neap.breaker, { failure = noop }))
   end)

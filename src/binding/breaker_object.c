@@ -14,34 +14,33 @@
 #define EXPORTED_NAME "neap.exported"
 
 struct breaker_object {
-    struct neap_breaker *breaker; /* behind this struct, or the host's; NULL once collected */
+    struct neap_breaker *breaker; /* the state's, or the host's; NULL once collected */
     struct neap_breaker_policy policy;
     struct neap_env env;           /* stands alone */
+    struct neap_standalone state;  /* stands alone */
     struct neap_breaker_host host; /* view: `now` is set */
 };
-
-_Static_assert(sizeof(struct breaker_object) % 8 == 0, "the state lies behind it");
 
 /* --------------------------------------------------------------------------- making and ending */
 
 static int breaker_new(lua_State *L)
 {
     struct neap_breaker_policy policy;
+    struct neap_policy_name name;
     struct neap_env env;
-    lua_settop(L, 2);
-    if (!neap_read_breaker_policy(L, 1, &policy) || !neap_env_read(L, 2, &env))
+    lua_settop(L, 3);
+    if (!neap_read_breaker_policy(L, 1, &policy, &name) || !neap_env_read(L, 2, &env))
         return neap_object_misuse(L);
-    struct breaker_object *object =
-        neap_object_new(L, sizeof *object + neap_breaker_bytes(&policy), BREAKER_NAME);
+    struct breaker_object *object = neap_object_new(L, sizeof *object, BREAKER_NAME);
     object->policy = policy;
     object->env = env;
-    object->breaker = (void *)(object + 1);
-    neap_breaker_init(object->breaker, &policy);
-    return 1;
+    int answers =
+        neap_object_open_state(L, &object->state, NEAP_CELL_BREAKER, &name, &env, &object->policy);
+    object->breaker = object->state.cell;
+    return answers;
 }
 
-void neap_binding_push_breaker_view(lua_State *L, struct neap_breaker *breaker,
-                                    const struct neap_breaker_policy *policy,
+void neap_binding_push_breaker_view(lua_State *L, const struct neap_breaker_policy *policy,
                                     const struct neap_breaker_host *host, int owner_index)
 {
     owner_index = lua_absindex(L, owner_index);
@@ -51,8 +50,11 @@ void neap_binding_push_breaker_view(lua_State *L, struct neap_breaker *breaker,
     struct breaker_object *object = neap_object_new(L, sizeof *object, BREAKER_NAME);
     object->policy = *policy;
     object->host = *host;
-    if (host->hold)
-        host->hold(host->context, breaker);
+}
+
+void neap_binding_fill_breaker_view(lua_State *L, struct neap_breaker *breaker)
+{
+    struct breaker_object *object = luaL_checkudata(L, -1, BREAKER_NAME);
     object->breaker = breaker;
 }
 
@@ -61,6 +63,7 @@ static int breaker_collect(lua_State *L)
     struct breaker_object *object = luaL_checkudata(L, 1, BREAKER_NAME);
     if (object->breaker && object->host.release)
         object->host.release(object->host.context, object->breaker);
+    neap_object_close_state(&object->state, &object->policy);
     object->breaker = NULL;
     return 0;
 }
@@ -71,7 +74,16 @@ static struct breaker_object *check_breaker(lua_State *L)
 {
     struct breaker_object *object = luaL_checkudata(L, 1, BREAKER_NAME);
     luaL_argcheck(L, object->breaker, 1, "the breaker was collected");
+    if (object->host.find)
+        object->breaker = object->host.find(object->host.context);
+    if (object->state.cell)
+        object->breaker = neap_object_state(L, &object->state, &object->policy);
     return object;
+}
+
+static uint32_t holder_of(const struct breaker_object *object)
+{
+    return object->state.cell ? object->state.holder : object->host.holder;
 }
 
 static int64_t now_of(lua_State *L, const struct breaker_object *object)
@@ -122,8 +134,9 @@ static int breaker_acquire(lua_State *L)
     int64_t now_ns = now_of(L, object);
     double r = random_of(L, object);
     struct neap_breaker_change change;
-    struct neap_admission answer =
-        neap_breaker_acquire(object->breaker, &object->policy, now_ns, r, &change);
+    neap_cells_reap(&object->state.cells, now_ns);
+    struct neap_admission answer = neap_breaker_acquire(object->breaker, &object->policy,
+                                                        holder_of(object), now_ns, r, &change);
     if (answer.decision == NEAP_REFUSE)
         return neap_object_refuse(L, NEAP_KIND_BREAKER_OPEN,
                                   neap_breaker_refusal(neap_breaker_state(object->breaker)),

@@ -22,6 +22,16 @@ struct neap_client *neap_check_client(lua_State *L, int index)
     return object->client;
 }
 
+static int refuse_room(lua_State *L, const struct neap_engine *engine)
+{
+    lua_pushnil(L);
+    lua_pushfstring(L,
+                    "policy: the shared region \"%s\" has no room for another client; make it "
+                    "larger",
+                    neap_region_name(engine->region));
+    return 2;
+}
+
 /* client(engine, policy, carrier): the client and what of the policy stays in Lua; or nil and what
  * is wrong with the policy. */
 static int client_new(lua_State *L)
@@ -40,7 +50,10 @@ static int client_new(lua_State *L)
         lua_insert(L, -2);
         return 2;
     }
-    if (neap_client_new(engine, &object->policy, carrier, &object->client) != NEAP_OK)
+    enum neap_status status = neap_client_new(engine, &object->policy, carrier, &object->client);
+    if (status == NEAP_NOT_FOUND)
+        return refuse_room(L, engine);
+    if (status != NEAP_OK)
         return neap_raise_memory(L);
     lua_pushvalue(L, made);
     lua_insert(L, -2);
@@ -78,7 +91,7 @@ static int client_watch(lua_State *L)
 
 static int client_listener_failed(lua_State *L)
 {
-    neap_count(&neap_check_client(L, 1)->counters.listener_errors);
+    neap_count(&neap_check_client(L, 1)->board->counters.listener_errors);
     return 0;
 }
 
@@ -135,7 +148,8 @@ static void push_latency(lua_State *L, const struct neap_histogram *histogram)
 
 static void push_pool(lua_State *L, const struct neap_client *client)
 {
-    struct neap_transport_stats stats = neap_client_pool(client);
+    struct neap_transport_stats stats;
+    neap_network_read(&client->network, &stats);
     lua_createtable(L, 0, 2);
     neap_set_count(L, "opened", stats.opened);
     neap_set_count(L, "reused", stats.reused);
@@ -144,15 +158,16 @@ static void push_pool(lua_State *L, const struct neap_client *client)
 static int client_stats(lua_State *L)
 {
     const struct neap_client *client = neap_check_client(L, 1);
-    const struct neap_counters *counters = &client->counters;
-    int64_t in_flight = atomic_load(&counters->in_flight);
+    const struct neap_counters *counters = &client->board->counters;
 
+    /* What a killed process had in flight must not be counted until somebody makes a call. */
+    neap_cells_reap(&client->cells, neap_loop_update(client->engine->loop));
     lua_createtable(L, 0, 12);
     neap_set_count(L, "calls", atomic_load(&counters->calls));
     neap_set_count(L, "ok", atomic_load(&counters->ok));
     neap_set_count(L, "attempts", atomic_load(&counters->attempts));
     neap_set_count(L, "listener_errors", atomic_load(&counters->listener_errors));
-    neap_set_count(L, "in_flight", in_flight > 0 ? (uint64_t)in_flight : 0);
+    neap_set_count(L, "in_flight", (uint64_t)neap_board_in_flight(client->board));
     push_counts(L, counters->errors, NEAP_KIND_COUNT, kind_name);
     lua_setfield(L, -2, "errors");
     push_counts(L, counters->retries, NEAP_RETRY_REASON_COUNT, reason_name);
@@ -182,12 +197,10 @@ static double random_of(void *context)
     return neap_random_unit(&client->engine->random);
 }
 
-/* A breaker that somebody looks at is not evicted. */
-static void hold(void *context, struct neap_breaker *breaker)
+/* A fork may have given the client another breaker to go on with. */
+static struct neap_breaker *find_own(void *context)
 {
-    struct neap_client *client = neap_client_hold(context);
-    if (breaker != client->breaker)
-        neap_keymap_pin(&client->keyed_breakers, breaker);
+    return ((struct neap_client *)context)->breaker;
 }
 
 static void release(void *context, struct neap_breaker *breaker)
@@ -201,17 +214,22 @@ static void release(void *context, struct neap_breaker *breaker)
 static int client_breaker(lua_State *L)
 {
     struct neap_client *client = neap_check_client(L, 1);
-    struct neap_breaker *breaker = client->breaker;
-    if (!lua_isnoneornil(L, 2)) {
-        size_t bytes;
-        const char *key = luaL_checklstring(L, 2, &bytes);
-        breaker = neap_keymap_find(&client->keyed_breakers, key, bytes);
-    }
+    size_t bytes = 0;
+    const char *key = lua_isnoneornil(L, 2) ? NULL : luaL_checklstring(L, 2, &bytes);
+    struct neap_breaker_host host = {
+        .now = clock_of,
+        .random = random_of,
+        .find = key ? NULL : find_own,
+        .release = release,
+        .holder = client->holder,
+        .context = client,
+    };
+    neap_binding_push_breaker_view(L, &client->policy.pipeline.breaker, &host, 1);
+    struct neap_breaker *breaker = neap_client_find_breaker(client, key, bytes);
     if (!breaker)
         return 0;
-    struct neap_breaker_host host = {
-        .now = clock_of, .random = random_of, .hold = hold, .release = release, .context = client};
-    neap_binding_push_breaker_view(L, breaker, &client->policy.pipeline.breaker, &host, 1);
+    neap_client_hold(client);
+    neap_binding_fill_breaker_view(L, breaker);
     return 1;
 }
 

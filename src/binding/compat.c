@@ -170,3 +170,20 @@ const char *neap_lua_tolstring(lua_State *L, int index, size_t *bytes)
 }
 
 #endif
+
+/* LuaJIT has it; a module made with PUC's headers finds it there all the same. */
+#if LUA_VERSION_NUM < 503
+#pragma weak lua_isyieldable
+int lua_isyieldable(lua_State *L);
+#endif
+
+bool neap_lua_knows_yieldable(void)
+{
+    int (*volatile function)(lua_State *) = lua_isyieldable;
+    return function != NULL;
+}
+
+bool neap_lua_is_yieldable(lua_State *L)
+{
+    return lua_isyieldable(L);
+}

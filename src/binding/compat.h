@@ -1,6 +1,6 @@
-/* The differences between Lua 5.1 (LuaJIT), 5.2, 5.3 and 5.4: the binding includes this header
- * instead of Lua's own, writes Lua 5.4 as far as the names below go, and asks for no version
- * itself.
+/* The differences between Lua 5.1 (PUC's and LuaJIT), 5.2, 5.3 and 5.4: the binding includes this
+ * header instead of Lua's own, writes Lua 5.4 as far as the names below go, and asks for no version
+ * itself. A module made with the headers of PUC's 5.1 or of LuaJIT loads in both.
  *
  * What no name can mend: lua_getfield, lua_rawget and their like answer nothing in 5.1, so ask
  * lua_type afterwards; a userdata has one user value here, a table. */
@@ -26,6 +26,11 @@ void neap_lua_get_user_table(lua_State *L, int index);
 /* True, with *value set, if there is a number (no text that looks like one) at `index` which is
  * integral and fits: 3 and 3.0 alike, in each version. */
 bool neap_lua_integer(lua_State *L, int index, int64_t *value);
+
+/* True where the code that called the C function that runs can yield. Known is whether this Lua can
+ * tell: PUC's 5.1 and 5.2 cannot. */
+bool neap_lua_knows_yieldable(void);
+bool neap_lua_is_yieldable(lua_State *L);
 
 #if LUA_VERSION_NUM < 502
 

@@ -92,6 +92,78 @@ static int engine_is_inherited(lua_State *L)
     return 1;
 }
 
+/* adopt(): makes it this process's own; false where calls of the parent were under way. */
+static int engine_adopt(lua_State *L)
+{
+    enum neap_status status = neap_engine_adopt(neap_check_engine(L, 1));
+    if (status != NEAP_OK && status != NEAP_INVALID)
+        return made(L, status);
+    lua_pushboolean(L, status == NEAP_OK);
+    return 1;
+}
+
+/* use_helper(): connections that are made from now on are worked by a thread of their own. */
+static int engine_use_helper(lua_State *L)
+{
+    neap_check_engine(L, 1)->wants_helper = true;
+    return 0;
+}
+
+/* poll(): does what is due now. */
+static int engine_poll(lua_State *L)
+{
+    lua_pushboolean(L, neap_engine_poll(neap_check_engine(L, 1)));
+    return 1;
+}
+
+static int engine_is_pending(lua_State *L)
+{
+    lua_pushboolean(L, neap_engine_is_pending(neap_check_engine(L, 1)));
+    return 1;
+}
+
+/* doorbell(): N for which unix:/proc/self/fd/N rings when something has come back from the helper;
+ * nil where there is no helper yet. */
+static int engine_doorbell(lua_State *L)
+{
+    const struct neap_engine *engine = neap_check_engine(L, 1);
+    if (!engine->helper)
+        return 0;
+    lua_pushinteger(L, neap_helper_doorbell(engine->helper));
+    return 1;
+}
+
+/* arm(): false where a poll would find something; else the bell will ring when it would. */
+static int engine_arm(lua_State *L)
+{
+    const struct neap_engine *engine = neap_check_engine(L, 1);
+    lua_pushboolean(L, !engine->helper || neap_helper_arm(engine->helper));
+    return 1;
+}
+
+/* nudge(): lets the bell ring. */
+static int engine_nudge(lua_State *L)
+{
+    const struct neap_engine *engine = neap_check_engine(L, 1);
+    if (engine->helper)
+        neap_helper_nudge(engine->helper);
+    return 0;
+}
+
+/* descriptor(): readable where a poll would find something that came over the network. */
+static int engine_descriptor(lua_State *L)
+{
+    lua_pushinteger(L, neap_loop_fd(neap_check_engine(L, 1)->loop));
+    return 1;
+}
+
+/* wait(): seconds until a poll is due; nil while nothing is timed. */
+static int engine_wait(lua_State *L)
+{
+    struct neap_loop *loop = neap_check_engine(L, 1)->loop;
+    return neap_push_wait(L, loop, neap_loop_next(loop));
+}
+
 /* The id of the waiter that has been ready longest; nil. */
 static int engine_take(lua_State *L)
 {
@@ -119,6 +191,7 @@ static int engine_sleeper(lua_State *L)
     *sleeper = (struct sleeper){.timer.fire = on_sleep_over};
     luaL_setmetatable(L, SLEEPER_NAME);
     sleeper->engine = neap_engine_hold(engine);
+    engine->busy++;
     neap_waiter_init(&sleeper->waiter, engine);
     int64_t until_ns = neap_time_add(neap_loop_update(engine->loop), length_ns);
     if (neap_loop_set(engine->loop, &sleeper->timer, until_ns) != NEAP_OK)
@@ -148,6 +221,15 @@ static int sleeper_run(lua_State *L)
     return 0;
 }
 
+static int sleeper_wait(lua_State *L)
+{
+    struct sleeper *sleeper = check_sleeper(L);
+    const struct neap_timer *timer = &sleeper->timer.node;
+    if (!sleeper->engine)
+        return 0;
+    return neap_push_wait(L, sleeper->engine->loop, timer->index > 0 ? timer->when_ns : NEAP_NEVER);
+}
+
 static int sleeper_free(lua_State *L)
 {
     struct sleeper *sleeper = check_sleeper(L);
@@ -155,6 +237,7 @@ static int sleeper_free(lua_State *L)
         return 0;
     neap_loop_clear(sleeper->engine->loop, &sleeper->timer);
     neap_waiter_forget(&sleeper->waiter, sleeper->engine);
+    sleeper->engine->busy--;
     neap_engine_release(sleeper->engine);
     sleeper->engine = NULL;
     sleeper->over = true;
@@ -171,11 +254,21 @@ void neap_binding_add_engine(lua_State *L)
         {"take", engine_take},
         {"sleeper", engine_sleeper},
         {"is_inherited", engine_is_inherited},
+        {"adopt", engine_adopt},
+        {"use_helper", engine_use_helper},
+        {"poll", engine_poll},
+        {"is_pending", engine_is_pending},
+        {"doorbell", engine_doorbell},
+        {"arm", engine_arm},
+        {"nudge", engine_nudge},
+        {"descriptor", engine_descriptor},
+        {"wait", engine_wait},
         {NULL, NULL},
     };
     static const luaL_Reg sleeper_methods[] = {
         {"id", sleeper_id},
         {"run", sleeper_run},
+        {"wait", sleeper_wait},
         {"free", sleeper_free},
         {NULL, NULL},
     };

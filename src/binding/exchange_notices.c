@@ -28,11 +28,10 @@ static void push_entry(lua_State *L, const struct neap_notice *notice)
 /* Which of a client's breakers it is, where it has one for each key. */
 static void set_breaker_key(lua_State *L, const struct neap_exchange *exchange)
 {
-    size_t bytes;
-    if (!exchange->breaker || exchange->breaker == exchange->client->breaker)
+    const struct neap_text *key = &exchange->breaker_key;
+    if (!exchange->breaker || !key->text)
         return;
-    const char *key = neap_keymap_key(exchange->breaker, &bytes);
-    lua_pushlstring(L, key, bytes);
+    lua_pushlstring(L, key->text, key->bytes);
     lua_setfield(L, -2, "key");
 }
 

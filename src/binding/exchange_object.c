@@ -25,7 +25,7 @@ struct neap_exchange_object *neap_exchange_object(lua_State *L, int index)
 struct neap_exchange *neap_check_exchange(lua_State *L, int index)
 {
     struct neap_exchange_object *object = neap_exchange_object(L, index);
-    luaL_argcheck(L, object->exchange, index, "the call has ended");
+    luaL_argcheck(L, object->exchange && !object->exchange->given_up, index, "the call has ended");
     return object->exchange;
 }
 
@@ -60,6 +60,20 @@ static void keep(lua_State *L, int object_index, int keeper, int client_index)
     neap_lua_set_user_table(L, object_index);
 }
 
+/* A client that was made before a fork goes on in the child, unless calls were under way. */
+static bool is_own(struct neap_engine *engine)
+{
+    return !neap_engine_is_inherited(engine) || neap_engine_adopt(engine) == NEAP_OK;
+}
+
+static int refuse_inherited(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "client: this process was forked while calls were under way; make a client "
+                       "in each process");
+    return 2;
+}
+
 /* exchange(client, method, path, request, extras): a call that has not begun, or nil and what is
  * wrong with the request. */
 static int exchange_new(lua_State *L)
@@ -69,11 +83,8 @@ static int exchange_new(lua_State *L)
     lua_settop(L, 5);
     struct neap_request_source source = {.request = 4, .method = lua_tostring(L, 2), .extras = 5};
     source.path = lua_tolstring(L, 3, &source.path_bytes);
-    if (neap_engine_is_inherited(client->engine)) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "client: it was made before a fork; make one in each process");
-        return 2;
-    }
+    if (!is_own(client->engine))
+        return refuse_inherited(L);
     struct neap_exchange_object *object = push_exchange(L);
     lua_newtable(L);
     if (!neap_read_request(L, &source, client, object, 7, &draft)) {
@@ -91,10 +102,13 @@ static int exchange_new(lua_State *L)
     return 1;
 }
 
-/* function_exchange(client, breaker_key): a call whose attempts are calls of a Lua function. */
+/* function_exchange(client, breaker_key): a call whose attempts are calls of a Lua function; or nil
+ * and why there can be none. */
 static int exchange_new_function(lua_State *L)
 {
     struct neap_client *client = neap_check_client(L, 1);
+    if (!is_own(client->engine))
+        return refuse_inherited(L);
     struct neap_draft draft = {
         .method = "", .deadline_ns = NEAP_NEVER, .timeout = client->policy.pipeline.timeout};
     lua_settop(L, 2);
@@ -141,6 +155,28 @@ static int exchange_run(lua_State *L)
     struct neap_exchange *exchange = neap_check_exchange(L, 1);
     if (!neap_exchange_run(exchange))
         return luaL_error(L, "the call waits for something that cannot happen any more");
+    return push_attention(L, exchange);
+}
+
+/* Seconds until the call will do something by itself; nil where it waits for somebody else. */
+static int exchange_wait(lua_State *L)
+{
+    struct neap_exchange *exchange = neap_check_exchange(L, 1);
+    return neap_push_wait(L, exchange->client->engine->loop, neap_exchange_next_wakeup(exchange));
+}
+
+/* tie(tie): the call is given up when that request of the host ends. */
+static int exchange_tie(lua_State *L)
+{
+    neap_tie_add(neap_check_tie(L, 2), neap_check_exchange(L, 1));
+    return 0;
+}
+
+/* refuse(): the host cannot wait here; the call ends with kind `phase`. */
+static int exchange_refuse(lua_State *L)
+{
+    struct neap_exchange *exchange = neap_check_exchange(L, 1);
+    neap_exchange_refuse(exchange);
     return push_attention(L, exchange);
 }
 
@@ -227,6 +263,9 @@ void neap_binding_add_exchange(lua_State *L)
         {"attention", exchange_attention},
         {"run", exchange_run},
         {"free", exchange_free},
+        {"wait", exchange_wait},
+        {"tie", exchange_tie},
+        {"refuse", exchange_refuse},
         {"idempotency_key", exchange_key},
         {"deadline", exchange_deadline},
         {"fallback", exchange_fallback},

@@ -3,6 +3,7 @@
 #include "binding/policy_env.h"
 #include "binding/policy_objects.h"
 #include "binding/policy_options.h"
+#include "platform/clock.h"
 #include "policy/bulkhead.h"
 #include "policy/rate_limiter.h"
 #include "policy/retry_budget.h"
@@ -15,22 +16,30 @@
 
 struct limiter_object {
     struct neap_rate_limiter_policy policy;
-    struct neap_rate_limiter limiter;
     struct neap_env env;
+    struct neap_standalone state;
 };
 
 static int limiter_new(lua_State *L)
 {
     struct neap_rate_limiter_policy policy;
+    struct neap_policy_name name;
     struct neap_env env;
-    lua_settop(L, 2);
-    if (!neap_read_rate_limiter_policy(L, 1, &policy) || !neap_env_read(L, 2, &env))
+    lua_settop(L, 3);
+    if (!neap_read_rate_limiter_policy(L, 1, &policy, &name) || !neap_env_read(L, 2, &env))
         return neap_object_misuse(L);
     struct limiter_object *object = neap_object_new(L, sizeof *object, LIMITER_NAME);
     object->policy = policy;
     object->env = env;
-    neap_rate_limiter_init(&object->limiter);
-    return 1;
+    return neap_object_open_state(L, &object->state, NEAP_CELL_LIMITER, &name, &env,
+                                  &object->policy);
+}
+
+static int limiter_collect(lua_State *L)
+{
+    struct limiter_object *object = luaL_checkudata(L, 1, LIMITER_NAME);
+    neap_object_close_state(&object->state, &object->policy);
+    return 0;
 }
 
 static int limiter_acquire(lua_State *L)
@@ -38,8 +47,10 @@ static int limiter_acquire(lua_State *L)
     struct limiter_object *object = luaL_checkudata(L, 1, LIMITER_NAME);
     uint32_t units = lua_isnoneornil(L, 2) ? 1 : neap_object_check_count(L, 2);
     int64_t now_ns = neap_env_now(L, 1, &object->env);
-    struct neap_admission answer = neap_rate_limiter_acquire(
-        &object->limiter, &object->policy, units, object->policy.max_wait_ns, now_ns);
+    struct neap_rate_limiter *limiter = neap_object_state(L, &object->state, &object->policy);
+    neap_cells_reap(&object->state.cells, now_ns);
+    struct neap_admission answer = neap_rate_limiter_acquire(limiter, &object->policy, units,
+                                                             object->policy.max_wait_ns, now_ns);
     if (answer.decision == NEAP_REFUSE)
         return neap_object_refuse(L, NEAP_KIND_RATE_LIMITED,
                                   "the rate limit leaves no room in the time that may be waited",
@@ -59,7 +70,11 @@ static void add_limiter(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"acquire", limiter_acquire}, {NULL, NULL}};
     static const struct neap_object_class limiter = {
-        .name = LIMITER_NAME, .methods = methods, .to_string = limiter_to_string};
+        .name = LIMITER_NAME,
+        .methods = methods,
+        .to_string = limiter_to_string,
+        .collect = limiter_collect,
+    };
     neap_object_add_class(L, &limiter);
     lua_pushcfunction(L, limiter_new);
     lua_setfield(L, -2, "rate_limiter");
@@ -67,41 +82,52 @@ static void add_limiter(lua_State *L)
 
 /* ------------------------------------------------------------------------------------ bulkhead */
 
-/* No part of it depends on time: env is only checked. */
 struct bulkhead_object {
     struct neap_bulkhead_policy policy;
+    struct neap_standalone state;
 };
-
-_Static_assert(sizeof(struct bulkhead_object) % 8 == 0, "the state lies behind it");
 
 static int bulkhead_new(lua_State *L)
 {
     struct neap_bulkhead_policy policy;
+    struct neap_policy_name name;
     struct neap_env env;
-    lua_settop(L, 2);
-    if (!neap_read_bulkhead_policy(L, 1, &policy) || !neap_env_read(L, 2, &env))
+    lua_settop(L, 3);
+    if (!neap_read_bulkhead_policy(L, 1, &policy, &name) || !neap_env_read(L, 2, &env))
         return neap_object_misuse(L);
-    struct bulkhead_object *object =
-        neap_object_new(L, sizeof *object + neap_bulkhead_bytes(&policy), BULKHEAD_NAME);
+    struct bulkhead_object *object = neap_object_new(L, sizeof *object, BULKHEAD_NAME);
     object->policy = policy;
-    neap_bulkhead_init((void *)(object + 1), &policy);
-    return 1;
+    return neap_object_open_state(L, &object->state, NEAP_CELL_BULKHEAD, &name, &env,
+                                  &object->policy);
+}
+
+static int bulkhead_collect(lua_State *L)
+{
+    struct bulkhead_object *object = luaL_checkudata(L, 1, BULKHEAD_NAME);
+    neap_object_close_state(&object->state, &object->policy);
+    return 0;
 }
 
 static struct bulkhead_object *check_bulkhead(lua_State *L)
 {
-    return luaL_checkudata(L, 1, BULKHEAD_NAME);
+    struct bulkhead_object *object = luaL_checkudata(L, 1, BULKHEAD_NAME);
+    (void)neap_object_state(L, &object->state, &object->policy);
+    return object;
 }
 
-static struct neap_bulkhead *state_of(struct bulkhead_object *object)
+/* No part of a bulkhead depends on time, so env is only checked; but a shared one has to find out
+ * who has died. */
+static int64_t time_of_bulkhead(const struct bulkhead_object *object)
 {
-    return (void *)(object + 1);
+    return object->state.cells.region ? neap_clock_monotonic_ns() : 0;
 }
 
 static int bulkhead_acquire(lua_State *L)
 {
     struct bulkhead_object *object = check_bulkhead(L);
-    struct neap_admission answer = neap_bulkhead_acquire(state_of(object), &object->policy, 0);
+    int64_t now_ns = time_of_bulkhead(object);
+    neap_cells_reap(&object->state.cells, now_ns);
+    struct neap_admission answer = neap_standalone_take(&object->state, &object->policy, now_ns);
     if (answer.decision == NEAP_REFUSE)
         return neap_object_refuse(L, NEAP_KIND_BULKHEAD_FULL,
                                   "all places of the bulkhead are taken", NEAP_NEVER, 0);
@@ -113,22 +139,29 @@ static int bulkhead_release(lua_State *L)
 {
     struct bulkhead_object *object = check_bulkhead(L);
     int64_t permit = neap_object_check_permit(L, 2);
-    lua_pushboolean(L, neap_bulkhead_release(state_of(object), &object->policy, permit));
+    lua_pushboolean(L, neap_standalone_give(&object->state, &object->policy, permit));
     return 1;
+}
+
+static uint32_t in_use(const struct bulkhead_object *object)
+{
+    return neap_bulkhead_in_use(object->state.cell, &object->policy);
 }
 
 static int bulkhead_in_use(lua_State *L)
 {
-    neap_object_push_integer(L, neap_bulkhead_in_use(state_of(check_bulkhead(L))));
+    neap_object_push_integer(L, in_use(check_bulkhead(L)));
     return 1;
 }
 
 static int bulkhead_to_string(lua_State *L)
 {
-    struct bulkhead_object *object = check_bulkhead(L);
-    lua_pushfstring(L, BULKHEAD_NAME " (%d of %d in use)",
-                    (int)neap_bulkhead_in_use(state_of(object)),
-                    (int)object->policy.max_concurrent);
+    const struct bulkhead_object *object = luaL_checkudata(L, 1, BULKHEAD_NAME);
+    if (object->state.cell)
+        lua_pushfstring(L, BULKHEAD_NAME " (%d of %d in use)", (int)in_use(object),
+                        (int)object->policy.max_concurrent);
+    else
+        lua_pushliteral(L, BULKHEAD_NAME " (collected)");
     return 1;
 }
 
@@ -141,7 +174,11 @@ static void add_bulkhead(lua_State *L)
         {NULL, NULL},
     };
     static const struct neap_object_class bulkhead = {
-        .name = BULKHEAD_NAME, .methods = methods, .to_string = bulkhead_to_string};
+        .name = BULKHEAD_NAME,
+        .methods = methods,
+        .to_string = bulkhead_to_string,
+        .collect = bulkhead_collect,
+    };
     neap_object_add_class(L, &bulkhead);
     lua_pushcfunction(L, bulkhead_new);
     lua_setfield(L, -2, "bulkhead");
@@ -152,23 +189,22 @@ static void add_bulkhead(lua_State *L)
 struct budget_object {
     struct neap_retry_budget_policy policy;
     struct neap_env env;
+    struct neap_standalone state;
 };
-
-_Static_assert(sizeof(struct budget_object) % 8 == 0, "the state lies behind it");
 
 static int budget_new(lua_State *L)
 {
     struct neap_retry_budget_policy policy;
+    struct neap_policy_name name;
     struct neap_env env;
-    lua_settop(L, 2);
-    if (!neap_read_retry_budget_policy(L, 1, &policy) || !neap_env_read(L, 2, &env))
+    lua_settop(L, 3);
+    if (!neap_read_retry_budget_policy(L, 1, &policy, &name) || !neap_env_read(L, 2, &env))
         return neap_object_misuse(L);
-    struct budget_object *object =
-        neap_object_new(L, sizeof *object + neap_retry_budget_bytes(&policy), BUDGET_NAME);
+    struct budget_object *object = neap_object_new(L, sizeof *object, BUDGET_NAME);
     object->policy = policy;
     object->env = env;
-    neap_retry_budget_init((void *)(object + 1), &policy);
-    return 1;
+    return neap_object_open_state(L, &object->state, NEAP_CELL_BUDGET, &name, &env,
+                                  &object->policy);
 }
 
 static struct budget_object *check_budget(lua_State *L)
@@ -176,16 +212,23 @@ static struct budget_object *check_budget(lua_State *L)
     return luaL_checkudata(L, 1, BUDGET_NAME);
 }
 
-static struct neap_retry_budget *budget_of(struct budget_object *object)
+static int budget_collect(lua_State *L)
 {
-    return (void *)(object + 1);
+    struct budget_object *object = check_budget(L);
+    neap_object_close_state(&object->state, &object->policy);
+    return 0;
+}
+
+static struct neap_retry_budget *budget_of(lua_State *L, struct budget_object *object)
+{
+    return neap_object_state(L, &object->state, &object->policy);
 }
 
 static int budget_deposit(lua_State *L)
 {
     struct budget_object *object = check_budget(L);
     int64_t now_ns = neap_env_now(L, 1, &object->env);
-    neap_retry_budget_deposit(budget_of(object), &object->policy, now_ns);
+    neap_retry_budget_deposit(budget_of(L, object), &object->policy, now_ns);
     return 0;
 }
 
@@ -193,7 +236,8 @@ static int budget_withdraw(lua_State *L)
 {
     struct budget_object *object = check_budget(L);
     int64_t now_ns = neap_env_now(L, 1, &object->env);
-    lua_pushboolean(L, neap_retry_budget_withdraw(budget_of(object), &object->policy, now_ns));
+    bool is_paid = neap_retry_budget_withdraw(budget_of(L, object), &object->policy, now_ns);
+    lua_pushboolean(L, is_paid);
     return 1;
 }
 
@@ -201,8 +245,8 @@ static int budget_balance(lua_State *L)
 {
     struct budget_object *object = check_budget(L);
     int64_t now_ns = neap_env_now(L, 1, &object->env);
-    neap_object_push_integer(L,
-                             neap_retry_budget_balance(budget_of(object), &object->policy, now_ns));
+    int64_t left = neap_retry_budget_balance(budget_of(L, object), &object->policy, now_ns);
+    neap_object_push_integer(L, left);
     return 1;
 }
 
@@ -221,7 +265,11 @@ static void add_budget(lua_State *L)
         {NULL, NULL},
     };
     static const struct neap_object_class budget = {
-        .name = BUDGET_NAME, .methods = methods, .to_string = budget_to_string};
+        .name = BUDGET_NAME,
+        .methods = methods,
+        .to_string = budget_to_string,
+        .collect = budget_collect,
+    };
     neap_object_add_class(L, &budget);
     lua_pushcfunction(L, budget_new);
     lua_setfield(L, -2, "retry_budget");

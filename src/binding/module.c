@@ -14,6 +14,13 @@ static void push_kinds(lua_State *L)
     }
 }
 
+/* can_yield(): not inside a C function, such as string.gsub. */
+static int can_yield(lua_State *L)
+{
+    lua_pushboolean(L, neap_lua_is_yieldable(L));
+    return 1;
+}
+
 int luaopen_neap_core(lua_State *L)
 {
     lua_newtable(L);
@@ -21,9 +28,15 @@ int luaopen_neap_core(lua_State *L)
     lua_setfield(L, -2, "version");
     push_kinds(L);
     lua_setfield(L, -2, "kinds");
+    if (neap_lua_knows_yieldable()) {
+        lua_pushcfunction(L, can_yield);
+        lua_setfield(L, -2, "can_yield");
+    }
     neap_binding_add_engine(L);
     neap_binding_add_client(L);
     neap_binding_add_exchange(L);
+    neap_binding_add_tie(L);
+    neap_binding_add_region(L);
     neap_binding_add_result(L);
     neap_binding_add_policies(L);
     return 1;

@@ -25,3 +25,12 @@ int64_t neap_optional_seconds(lua_State *L, int index)
     return lua_isnoneornil(L, index) ? NEAP_NEVER
                                      : neap_ns_from_seconds(luaL_checknumber(L, index));
 }
+
+int neap_push_wait(lua_State *L, struct neap_loop *loop, int64_t when_ns)
+{
+    if (when_ns == NEAP_NEVER)
+        return 0;
+    int64_t wait_ns = neap_time_since(when_ns, neap_loop_update(loop));
+    lua_pushnumber(L, neap_seconds_from_ns(neap_time_max(wait_ns, 0)));
+    return 1;
+}

@@ -11,6 +11,7 @@
 #include "client/client.h"
 #include "client/engine.h"
 #include "client/exchange.h"
+#include "client/tie.h"
 
 struct neap_engine_object {
     struct neap_engine *engine;
@@ -32,11 +33,14 @@ struct neap_exchange_object {
 struct neap_engine *neap_check_engine(lua_State *L, int index);
 struct neap_client *neap_check_client(lua_State *L, int index);
 struct neap_exchange *neap_check_exchange(lua_State *L, int index);
+struct neap_tie *neap_check_tie(lua_State *L, int index);
 
 /* Each adds its metatable, and its constructors to the table on top of the stack. */
 void neap_binding_add_engine(lua_State *L);
 void neap_binding_add_client(lua_State *L);
 void neap_binding_add_exchange(lua_State *L);
+void neap_binding_add_tie(lua_State *L);
+void neap_binding_add_region(lua_State *L);
 void neap_binding_add_result(lua_State *L);
 void neap_binding_add_policies(lua_State *L);
 
@@ -49,6 +53,10 @@ struct neap_exchange_object *neap_exchange_object(lua_State *L, int index);
 
 /* Seconds at `index` as ns; NEAP_NEVER where there is nil or nothing. */
 int64_t neap_optional_seconds(lua_State *L, int index);
+
+/* Pushes the seconds from now until that moment, never below 0; nothing for NEAP_NEVER. The number
+ * of values pushed. */
+int neap_push_wait(lua_State *L, struct neap_loop *loop, int64_t when_ns);
 
 /* Raises "not enough memory" as Lua does. */
 int neap_raise_memory(lua_State *L);

@@ -13,19 +13,24 @@ struct neap_breaker_host {
     int64_t (*now)(void *context);   /* monotonic nanoseconds */
     double (*random)(void *context); /* [0,1) */
 
-    /* Called once when the view is made and once when it is collected. A view can outlive the Lua
-     * object of its owner by a moment, in a finalizer of the user's, so what `now` and the breaker
-     * live in should be counted here. May be NULL. */
-    void (*hold)(void *context, struct neap_breaker *breaker);
+    /* The breaker as it is now, where it can become another one; NULL: it stays the same. */
+    struct neap_breaker *(*find)(void *context);
+
+    /* Called once when a view that was filled is collected. What `now` and the breaker live in is
+     * held for it by who fills it, since a view can outlive the Lua object of its owner by a moment,
+     * in a finalizer of the user's. */
     void (*release)(void *context, struct neap_breaker *breaker);
 
+    uint32_t holder; /* in whose name probes are out */
     void *context;
 };
 
-/* Pushes a breaker object on `breaker`. Policy and host are copied; the Lua value at `owner_index`
- * is kept alive as long as the view. Raises without memory only, and holds nothing then. */
-void neap_binding_push_breaker_view(lua_State *L, struct neap_breaker *breaker,
-                                    const struct neap_breaker_policy *policy,
+/* Pushes a breaker object that is still empty. Policy and host are copied; the Lua value at
+ * `owner_index` is kept alive as long as the view. Raises without memory only. */
+void neap_binding_push_breaker_view(lua_State *L, const struct neap_breaker_policy *policy,
                                     const struct neap_breaker_host *host, int owner_index);
+
+/* Fills the view on top of the stack, once. */
+void neap_binding_fill_breaker_view(lua_State *L, struct neap_breaker *breaker);
 
 #endif

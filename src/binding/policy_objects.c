@@ -8,6 +8,7 @@
 #include "binding/error_object.h"
 #include "binding/objects.h"
 #include "platform/clock.h"
+#include "platform/memory.h"
 #include "policy/server_delay.h"
 
 void neap_object_add_class(lua_State *L, const struct neap_object_class *object_class)
@@ -45,6 +46,55 @@ int neap_object_misuse(lua_State *L)
     lua_insert(L, -2);
     return 2;
 }
+
+/* --------------------------------------------------------------------------------------- state */
+
+#define ENGINE_INDEX 3
+
+int neap_object_open_state(lua_State *L, struct neap_standalone *state, enum neap_cell_kind kind,
+                           const struct neap_policy_name *name, const struct neap_env *env,
+                           const void *policy)
+{
+    static const char *const nouns[NEAP_CELL_KIND_COUNT] = {
+        [NEAP_CELL_BREAKER] = "breaker",
+        [NEAP_CELL_LIMITER] = "rate limiter",
+        [NEAP_CELL_BULKHEAD] = "bulkhead",
+        [NEAP_CELL_BUDGET] = "retry budget",
+    };
+    bool can_share = !env->has_clock && !lua_isnil(L, ENGINE_INDEX);
+    const struct neap_cells from = {
+        .alloc = neap_platform_alloc(),
+        .region = can_share ? neap_check_engine(L, ENGINE_INDEX)->region : NULL,
+    };
+    enum neap_status status = neap_standalone_open(state, &from, kind, name->text, name->bytes,
+                                                   policy, neap_clock_monotonic_ns());
+    if (status == NEAP_NO_MEMORY)
+        return neap_raise_memory(L);
+    if (status == NEAP_OK)
+        return 1;
+    lua_pushfstring(L,
+                    "policy: the shared region \"%s\" has no room for another %s; make it larger",
+                    neap_region_name(from.region), nouns[kind]);
+    return neap_object_misuse(L);
+}
+
+void *neap_object_state(lua_State *L, struct neap_standalone *state, const void *policy)
+{
+    luaL_argcheck(L, state->cell, 1, "the policy was collected");
+    if (!neap_standalone_is_inherited(state) ||
+        neap_standalone_adopt(state, policy, neap_clock_monotonic_ns()) == NEAP_OK)
+        return state->cell;
+    luaL_error(L, "the shared region \"%s\" has no room for this process now",
+               neap_region_name(state->cells.region));
+    return NULL;
+}
+
+void neap_object_close_state(struct neap_standalone *state, const void *policy)
+{
+    neap_standalone_close(state, policy, neap_clock_monotonic_ns());
+}
+
+/* ------------------------------------------------------------------------------------- answers */
 
 int neap_object_refuse(lua_State *L, enum neap_kind kind, const char *message, int64_t until_ns,
                        int64_t now_ns)

@@ -1,9 +1,9 @@
 /* What the userdata of the stand-alone policies have in common.
  *
- * Each is one block: a struct that begins with whatever it needs, the policy, the env, and the
- * policy's state in it or behind it. Constructors answer nil and a message for a mistake of the
- * user's; methods raise for one, and answer nil and an error of the contract where the policy
- * refuses. */
+ * Each holds the policy, the env and, where the policy has any, its state, which is private or, by
+ * a name, in shared memory. Constructors answer nil and a message for a mistake of the user's, or
+ * where shared memory has no room; methods raise for one, and answer nil and an error of the
+ * contract where the policy refuses. */
 #ifndef NEAP_BINDING_POLICY_OBJECTS_H
 #define NEAP_BINDING_POLICY_OBJECTS_H
 
@@ -12,12 +12,15 @@
 
 #include "base/kind.h"
 #include "binding/compat.h"
+#include "binding/policy_env.h"
+#include "binding/policy_options.h"
+#include "client/standalone.h"
 
 struct neap_object_class {
     const char *name; /* "neap.breaker"; of the metatable in the registry */
     const luaL_Reg *methods;
     lua_CFunction to_string;
-    lua_CFunction collect; /* NULL: nothing outside of the block is to be freed */
+    lua_CFunction collect; /* NULL: nothing is to be freed */
 };
 
 /* Makes the metatable. */
@@ -28,6 +31,19 @@ void *neap_object_new(lua_State *L, size_t bytes, const char *class_name);
 
 /* What a constructor answers for a mistake: nil and the message on top of the stack. */
 int neap_object_misuse(lua_State *L);
+
+/* What a constructor of (policy, env, engine) ends with, its object on top of the stack: opens the
+ * state in the object, whose policy is there already. It is shared where it has a name, the engine
+ * (nil: none) shares, and time is the machine's: a clock of the user's means nothing to others. */
+int neap_object_open_state(lua_State *L, struct neap_standalone *state, enum neap_cell_kind kind,
+                           const struct neap_policy_name *name, const struct neap_env *env,
+                           const void *policy);
+
+/* The state, to be asked for before each use: a forked child goes on with the same, and raises
+ * where the region has no room for it. */
+void *neap_object_state(lua_State *L, struct neap_standalone *state, const void *policy);
+
+void neap_object_close_state(struct neap_standalone *state, const void *policy);
 
 /* What a method answers where the policy refuses: nil and an error. `until_ns` is when asking again
  * makes sense, NEAP_NEVER where nobody knows. */

@@ -281,12 +281,6 @@ static const struct neap_option client_rate_rows[] = {
 };
 static const struct neap_option_table client_rate_table = NEAP_OPTION_ROWS(client_rate_rows);
 
-static const struct neap_option lone_rate_rows[] = {
-    {.kind = NEAP_OPTION_INCLUDE, .table = &rate_table},
-    {"max_wait", .kind = NEAP_OPTION_SECONDS, .offset = RATE(max_wait_ns), .number = HUGE_VAL},
-};
-static const struct neap_option_table lone_rate_table = NEAP_OPTION_ROWS(lone_rate_rows);
-
 /* Without the bound, an interval that overflows would become no number where it is multiplied. */
 static struct neap_rate_limiter_policy limiter_of(const struct rate_options *options)
 {
@@ -433,34 +427,121 @@ bool neap_read_client_policy(lua_State *L, int index, struct neap_client_policy 
 
 /* --------------------------------------------------------------------------------- stand-alone */
 
-static bool read_lone(lua_State *L, int index, const struct neap_option_table *table, void *policy)
-{
-    neap_options_defaults(L, table, policy, NULL);
-    return neap_options_read(L, index, ROOT, table, policy, NULL, 0);
-}
+/* `name` comes first in each struct: one row serves them all. */
+static bool read_lone_name(struct neap_option_reader *reader, void *target);
 
-bool neap_read_breaker_policy(lua_State *L, int index, struct neap_breaker_policy *policy)
-{
-    return read_lone(L, index, &breaker_table, policy);
-}
+static const struct neap_option lone_name_row = {
+    "name", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(STRING),
+    .expected = "a string of printable characters", .read = read_lone_name};
+static const struct neap_option_table lone_name_table = {.rows = &lone_name_row, .count = 1};
 
-bool neap_read_bulkhead_policy(lua_State *L, int index, struct neap_bulkhead_policy *policy)
+static bool read_lone_name(struct neap_option_reader *reader, void *target)
 {
-    return read_lone(L, index, &bulkhead_table, policy);
-}
-
-bool neap_read_rate_limiter_policy(lua_State *L, int index, struct neap_rate_limiter_policy *policy)
-{
-    struct rate_options options;
-    if (!read_lone(L, index, &lone_rate_table, &options))
-        return false;
-    *policy = limiter_of(&options);
+    struct neap_policy_name *name = target;
+    size_t bytes;
+    const char *text = lua_tolstring(reader->L, -1, &bytes);
+    if (bytes == 0 || !neap_is_policy_name(text, bytes))
+        return neap_option_fail_expected(reader, &lone_name_row);
+    *name = (struct neap_policy_name){text, bytes};
     return true;
 }
 
-bool neap_read_retry_budget_policy(lua_State *L, int index, struct neap_retry_budget_policy *policy)
+struct lone_breaker {
+    struct neap_policy_name name;
+    struct neap_breaker_policy policy;
+};
+struct lone_bulkhead {
+    struct neap_policy_name name;
+    struct neap_bulkhead_policy policy;
+};
+struct lone_limiter {
+    struct neap_policy_name name;
+    struct rate_options rate;
+};
+struct lone_budget {
+    struct neap_policy_name name;
+    struct neap_retry_budget_policy policy;
+};
+
+static const struct neap_option lone_breaker_rows[] = {
+    {.kind = NEAP_OPTION_INCLUDE, .table = &lone_name_table},
+    {.kind = NEAP_OPTION_INCLUDE,
+     .offset = offsetof(struct lone_breaker, policy),
+     .table = &breaker_table},
+};
+static const struct neap_option lone_bulkhead_rows[] = {
+    {.kind = NEAP_OPTION_INCLUDE, .table = &lone_name_table},
+    {.kind = NEAP_OPTION_INCLUDE,
+     .offset = offsetof(struct lone_bulkhead, policy),
+     .table = &bulkhead_table},
+};
+static const struct neap_option lone_limiter_rows[] = {
+    {.kind = NEAP_OPTION_INCLUDE, .table = &lone_name_table},
+    {.kind = NEAP_OPTION_INCLUDE,
+     .offset = offsetof(struct lone_limiter, rate),
+     .table = &rate_table},
+    {"max_wait", .kind = NEAP_OPTION_SECONDS,
+     .offset = offsetof(struct lone_limiter, rate.max_wait_ns), .number = HUGE_VAL},
+};
+static const struct neap_option lone_budget_rows[] = {
+    {.kind = NEAP_OPTION_INCLUDE, .table = &lone_name_table},
+    {.kind = NEAP_OPTION_INCLUDE,
+     .offset = offsetof(struct lone_budget, policy),
+     .table = &budget_table},
+};
+static const struct neap_option_table lone_breaker_table = NEAP_OPTION_ROWS(lone_breaker_rows);
+static const struct neap_option_table lone_bulkhead_table = NEAP_OPTION_ROWS(lone_bulkhead_rows);
+static const struct neap_option_table lone_limiter_table = NEAP_OPTION_ROWS(lone_limiter_rows);
+static const struct neap_option_table lone_budget_table = NEAP_OPTION_ROWS(lone_budget_rows);
+
+static bool read_lone(lua_State *L, int index, const struct neap_option_table *table, void *target)
 {
-    return read_lone(L, index, &budget_table, policy);
+    neap_options_defaults(L, table, target, NULL);
+    return neap_options_read(L, index, ROOT, table, target, NULL, 0);
+}
+
+bool neap_read_breaker_policy(lua_State *L, int index, struct neap_breaker_policy *policy,
+                              struct neap_policy_name *name)
+{
+    struct lone_breaker read = {.name.text = NULL};
+    if (!read_lone(L, index, &lone_breaker_table, &read))
+        return false;
+    *policy = read.policy;
+    *name = read.name;
+    return true;
+}
+
+bool neap_read_bulkhead_policy(lua_State *L, int index, struct neap_bulkhead_policy *policy,
+                               struct neap_policy_name *name)
+{
+    struct lone_bulkhead read = {.name.text = NULL};
+    if (!read_lone(L, index, &lone_bulkhead_table, &read))
+        return false;
+    *policy = read.policy;
+    *name = read.name;
+    return true;
+}
+
+bool neap_read_rate_limiter_policy(lua_State *L, int index, struct neap_rate_limiter_policy *policy,
+                                   struct neap_policy_name *name)
+{
+    struct lone_limiter read = {.name.text = NULL};
+    if (!read_lone(L, index, &lone_limiter_table, &read))
+        return false;
+    *policy = limiter_of(&read.rate);
+    *name = read.name;
+    return true;
+}
+
+bool neap_read_retry_budget_policy(lua_State *L, int index, struct neap_retry_budget_policy *policy,
+                                   struct neap_policy_name *name)
+{
+    struct lone_budget read = {.name.text = NULL};
+    if (!read_lone(L, index, &lone_budget_table, &read))
+        return false;
+    *policy = read.policy;
+    *name = read.name;
+    return true;
 }
 
 bool neap_read_backoff(lua_State *L, int index, struct neap_backoff *backoff)

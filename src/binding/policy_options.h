@@ -25,17 +25,29 @@
 NEAP_MUST_CHECK bool neap_read_client_policy(lua_State *L, int index,
                                              struct neap_client_policy *policy);
 
+/* The name of a stand-alone policy's state. The text is Lua's, and lives as long as the table that
+ * was read holds it; NULL where none was given. */
+struct neap_policy_name {
+    const char *text;
+    size_t bytes;
+};
+
 /* For the stand-alone objects. True with nothing pushed, or false with the message pushed.
  * Functions are not taken; the breaker has no `key`, `max_keys` and `failure` here, and the rate
- * limiter waits without limit by default. `policy` needs no preparation and holds no memory. */
+ * limiter waits without limit by default. All but the backoff may have a name. `policy` and `name`
+ * need no preparation and hold no memory. */
 NEAP_MUST_CHECK bool neap_read_breaker_policy(lua_State *L, int index,
-                                              struct neap_breaker_policy *policy);
+                                              struct neap_breaker_policy *policy,
+                                              struct neap_policy_name *name);
 NEAP_MUST_CHECK bool neap_read_bulkhead_policy(lua_State *L, int index,
-                                               struct neap_bulkhead_policy *policy);
+                                               struct neap_bulkhead_policy *policy,
+                                               struct neap_policy_name *name);
 NEAP_MUST_CHECK bool neap_read_rate_limiter_policy(lua_State *L, int index,
-                                                   struct neap_rate_limiter_policy *policy);
+                                                   struct neap_rate_limiter_policy *policy,
+                                                   struct neap_policy_name *name);
 NEAP_MUST_CHECK bool neap_read_retry_budget_policy(lua_State *L, int index,
-                                                   struct neap_retry_budget_policy *policy);
+                                                   struct neap_retry_budget_policy *policy,
+                                                   struct neap_policy_name *name);
 NEAP_MUST_CHECK bool neap_read_backoff(lua_State *L, int index, struct neap_backoff *backoff);
 
 /* The keys of `timeout`, for struct neap_timeouts: a request has the same. */

@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 #include "base/keymap.h"
+#include "client/cells.h"
 #include "client/engine.h"
+#include "client/network.h"
 #include "client/policy.h"
-#include "metrics/counters.h"
-#include "transport/transport.h"
 
 /* What carries an attempt. */
 enum neap_carrier {
@@ -28,15 +28,17 @@ struct neap_exchange;
 struct neap_client {
     const struct neap_alloc *alloc;
     struct neap_engine *engine;
+    struct neap_member member;
     struct neap_client_policy policy; /* owned */
     enum neap_carrier carrier;
-    struct neap_counters counters;
-    struct neap_transport *transport; /* made at the first attempt on the network */
-    struct neap_transport_stats pool; /* what the transport had counted when it was closed */
+    struct neap_cells cells;  /* where the state below comes from */
+    uint32_t holder;          /* in whose name permits are out */
+    struct neap_board *board; /* counters */
+    struct neap_network network;
 
     struct neap_breaker *breaker; /* the one of the client; NULL if keyed or off */
     struct neap_keymap keyed_breakers;
-    struct neap_rate_limiter limiter;
+    struct neap_rate_limiter *limiter;
     struct neap_bulkhead *bulkhead;
     struct neap_retry_budget *budget;
 
@@ -48,7 +50,8 @@ struct neap_client {
     uint32_t references;
 };
 
-/* Takes over what *policy owns, also on failure. NEAP_NO_MEMORY. */
+/* Its state is shared where the engine's is. Takes over what *policy owns, also on failure.
+ * NEAP_NO_MEMORY; NEAP_NOT_FOUND where the engine's region has no room for it. */
 NEAP_MUST_CHECK enum neap_status neap_client_new(struct neap_engine *engine,
                                                  struct neap_client_policy *policy,
                                                  enum neap_carrier carrier,
@@ -58,24 +61,22 @@ struct neap_client *neap_client_hold(struct neap_client *client);
 void neap_client_release(struct neap_client *client);
 
 /* Calls in flight end as cancelled, connections are closed; waits for nothing. A second time
- * changes nothing. */
+ * changes nothing. Where the engine is inherited, calls and connections of the parent are left as
+ * they are. */
 void neap_client_close(struct neap_client *client);
 
 /* The name under which a key is sent: the policy's own, or the standard one. */
 const char *neap_client_key_header(const struct neap_client *client);
-
-/* What the connections were used for so far. */
-struct neap_transport_stats neap_client_pool(const struct neap_client *client);
-
-/* The connections, made when first asked for. NEAP_NO_MEMORY, NEAP_SYSTEM with a message. */
-NEAP_MUST_CHECK enum neap_status neap_client_connect(struct neap_client *client,
-                                                     char message[NEAP_MESSAGE_BYTES]);
 
 /* The breaker for a key (NULL: the client's own, if it has one), pinned until
  * neap_client_unpin_breaker. NULL where there is no memory, or where max_keys breakers are all in
  * use: the call then goes without, since refusing it would make an outage of ours. */
 struct neap_breaker *neap_client_pin_breaker(struct neap_client *client, const char *key,
                                              size_t key_bytes);
+
+/* The same if it is there already, without making one; NULL else. */
+struct neap_breaker *neap_client_find_breaker(struct neap_client *client, const char *key,
+                                              size_t key_bytes);
 void neap_client_unpin_breaker(struct neap_client *client, struct neap_breaker *breaker);
 
 #endif

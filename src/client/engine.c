@@ -62,6 +62,89 @@ struct neap_hash_seed neap_engine_hash_seed(struct neap_engine *engine)
     return seed;
 }
 
+void neap_engine_join(struct neap_engine *engine, struct neap_member *member)
+{
+    member->next = engine->members;
+    member->link = &engine->members;
+    if (member->next)
+        member->next->link = &member->next;
+    engine->members = member;
+}
+
+void neap_engine_leave(struct neap_member *member)
+{
+    if (!member->link)
+        return;
+    *member->link = member->next;
+    if (member->next)
+        member->next->link = member->link;
+    member->link = NULL;
+}
+
+enum neap_status neap_engine_get_helper(struct neap_engine *engine, struct neap_helper **helper)
+{
+    enum neap_status status = NEAP_OK;
+    if (!engine->helper)
+        status = neap_helper_new(engine->alloc, &engine->helper);
+    if (status == NEAP_OK)
+        *helper = engine->helper;
+    return status;
+}
+
+void neap_engine_share(struct neap_engine *engine, struct neap_region *region)
+{
+    struct neap_region *former = engine->region;
+    engine->region = neap_region_hold(region);
+    neap_region_release(former);
+}
+
+static enum neap_status adopt_members(struct neap_engine *engine)
+{
+    for (struct neap_member *member = engine->members; member; member = member->next) {
+        enum neap_status status = member->adopt(member);
+        if (status != NEAP_OK)
+            return status;
+    }
+    return NEAP_OK;
+}
+
+static enum neap_status adopt_virtual(struct neap_engine *engine)
+{
+    enum neap_status status = adopt_members(engine);
+    if (status == NEAP_OK)
+        engine->process = neap_process_id();
+    return status;
+}
+
+enum neap_status neap_engine_adopt(struct neap_engine *engine)
+{
+    struct neap_loop *loop;
+    uint64_t seed;
+    if (engine->busy > 0)
+        return NEAP_INVALID;
+    if (neap_loop_is_virtual(engine->loop))
+        return adopt_virtual(engine);
+    enum neap_status status = neap_entropy_fill(&seed, sizeof seed);
+    if (status == NEAP_OK)
+        status = neap_loop_new(engine->alloc, &loop);
+    if (status != NEAP_OK)
+        return status;
+
+    status = adopt_members(engine);
+    if (status != NEAP_OK) {
+        neap_loop_free(loop);
+        return status;
+    }
+    if (engine->helper)
+        neap_helper_forsake(engine->helper);
+    engine->helper = NULL;
+    neap_loop_free(engine->loop);
+    engine->loop = loop;
+    neap_random_init(&engine->random, seed);
+    engine->process = neap_process_id();
+    return NEAP_OK;
+}
+
 bool neap_engine_is_inherited(const struct neap_engine *engine)
 {
     return engine->process != neap_process_id();
@@ -77,6 +160,11 @@ void neap_engine_release(struct neap_engine *engine)
 {
     if (!engine || --engine->references > 0)
         return;
+    if (engine->helper && neap_engine_is_inherited(engine))
+        neap_helper_forsake(engine->helper);
+    else
+        neap_helper_free(engine->helper);
+    neap_region_release(engine->region);
     neap_keymap_deinit(&engine->gates);
     neap_entropy_pool_deinit(&engine->entropy);
     neap_loop_free(engine->loop);
@@ -128,6 +216,29 @@ static bool do_jobs(struct neap_engine *engine)
 bool neap_engine_turn(struct neap_engine *engine, int64_t until_ns)
 {
     return do_jobs(engine) || neap_loop_turn(engine->loop, until_ns) || do_jobs(engine);
+}
+
+/* What came back over the helper happens now, not when the loop was last turned. */
+static bool collect(struct neap_engine *engine)
+{
+    if (!engine->helper)
+        return false;
+    neap_loop_update(engine->loop);
+    return neap_helper_collect(engine->helper);
+}
+
+bool neap_engine_poll(struct neap_engine *engine)
+{
+    bool collected = collect(engine);
+    bool worked = do_jobs(engine);
+    bool turned = neap_loop_turn(engine->loop, 0);
+    bool worked_again = do_jobs(engine);
+    return collected || worked || turned || worked_again;
+}
+
+bool neap_engine_is_pending(const struct neap_engine *engine)
+{
+    return engine->first_job || engine->first_ready;
 }
 
 void neap_waiter_init(struct neap_waiter *waiter, struct neap_engine *engine)

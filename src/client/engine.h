@@ -16,7 +16,9 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "platform/entropy.h"
+#include "platform/helper.h"
 #include "platform/loop.h"
+#include "shared/region.h"
 
 /* Somebody whom Lua waits for; `id` is never used twice in an engine. */
 struct neap_waiter {
@@ -32,17 +34,29 @@ struct neap_job {
     void (*run)(struct neap_job *job);
 };
 
+/* Somebody who belongs to an engine and has something of the process's in hands. */
+struct neap_member {
+    struct neap_member *next, **link;
+    /* This is a forked child now. May be called again after a failure. */
+    enum neap_status (*adopt)(struct neap_member *member);
+};
+
 struct neap_engine {
     const struct neap_alloc *alloc;
     struct neap_loop *loop;
+    bool wants_helper;          /* the host's thread must not wait */
+    struct neap_helper *helper; /* made when it is first needed; NULL before */
+    struct neap_member *members;
+    uint32_t busy; /* exchanges and sleepers: what cannot go through a fork */
     struct neap_random random;
     struct neap_entropy_pool entropy;
-    bool seeded; /* keys come from `random` too, so that a test can be repeated */
-    struct neap_keymap gates;
+    bool seeded;                /* keys come from `random` too, so that a test can be repeated */
+    struct neap_keymap gates;   /* of clients whose state is private */
+    struct neap_region *region; /* NULL: clients made from now on have their state to themselves */
     struct neap_waiter *first_ready, *last_ready;
     struct neap_job *first_job, *last_job;
     uint64_t last_id;
-    int64_t process; /* that made it: neither loop nor connections outlive a fork */
+    int64_t process; /* whose it is: neither loop nor connections outlive a fork */
     uint32_t references;
 };
 
@@ -55,9 +69,26 @@ NEAP_MUST_CHECK enum neap_status neap_engine_new_virtual(const struct neap_alloc
                                                          uint64_t seed, int64_t epoch_ns,
                                                          struct neap_engine **engine);
 
-/* Was it made by another process, which this one was forked from? Then nothing of it may be used.
- */
+/* Was it made by another process, which this one was forked from? Then it must be adopted before
+ * anything of it is used. */
 bool neap_engine_is_inherited(const struct neap_engine *engine);
+
+/* Makes an inherited engine this process's own: a loop, random numbers and, through its members,
+ * connections of its own; policies and their state go on as they were. NEAP_INVALID where calls or
+ * sleepers were under way at the fork: they are the parent's. NEAP_NO_MEMORY, NEAP_SYSTEM as for a
+ * new one. On failure the engine is as it was. A virtual one keeps its clock and its random
+ * numbers, which are no process's. */
+NEAP_MUST_CHECK enum neap_status neap_engine_adopt(struct neap_engine *engine);
+
+/* The state of policies made from now on lives in the region, which the engine then holds too. */
+void neap_engine_share(struct neap_engine *engine, struct neap_region *region);
+
+void neap_engine_join(struct neap_engine *engine, struct neap_member *member);
+void neap_engine_leave(struct neap_member *member);
+
+/* The engine's helper, made if there is none. NEAP_NO_MEMORY, NEAP_SYSTEM. */
+NEAP_MUST_CHECK enum neap_status neap_engine_get_helper(struct neap_engine *engine,
+                                                        struct neap_helper **helper);
 
 struct neap_engine *neap_engine_hold(struct neap_engine *engine);
 void neap_engine_release(struct neap_engine *engine);
@@ -66,6 +97,13 @@ void neap_engine_release(struct neap_engine *engine);
  * waits for somebody to become ready looks before each turn. False if nothing was done: time ran
  * out or, on a virtual clock, there is nothing to wait for. */
 bool neap_engine_turn(struct neap_engine *engine, int64_t until_ns);
+
+/* Does all that is due now, without waiting for anything, for hosts that wait by themselves. True
+ * if anything was done. */
+bool neap_engine_poll(struct neap_engine *engine);
+
+/* Is there anything that a poll would do at once, or anybody ready? */
+bool neap_engine_is_pending(const struct neap_engine *engine);
 
 void neap_waiter_init(struct neap_waiter *waiter, struct neap_engine *engine);
 void neap_waiter_wake(struct neap_waiter *waiter, struct neap_engine *engine);

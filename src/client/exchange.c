@@ -36,7 +36,7 @@ static void land(struct neap_flight *flight)
     neap_loop_clear(exchange->client->engine->loop, &flight->timer);
     neap_response_free(flight->response);
     flight->response = NULL;
-    flight->transfer = NULL;
+    flight->wire = (struct neap_wire){NULL, NULL};
     flight->attempt = 0;
 }
 
@@ -44,13 +44,10 @@ static void land(struct neap_flight *flight)
 static bool abandon(struct neap_exchange *exchange, uint32_t attempt)
 {
     struct neap_flight *flight = neap_flight_find(exchange, attempt);
-    bool unsent = false;
     if (!flight)
         return false;
-    if (flight->transfer) {
-        unsent = neap_transfer_is_unsent(flight->transfer);
-        neap_transport_cancel(exchange->client->transport, flight->transfer);
-    }
+    bool unsent =
+        neap_network_cancel(&exchange->client->network, exchange->client->engine, &flight->wire);
     land(flight);
     if (exchange->attention == NEAP_ATTENTION_ATTEMPT && exchange->effect.attempt == attempt)
         exchange->attention = NEAP_ATTENTION_NONE;
@@ -174,7 +171,7 @@ static bool tell_waiting_outcome(struct neap_exchange *exchange)
 void neap_flight_end(struct neap_flight *flight, const struct neap_outcome *outcome,
                      struct neap_response *response)
 {
-    flight->transfer = NULL;
+    flight->wire = (struct neap_wire){NULL, NULL};
     flight->outcome = *outcome;
     flight->response = response;
     if (is_busy(flight->exchange))
@@ -185,8 +182,12 @@ void neap_flight_end(struct neap_flight *flight, const struct neap_outcome *outc
 
 static void on_time(struct neap_exchange *exchange)
 {
-    if (exchange->begun && !is_busy(exchange))
-        step(exchange, &(struct neap_event){.kind = NEAP_EVENT_TIME});
+    struct neap_client *client = exchange->client;
+    if (!exchange->begun || is_busy(exchange))
+        return;
+    if (exchange->queued) /* a place may be held by a process that has died */
+        neap_cells_reap(&client->cells, neap_loop_now(client->engine->loop));
+    step(exchange, &(struct neap_event){.kind = NEAP_EVENT_TIME});
 }
 
 /* A reply that is due at the same moment as a limit has come in time. */
@@ -222,10 +223,12 @@ static struct neap_pipeline_state state_of(struct neap_exchange *exchange)
     return (struct neap_pipeline_state){.breaker = exchange->breaker,
                                         .gate_origin = exchange->gates[0],
                                         .gate_credential = exchange->gates[1],
-                                        .limiter = &client->limiter,
+                                        .limiter = client->limiter,
                                         .bulkhead = client->bulkhead,
                                         .bulkhead_waiting = &client->bulkhead_waiting,
-                                        .budget = client->budget};
+                                        .bulkhead_is_shared = client->cells.region != NULL,
+                                        .budget = client->budget,
+                                        .holder = client->holder};
 }
 
 static void init_call(struct neap_exchange *exchange, const struct neap_draft *draft)
@@ -235,7 +238,8 @@ static void init_call(struct neap_exchange *exchange, const struct neap_draft *d
                                         .alloc = client->alloc,
                                         .pipeline = &client->policy.pipeline,
                                         .state = state_of(exchange),
-                                        .counters = &client->counters,
+                                        .counters = &client->board->counters,
+                                        .in_flight = &client->board->in_flight[client->holder],
                                         .random = &client->engine->random,
                                         .timeout = draft->timeout,
                                         .deadline_ns = draft->deadline_ns,
@@ -270,6 +274,7 @@ static struct neap_exchange *make(struct neap_client *client)
     if (!exchange)
         return NULL;
     exchange->client = neap_client_hold(client);
+    client->engine->busy++;
     neap_arena_init(&exchange->arena, client->alloc);
     neap_waiter_init(&exchange->waiter, client->engine);
     exchange->timer.fire = on_timer;
@@ -300,27 +305,47 @@ enum neap_status neap_exchange_new(struct neap_client *client, struct neap_draft
     return NEAP_OK;
 }
 
-void neap_exchange_free(struct neap_exchange *exchange)
+/* A call that was under way at a fork is the parent's: what it holds of shared memory must not be
+ * given back by the child. */
+static bool is_parents(const struct neap_exchange *exchange)
 {
-    if (!exchange)
-        return;
-    struct neap_client *client = exchange->client;
-    struct neap_engine *engine = client->engine;
+    const struct neap_client *client = exchange->client;
+    return client->cells.region && neap_engine_is_inherited(client->engine);
+}
 
+void neap_exchange_give_up(struct neap_exchange *exchange)
+{
+    struct neap_engine *engine = exchange->client->engine;
+    if (exchange->given_up)
+        return;
+    exchange->given_up = true;
     for (int i = 0; i < NEAP_LIVE_MAX; i++)
         if (exchange->flight[i].attempt)
             abandon(exchange, exchange->flight[i].attempt);
+    if (is_parents(exchange))
+        neap_call_forsake(&exchange->call);
     neap_call_deinit(&exchange->call, neap_loop_now(engine->loop));
     neap_exchange_dequeue(exchange);
     neap_exchange_wake_queue(exchange);
     neap_loop_clear(engine->loop, &exchange->timer);
     neap_engine_drop(engine, &exchange->job);
     neap_waiter_forget(&exchange->waiter, engine);
-    neap_exchange_unprepare(exchange);
+    if (!is_parents(exchange))
+        neap_exchange_unprepare(exchange);
+    neap_tie_remove(exchange);
+    unlink_from_client(exchange);
+    engine->busy--;
+}
+
+void neap_exchange_free(struct neap_exchange *exchange)
+{
+    if (!exchange)
+        return;
+    struct neap_client *client = exchange->client;
+    neap_exchange_give_up(exchange);
     neap_response_free(exchange->response);
     neap_url_deinit(&exchange->url);
     neap_arena_deinit(&exchange->arena);
-    unlink_from_client(exchange);
     neap_free(client->alloc, exchange);
     neap_client_release(client);
 }
@@ -328,7 +353,7 @@ void neap_exchange_free(struct neap_exchange *exchange)
 void neap_exchange_begin(struct neap_exchange *exchange)
 {
     struct neap_client *client = exchange->client;
-    neap_loop_update(client->engine->loop);
+    neap_cells_reap(&client->cells, neap_loop_update(client->engine->loop));
     exchange->begun = true;
     step(exchange,
          &(struct neap_event){.kind = client->closed ? NEAP_EVENT_CANCEL : NEAP_EVENT_BEGIN});
@@ -345,6 +370,18 @@ bool neap_exchange_run(struct neap_exchange *exchange)
     return true;
 }
 
+int64_t neap_exchange_next_wakeup(const struct neap_exchange *exchange)
+{
+    const struct neap_timer *timer = &exchange->timer.node;
+    int64_t when_ns = timer->index > 0 ? timer->when_ns : NEAP_NEVER;
+    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
+        const struct neap_timer *reply = &exchange->flight[i].timer.node;
+        if (reply->index > 0)
+            when_ns = neap_time_min(when_ns, reply->when_ns);
+    }
+    return when_ns;
+}
+
 void neap_exchange_answer(struct neap_exchange *exchange, const struct neap_answer *answer)
 {
     if (exchange->attention != NEAP_ATTENTION_ASK && exchange->attention != NEAP_ATTENTION_FALLBACK)
@@ -354,19 +391,32 @@ void neap_exchange_answer(struct neap_exchange *exchange, const struct neap_answ
     step(exchange, &(struct neap_event){.kind = NEAP_EVENT_ANSWER, .answer = *answer});
 }
 
+/* Ends the call by CANCEL or REFUSE. */
+static void end_call(struct neap_exchange *exchange, enum neap_event_kind how)
+{
+    if (is_busy(exchange)) {
+        exchange->end_asked = how;
+        return;
+    }
+    if (!exchange->begun || exchange->attention == NEAP_ATTENTION_DONE || is_parents(exchange))
+        return;
+    exchange->attention = NEAP_ATTENTION_NONE;
+    neap_loop_clear(exchange->client->engine->loop, &exchange->timer);
+    step(exchange, &(struct neap_event){.kind = how});
+}
+
 void neap_exchange_resume(struct neap_exchange *exchange)
 {
+    enum neap_event_kind end_asked = exchange->end_asked;
     if (exchange->attention != NEAP_ATTENTION_NOTICE)
         return;
     exchange->attention = NEAP_ATTENTION_NONE;
     exchange->call.notice_count = 0;
     neap_loop_update(exchange->client->engine->loop);
-    if (exchange->cancel_asked) {
-        exchange->cancel_asked = false;
-        if (exchange->effect.kind != NEAP_EFFECT_DONE) {
-            neap_exchange_cancel(exchange);
-            return;
-        }
+    exchange->end_asked = NEAP_EVENT_BEGIN;
+    if (end_asked != NEAP_EVENT_BEGIN && exchange->effect.kind != NEAP_EFFECT_DONE) {
+        end_call(exchange, end_asked);
+        return;
     }
     go_on(exchange, exchange->effect);
     while (!is_busy(exchange) && tell_waiting_outcome(exchange))
@@ -377,15 +427,14 @@ void neap_exchange_resume(struct neap_exchange *exchange)
 
 void neap_exchange_cancel(struct neap_exchange *exchange)
 {
-    if (is_busy(exchange)) {
-        exchange->cancel_asked = true;
-        return;
-    }
-    if (!exchange->begun || exchange->attention == NEAP_ATTENTION_DONE)
-        return;
-    exchange->attention = NEAP_ATTENTION_NONE;
-    neap_loop_clear(exchange->client->engine->loop, &exchange->timer);
-    step(exchange, &(struct neap_event){.kind = NEAP_EVENT_CANCEL});
+    end_call(exchange, NEAP_EVENT_CANCEL);
+}
+
+void neap_exchange_refuse(struct neap_exchange *exchange)
+{
+    exchange->begun = true; /* one that has not begun ends before it sends anything */
+    neap_loop_update(exchange->client->engine->loop);
+    end_call(exchange, NEAP_EVENT_REFUSE);
 }
 
 struct neap_flight *neap_exchange_take_attempt(struct neap_exchange *exchange, uint32_t attempt)

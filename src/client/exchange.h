@@ -20,7 +20,9 @@
 
 #include "base/arena.h"
 #include "client/client.h"
+#include "client/tie.h"
 #include "pipeline/call.h"
+#include "policy/idempotency_key.h"
 #include "transport/response.h"
 #include "transport/url.h"
 
@@ -37,7 +39,7 @@ enum neap_attention {
 struct neap_flight {
     struct neap_exchange *exchange;
     uint32_t attempt; /* 0: free */
-    struct neap_transfer *transfer;
+    struct neap_wire wire;
     struct neap_loop_timer timer; /* when a scripted reply, or a failure to send, is due */
     struct neap_outcome outcome;
     struct neap_response *response;
@@ -69,6 +71,8 @@ struct neap_exchange {
     struct neap_exchange *next_of_client, *previous_of_client;
     struct neap_exchange *next_queued, *previous_queued;
     bool queued;
+    struct neap_tie *tie; /* NULL: none */
+    struct neap_exchange *next_of_tie, **link_of_tie;
 
     struct neap_arena arena;
     struct neap_url url;
@@ -77,6 +81,7 @@ struct neap_exchange {
     size_t header_count;
     bool replayable, gate_by_authorization;
     struct neap_breaker *breaker; /* pinned; NULL: none */
+    struct neap_text breaker_key; /* where the breaker is one of many */
     struct neap_gate *gates[2];   /* pinned: origin, credential */
 
     struct neap_call call;
@@ -87,7 +92,9 @@ struct neap_exchange {
     struct neap_effect effect;      /* what attention is about */
     enum neap_attention attention;
     char deadline_text[24];
-    bool begun, cancel_asked;
+    bool begun, given_up;
+    /* CANCEL or REFUSE, asked for while listeners were being told; BEGIN: nobody asked */
+    enum neap_event_kind end_asked;
 };
 
 /* NEAP_NO_MEMORY. The draft's URL is taken over in every case. */
@@ -96,6 +103,10 @@ NEAP_MUST_CHECK enum neap_status neap_exchange_new(struct neap_client *client,
                                                    struct neap_exchange **exchange);
 void neap_exchange_free(struct neap_exchange *exchange);
 
+/* Ends the call where it stands, telling nobody: its transfer is cancelled and its permits are
+ * free. Only neap_exchange_free may follow; a second time changes nothing. */
+void neap_exchange_give_up(struct neap_exchange *exchange);
+
 /* First step. A client that was closed ends the call as cancelled. */
 void neap_exchange_begin(struct neap_exchange *exchange);
 
@@ -103,9 +114,17 @@ void neap_exchange_begin(struct neap_exchange *exchange);
  * happen any more. */
 bool neap_exchange_run(struct neap_exchange *exchange);
 
+/* When the exchange will do something by itself at the latest, by the loop's clock; NEAP_NEVER
+ * where it waits for somebody else. */
+int64_t neap_exchange_next_wakeup(const struct neap_exchange *exchange);
+
 void neap_exchange_answer(struct neap_exchange *exchange, const struct neap_answer *answer);
 void neap_exchange_resume(struct neap_exchange *exchange);
+
+/* Both end the call at once, unless it is done; neap_exchange_refuse with an error of kind "phase",
+ * since the host cannot wait where the call was made, and also before it has begun. */
 void neap_exchange_cancel(struct neap_exchange *exchange);
+void neap_exchange_refuse(struct neap_exchange *exchange);
 
 /* Replaces or adds headers for the attempts that follow (a token refresh). NEAP_NO_MEMORY. */
 NEAP_MUST_CHECK enum neap_status neap_exchange_set_header(struct neap_exchange *exchange,

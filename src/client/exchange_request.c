@@ -46,9 +46,13 @@ static enum neap_status gather_headers(struct neap_exchange *exchange,
     return status;
 }
 
-static struct neap_gate *pin_gate(struct neap_engine *engine, const char *key, size_t key_bytes)
+static struct neap_gate *pin_gate(struct neap_client *client, const char *key, size_t key_bytes)
 {
+    struct neap_engine *engine = client->engine;
     bool is_new;
+    if (client->cells.region)
+        return neap_cells_acquire(&client->cells, NEAP_CELL_GATE, key, key_bytes, NULL,
+                                  neap_loop_now(engine->loop));
     struct neap_gate *gate = neap_keymap_get(&engine->gates, key, key_bytes, &is_new);
     if (!gate)
         return NULL;
@@ -58,11 +62,19 @@ static struct neap_gate *pin_gate(struct neap_engine *engine, const char *key, s
     return gate;
 }
 
+static void unpin_gate(struct neap_client *client, struct neap_gate *gate)
+{
+    if (gate && client->cells.region)
+        neap_cells_release(&client->cells, gate, neap_loop_now(client->engine->loop));
+    else if (gate)
+        neap_keymap_unpin(&client->engine->gates, gate);
+}
+
 /* Pins the credential's gate in place of the one that was pinned. The credential itself is never
  * kept: only its digest, or what gate.key returned, stands in the gate's name. */
 static enum neap_status pin_credential(struct neap_exchange *exchange, struct neap_text credential)
 {
-    struct neap_engine *engine = exchange->client->engine;
+    struct neap_client *client = exchange->client;
     struct neap_buffer name;
     neap_buffer_init(&name, exchange->client->alloc);
     enum neap_status status = neap_buffer_append_text(&name, exchange->url.origin);
@@ -71,9 +83,8 @@ static enum neap_status pin_credential(struct neap_exchange *exchange, struct ne
     if (status == NEAP_OK)
         status = neap_buffer_append(&name, credential.text, credential.bytes);
     if (status == NEAP_OK) {
-        if (exchange->gates[1])
-            neap_keymap_unpin(&engine->gates, exchange->gates[1]);
-        exchange->gates[1] = pin_gate(engine, name.data, name.bytes);
+        unpin_gate(client, exchange->gates[1]);
+        exchange->gates[1] = pin_gate(client, name.data, name.bytes);
     }
     neap_buffer_deinit(&name);
     return status;
@@ -93,23 +104,37 @@ static enum neap_status pin_authorization(struct neap_exchange *exchange)
 static enum neap_status pin_gates(struct neap_exchange *exchange, const struct neap_draft *draft)
 {
     const char *origin = exchange->url.origin;
-    exchange->gates[0] = pin_gate(exchange->client->engine, origin, strlen(origin));
+    exchange->gates[0] = pin_gate(exchange->client, origin, strlen(origin));
     exchange->gate_by_authorization = !draft->gate_key;
     if (exchange->gate_by_authorization)
         return pin_authorization(exchange);
     return pin_credential(exchange, (struct neap_text){draft->gate_key, draft->gate_key_bytes});
 }
 
-static struct neap_breaker *pin_breaker(struct neap_exchange *exchange,
-                                        const struct neap_draft *draft)
+/* What names the breaker among its client's; an empty text where there is but one. */
+static enum neap_status name_breaker(struct neap_exchange *exchange, const struct neap_draft *draft)
 {
-    struct neap_client *client = exchange->client;
-    if (client->policy.breaker_key == NEAP_KEY_CLIENT)
-        return neap_client_pin_breaker(client, NULL, 0);
-    if (draft->breaker_key)
-        return neap_client_pin_breaker(client, draft->breaker_key, draft->breaker_key_bytes);
     const char *origin = exchange->url.origin ? exchange->url.origin : "";
-    return neap_client_pin_breaker(client, origin, strlen(origin));
+    if (exchange->client->policy.breaker_key == NEAP_KEY_CLIENT)
+        return NEAP_OK;
+    exchange->breaker_key = (struct neap_text){origin, strlen(origin)};
+    if (!draft->breaker_key)
+        return NEAP_OK;
+    char *copy = neap_arena_take(&exchange->arena, draft->breaker_key_bytes + 1);
+    if (!copy)
+        return NEAP_NO_MEMORY;
+    memcpy(copy, draft->breaker_key, draft->breaker_key_bytes);
+    exchange->breaker_key = (struct neap_text){copy, draft->breaker_key_bytes};
+    return NEAP_OK;
+}
+
+static enum neap_status pin_breaker(struct neap_exchange *exchange, const struct neap_draft *draft)
+{
+    struct neap_text *key = &exchange->breaker_key;
+    enum neap_status status = name_breaker(exchange, draft);
+    if (status == NEAP_OK)
+        exchange->breaker = neap_client_pin_breaker(exchange->client, key->text, key->bytes);
+    return status;
 }
 
 static bool is_replayable(const struct neap_exchange *exchange, const struct neap_draft *draft)
@@ -135,7 +160,7 @@ enum neap_status neap_exchange_prepare(struct neap_exchange *exchange,
                                               .body_bytes = draft->body_bytes};
     enum neap_status status = gather_headers(exchange, draft);
     if (status == NEAP_OK && pipeline->has_breaker)
-        exchange->breaker = pin_breaker(exchange, draft);
+        status = pin_breaker(exchange, draft);
     if (status == NEAP_OK && pipeline->has_gate && exchange->url.origin)
         status = pin_gates(exchange, draft);
     exchange->replayable = status == NEAP_OK && is_replayable(exchange, draft);
@@ -146,8 +171,7 @@ void neap_exchange_unprepare(struct neap_exchange *exchange)
 {
     neap_client_unpin_breaker(exchange->client, exchange->breaker);
     for (int i = 0; i < 2; i++)
-        if (exchange->gates[i])
-            neap_keymap_unpin(&exchange->client->engine->gates, exchange->gates[i]);
+        unpin_gate(exchange->client, exchange->gates[i]);
 }
 
 static enum neap_status replace_header(struct neap_exchange *exchange,

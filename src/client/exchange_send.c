@@ -80,14 +80,12 @@ static void send_on_network(struct neap_exchange *exchange, struct neap_flight *
     struct neap_limits limits = {timeout->connect_ns, timeout->write_ns, timeout->read_ns};
     char message[NEAP_MESSAGE_BYTES] = "libcurl has no memory for another transfer";
 
-    enum neap_status status = neap_client_connect(client, message);
-    if (status == NEAP_OK) {
-        exchange->request.headers = exchange->header;
-        exchange->request.header_count =
-            add_deadline_header(exchange, left_ns, exchange->deadline_text);
-        status = neap_transport_send(client->transport, &exchange->request, &limits,
-                                     on_transfer_done, flight, &flight->transfer);
-    }
+    exchange->request.headers = exchange->header;
+    exchange->request.header_count =
+        add_deadline_header(exchange, left_ns, exchange->deadline_text);
+    enum neap_status status = neap_network_send(
+        &client->network, client->engine, &client->policy.transport, &exchange->request, &limits,
+        on_transfer_done, flight, &flight->wire, message);
     if (status != NEAP_OK)
         fail_to_send(flight, message);
 }

@@ -40,7 +40,6 @@ struct neap_counters {
     _Atomic uint64_t calls;
     _Atomic uint64_t ok; /* calls that returned a response below 400, or a value */
     _Atomic uint64_t attempts;
-    _Atomic int64_t in_flight; /* calls begun and not ended */
     _Atomic uint64_t errors[NEAP_KIND_COUNT];
     _Atomic uint64_t retries[NEAP_RETRY_REASON_COUNT];
     _Atomic uint64_t timeouts[NEAP_PHASE_COUNT];

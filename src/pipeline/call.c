@@ -67,7 +67,7 @@ void neap_call_settle(struct neap_call *call, struct neap_attempt *attempt,
 static void count_end(struct neap_call *call, int64_t now_ns, bool ok)
 {
     struct neap_counters *counters = call->setup.counters;
-    atomic_fetch_sub_explicit(&counters->in_flight, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(call->setup.in_flight, 1, memory_order_relaxed);
     if (ok)
         neap_count(&counters->ok);
     else if (call->result.kind == NEAP_RESULT_ERROR)
@@ -115,7 +115,7 @@ static bool fallback_applies(const struct neap_call *call, uint32_t index)
 static struct neap_effect next_fallback(struct neap_call *call, int64_t now_ns)
 {
     uint32_t count = call->setup.pipeline->fallback_count;
-    if (!call->cancelled && neap_classify_is_failure(&call->result.outcome)) {
+    if (!call->broken_off && neap_classify_is_failure(&call->result.outcome)) {
         for (; call->fallback < count; call->fallback++) {
             if (!fallback_applies(call, call->fallback))
                 continue;
@@ -151,17 +151,19 @@ static struct neap_effect on_fallback_answer(struct neap_call *call, int64_t now
     return done(call, now_ns, answer->ok, answer->source);
 }
 
-static struct neap_outcome cancelled_outcome(void)
+static struct neap_outcome broken_off_outcome(enum neap_kind kind)
 {
+    if (kind == NEAP_KIND_PHASE)
+        return (struct neap_outcome){.kind = kind, .message = "this phase of the host cannot wait"};
     return (struct neap_outcome){.kind = NEAP_KIND_CANCELLED, .message = "the call was cancelled"};
 }
 
 static struct neap_effect conclude(struct neap_call *call, int64_t now_ns)
 {
     struct neap_result *result = &call->result;
-    if (call->cancelled) {
+    if (call->broken_off) {
         result->kind = NEAP_RESULT_ERROR;
-        result->outcome = cancelled_outcome();
+        result->outcome = broken_off_outcome(call->broken_off);
     } else if (call->has_response) {
         result->kind = NEAP_RESULT_RESPONSE;
         result->outcome = call->response;
@@ -263,7 +265,7 @@ static void note_outcome(struct neap_call *call, const struct neap_event *event,
     attempt->hint = event->hint;
     note_expiry(attempt);
     if (call->state == NEAP_CALL_CANCELLING)
-        attempt->outcome = cancelled_outcome();
+        attempt->outcome = broken_off_outcome(NEAP_KIND_CANCELLED);
     if (attempt->outcome.kind == NEAP_KIND_TIMEOUT)
         neap_count(&call->setup.counters->timeouts[attempt->outcome.phase]);
     close_trace(call, attempt, now_ns);
@@ -314,16 +316,16 @@ static struct neap_effect begin(struct neap_call *call, int64_t now_ns)
     call->deadline_ns =
         neap_time_min(neap_time_add(now_ns, setup->timeout.total_ns), setup->deadline_ns);
     neap_count(&setup->counters->calls);
-    atomic_fetch_add_explicit(&setup->counters->in_flight, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(setup->in_flight, 1, memory_order_relaxed);
     if (setup->pipeline->has_budget)
         neap_retry_budget_deposit(setup->state.budget, &setup->pipeline->budget, now_ns);
     return neap_call_admit(call, now_ns);
 }
 
-static struct neap_effect cancel(struct neap_call *call, int64_t now_ns)
+static struct neap_effect break_off(struct neap_call *call, int64_t now_ns, enum neap_kind kind)
 {
     struct neap_trace_entry *last = neap_trace_last(&call->trace);
-    call->cancelled = true;
+    call->broken_off = kind;
     if (last && last->kind == NEAP_TRACE_WAIT)
         last->elapsed_ns = neap_time_since(now_ns, last->at_ns);
     neap_call_drop_admission(call, now_ns);
@@ -332,9 +334,14 @@ static struct neap_effect cancel(struct neap_call *call, int64_t now_ns)
     if (call->state == NEAP_CALL_NEW) {
         call->began_ns = now_ns;
         neap_count(&call->setup.counters->calls);
-        atomic_fetch_add_explicit(&call->setup.counters->in_flight, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(call->setup.in_flight, 1, memory_order_relaxed);
     }
     return end_the_living(call, now_ns);
+}
+
+static bool may_break_off(const struct neap_call *call)
+{
+    return call->state != NEAP_CALL_DONE && call->state != NEAP_CALL_CANCELLING;
 }
 
 static struct neap_effect step_asking(struct neap_call *call, int64_t now_ns,
@@ -353,9 +360,10 @@ struct neap_effect neap_call_step(struct neap_call *call, int64_t now_ns,
     call->notice_count = 0;
     if (event->kind == NEAP_EVENT_OUTCOME)
         note_outcome(call, event, now_ns);
-    if (event->kind == NEAP_EVENT_CANCEL && call->state != NEAP_CALL_DONE &&
-        call->state != NEAP_CALL_CANCELLING)
-        return cancel(call, now_ns);
+    if (may_break_off(call) && event->kind == NEAP_EVENT_CANCEL)
+        return break_off(call, now_ns, NEAP_KIND_CANCELLED);
+    if (may_break_off(call) && event->kind == NEAP_EVENT_REFUSE)
+        return break_off(call, now_ns, NEAP_KIND_PHASE);
 
     switch (call->state) {
     case NEAP_CALL_NEW:
@@ -424,6 +432,11 @@ int64_t neap_call_next_wakeup(const struct neap_call *call)
     return NEAP_NEVER;
 }
 
+void neap_call_forsake(struct neap_call *call)
+{
+    neap_call_enter(call, NEAP_CALL_DONE);
+}
+
 void neap_call_deinit(struct neap_call *call, int64_t now_ns)
 {
     if (call->state != NEAP_CALL_DONE && call->state != NEAP_CALL_NEW) {
@@ -432,7 +445,7 @@ void neap_call_deinit(struct neap_call *call, int64_t now_ns)
         for (int i = 0; i < NEAP_LIVE_MAX; i++)
             if (call->live[i].number)
                 neap_call_settle(call, &call->live[i], NEAP_VERDICT_IGNORE, now_ns);
-        atomic_fetch_sub_explicit(&call->setup.counters->in_flight, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(call->setup.in_flight, 1, memory_order_relaxed);
         neap_call_enter(call, NEAP_CALL_DONE);
     }
     neap_trace_deinit(&call->trace);

@@ -12,8 +12,8 @@
  *     DONE             the result is there        -> nothing any more
  *
  * While attempts are live the driver also steps with TIME at neap_call_next_wakeup; after SEND it
- * waits as after WAIT. CANCEL (the event) may come at any time and ends in DONE. More than one
- * attempt can be live at once.
+ * waits as after WAIT. CANCEL (the event) may come at any time and ends in DONE, and so does
+ * REFUSE, by a host that cannot wait. More than one attempt can be live at once.
  *
  * All waiting, refusing and repeating is decided here, in the order of docs/order.md. A call is
  * used by one thread; the state it shares with others (breaker, gates, …) is atomic. */
@@ -37,7 +37,8 @@ enum neap_event_kind {
     NEAP_EVENT_TIME,
     NEAP_EVENT_OUTCOME,
     NEAP_EVENT_ANSWER,
-    NEAP_EVENT_CANCEL
+    NEAP_EVENT_CANCEL,
+    NEAP_EVENT_REFUSE
 };
 
 /* What a response says about coming back; delays are -1 where it says nothing. */
@@ -85,7 +86,8 @@ struct neap_effect {
     int64_t left_ns;             /* SEND: until the call's deadline */
     enum neap_question question; /* ASK */
     uint32_t retry;              /* ASK BACKOFF: the n of this retry */
-    bool queued;                 /* WAIT: in the bulkhead's queue, to be woken by a release too */
+    bool queued;                 /* WAIT: in the bulkhead's queue; to be stepped with TIME as soon
+                                    as it is the first there and a place may be free */
     uint32_t fallback;           /* FALLBACK: index from 0 */
 };
 
@@ -131,6 +133,7 @@ struct neap_call_setup {
     const struct neap_pipeline *pipeline;
     struct neap_pipeline_state state;
     struct neap_counters *counters;
+    _Atomic int64_t *in_flight; /* this process's calls begun and not ended */
     struct neap_random *random;
     struct neap_timeouts timeout; /* the policy's, or the request's own */
     int64_t deadline_ns;          /* the request's own; NEAP_NEVER: none */
@@ -198,7 +201,7 @@ struct neap_call {
     struct neap_result result;
     uint32_t fallback;
     int64_t fallback_began_ns;
-    bool cancelled;
+    enum neap_kind broken_off; /* CANCELLED or PHASE: what ended it from outside; NONE: nothing */
 
     struct neap_trace trace;
     struct neap_notice notice[NEAP_NOTICE_MAX];
@@ -207,6 +210,9 @@ struct neap_call {
 
 /* The call must not move afterwards. What `setup` points at must outlive it. */
 void neap_call_init(struct neap_call *call, const struct neap_call_setup *setup);
+
+/* In a forked child, for a call that is the parent's: it is done, and gives nothing back. */
+void neap_call_forsake(struct neap_call *call);
 
 /* Gives back every permit that the call still holds (an abandoned call) and releases the trace.
  * Harmless on a call that is done. */

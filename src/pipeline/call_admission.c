@@ -51,7 +51,8 @@ static struct neap_admission ask_breaker(struct neap_call *call, int64_t now_ns)
         return admitted;
     double r = neap_breaker_uses_random(&pipeline->breaker) ? neap_call_random(call) : 0;
     struct neap_admission answer =
-        neap_breaker_acquire(call->setup.state.breaker, &pipeline->breaker, now_ns, r, &change);
+        neap_breaker_acquire(call->setup.state.breaker, &pipeline->breaker,
+                             call->setup.state.holder, now_ns, r, &change);
     neap_call_note_breaker(call, &change, now_ns);
     call->breaker_permit = answer.permit;
     return answer;
@@ -77,10 +78,15 @@ static struct neap_admission ask_rate_limit(struct neap_call *call, int64_t now_
                                      neap_time_min(policy->max_wait_ns, left_ns), now_ns);
 }
 
+/* Nobody wakes us when another process frees a place, so of this process's queue the first asks
+ * again and again, and no other, or it would overtake. A call is the first if it found nobody
+ * queued, or if it is stepped while it is queued: the driver wakes nobody but the first, and does
+ * so whenever there is a new one. */
 static struct neap_admission queue_up(struct neap_call *call, int64_t now_ns)
 {
     const struct neap_bulkhead_policy *policy = &call->setup.pipeline->bulkhead;
     uint32_t *waiting = call->setup.state.bulkhead_waiting;
+    bool is_first = call->queued || *waiting == 0;
     struct neap_admission refused = {.decision = NEAP_REFUSE, .until_ns = NEAP_NEVER};
 
     if (!call->queued) {
@@ -93,7 +99,10 @@ static struct neap_admission queue_up(struct neap_call *call, int64_t now_ns)
     }
     if (now_ns >= call->bulkhead_until_ns)
         return refused;
-    return (struct neap_admission){.decision = NEAP_WAIT, .until_ns = call->bulkhead_until_ns};
+    int64_t until_ns = call->bulkhead_until_ns;
+    if (call->setup.state.bulkhead_is_shared && is_first)
+        until_ns = neap_time_min(until_ns, neap_time_add(now_ns, NEAP_BULKHEAD_POLL_NS));
+    return (struct neap_admission){.decision = NEAP_WAIT, .until_ns = until_ns};
 }
 
 /* Whoever comes while others wait goes behind them. */
@@ -106,7 +115,7 @@ static struct neap_admission ask_bulkhead(struct neap_call *call, int64_t now_ns
     if (!call->queued && *state->bulkhead_waiting > 0)
         return queue_up(call, now_ns);
     struct neap_admission answer =
-        neap_bulkhead_acquire(state->bulkhead, &pipeline->bulkhead, now_ns);
+        neap_bulkhead_acquire(state->bulkhead, &pipeline->bulkhead, state->holder, now_ns);
     if (answer.decision != NEAP_ADMIT)
         return queue_up(call, now_ns);
     leave_queue(call);

@@ -17,6 +17,10 @@
 
 #define NEAP_FALLBACK_MAX 32
 
+/* How often a call that is queued for a bulkhead asks again where other processes may free a place,
+ * which they cannot tell. */
+#define NEAP_BULKHEAD_POLL_NS (INT64_C(5) * 1000 * 1000)
+
 struct neap_timeouts {
     int64_t connect_ns, write_ns, read_ns; /* kept by the transport */
     int64_t attempt_ns, total_ns;          /* kept by the call; NEAP_NEVER: no limit */
@@ -50,8 +54,10 @@ struct neap_pipeline_state {
     struct neap_gate *gate_origin, *gate_credential;
     struct neap_rate_limiter *limiter;
     struct neap_bulkhead *bulkhead;
-    uint32_t *bulkhead_waiting; /* callers in the bulkhead's queue, kept by the calls */
+    bool bulkhead_is_shared;    /* by other processes, which may free places too */
+    uint32_t *bulkhead_waiting; /* callers in this process's queue, kept by the calls */
     struct neap_retry_budget *budget;
+    uint32_t holder; /* in whose name permits are out: base/holder.h */
 };
 
 #endif

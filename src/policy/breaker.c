@@ -15,6 +15,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "shared memory needs atomics without
 struct step {
     struct neap_breaker *breaker;
     const struct neap_breaker_policy *policy;
+    uint32_t holder;
     int64_t now_ns;
     double r;
     struct neap_breaker_word seen;
@@ -27,7 +28,7 @@ struct step {
  *     closed        all go, or a growing share on a ramp; results enter the window.
  *                   -> open         the window trips
  *     open          nobody goes before open_until_ns. openings >= 1.
- *                   -> half_open    the first to ask from then on, as the first probe
+ *                   -> half_open    the first to ask from then on, who then takes a probe
  *     half_open     `permits` probes go; the cells hold them and their results. openings as before.
  *                   -> open         enough results, and they trip; openings + 1
  *                   -> closed       enough results, and they do not trip; openings = 0
@@ -41,7 +42,19 @@ struct step {
  * Every arrow goes through change_state, which begins a generation: the permits, the window and the
  * probes of the old one count for nothing. What the new state needs besides its word
  * (open_until_ns, closed_at_ns, the cells of the probes) is written before, while the old
- * generation is current. */
+ * generation is current.
+ *
+ * So a process may be killed at any instruction:
+ *
+ *     acquire, open        before the word is swapped: what it wrote, whoever asks next writes
+ *                          again. After: half open with all probes free; who asks takes one.
+ *     acquire, half open   before its cell is swapped: nothing. After: a probe in its name, until
+ *                          it is reclaimed or its lease ends.
+ *     record of a probe    before its cell is swapped: as above. After: the result counts; the row
+ *                          of failures may lack it; whoever asks or records next decides.
+ *     record, closed       see breaker_window.c: one result may be missing, until the next state.
+ *     any change           after the word is swapped: the change is whole, but nobody was told, and
+ *                          `opened` may lack one. */
 
 /* One step makes one change, or two without anybody else's between them: only so can it tell its
  * caller truly from where to where. */
@@ -170,7 +183,16 @@ static struct neap_admission ask_closed(const struct step *step)
     return refuse(neap_time_add(closed_at_ns, policy->ramp_ns));
 }
 
-/* False where the state has changed, so that the caller must look again. */
+/* These return false where the state has changed, so that the caller must look again. */
+
+static bool take_probe(const struct step *step, uint32_t generation, struct neap_admission *answer)
+{
+    int64_t permit = neap_breaker_probes_take(step->breaker, step->policy, generation, step->holder,
+                                              step->now_ns);
+    *answer = permit > 0 ? admit(step, permit) : refuse(NEAP_NEVER);
+    return permit > 0 || neap_breaker_is_current(step->breaker, generation);
+}
+
 static bool ask_open(struct step *step, struct neap_admission *answer)
 {
     uint32_t generation = step->seen.generation;
@@ -178,21 +200,18 @@ static bool ask_open(struct step *step, struct neap_admission *answer)
     *answer = refuse(until_ns);
     if (step->now_ns < until_ns || !may_change(step))
         return neap_breaker_is_current(step->breaker, generation);
-    neap_breaker_probes_prepare(step->breaker, step->policy, generation, step->now_ns);
-    *answer = admit(step, neap_breaker_probes_first(neap_breaker_next_generation(generation)));
-    return change_state(step, (struct neap_breaker_word){.state = NEAP_BREAKER_HALF_OPEN,
-                                                         .openings = step->seen.openings});
+    neap_breaker_probes_prepare(step->breaker, step->policy, generation);
+    if (!change_state(step, (struct neap_breaker_word){.state = NEAP_BREAKER_HALF_OPEN,
+                                                       .openings = step->seen.openings}))
+        return false;
+    return take_probe(step, step->begun, answer);
 }
 
 static bool ask_half_open(struct step *step, struct neap_admission *answer)
 {
-    uint32_t generation = step->seen.generation;
     if (may_change(step) && !settle_expired(step))
         return false;
-    int64_t permit =
-        neap_breaker_probes_take(step->breaker, step->policy, generation, step->now_ns);
-    *answer = permit > 0 ? admit(step, permit) : refuse(NEAP_NEVER);
-    return permit > 0 || neap_breaker_is_current(step->breaker, generation);
+    return take_probe(step, step->seen.generation, answer);
 }
 
 static bool ask(struct step *step, struct neap_admission *answer)
@@ -218,11 +237,16 @@ static bool ask(struct step *step, struct neap_admission *answer)
 }
 
 struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
-                                           const struct neap_breaker_policy *policy, int64_t now_ns,
-                                           double r, struct neap_breaker_change *change)
+                                           const struct neap_breaker_policy *policy,
+                                           uint32_t holder, int64_t now_ns, double r,
+                                           struct neap_breaker_change *change)
 {
-    struct step step = {
-        .breaker = breaker, .policy = policy, .now_ns = now_ns, .r = r, .change = change};
+    struct step step = {.breaker = breaker,
+                        .policy = policy,
+                        .holder = holder,
+                        .now_ns = now_ns,
+                        .r = r,
+                        .change = change};
     struct neap_admission answer;
     *change = (struct neap_breaker_change){.changed = false};
     do
@@ -294,6 +318,17 @@ struct neap_breaker_change neap_breaker_record(struct neap_breaker *breaker,
              permit == neap_breaker_plain_permit(step.seen.generation))
         record_in_window(&step, result);
     return change;
+}
+
+/* ---- reclaim ---- */
+
+uint32_t neap_breaker_reclaim(struct neap_breaker *breaker,
+                              const struct neap_breaker_policy *policy, uint32_t holder)
+{
+    struct neap_breaker_word word = neap_breaker_word_load(breaker);
+    if (word.state != NEAP_BREAKER_HALF_OPEN)
+        return 0;
+    return neap_breaker_probes_reclaim(breaker, policy, word.generation, holder);
 }
 
 /* ---- by hand ---- */

@@ -80,10 +80,12 @@ void neap_breaker_init(struct neap_breaker *breaker, const struct neap_breaker_p
 /* May a call go? ADMIT with a permit that must come back through neap_breaker_record exactly once,
  * or REFUSE with the end of the wait in `until_ns`, on a ramp with the ramp's end, from which on
  * everybody goes (NEAP_NEVER: unknown, as while half open, or forced open).
+ * A probe is out in the name of `holder` (base/holder.h; at most NEAP_HOLDER_MAX).
  * `r` decides on a ramp, or spreads an opening that an expired probe causes. */
 struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
-                                           const struct neap_breaker_policy *policy, int64_t now_ns,
-                                           double r, struct neap_breaker_change *change);
+                                           const struct neap_breaker_policy *policy,
+                                           uint32_t holder, int64_t now_ns, double r,
+                                           struct neap_breaker_change *change);
 
 /* May a call that was admitted earlier, and has waited for something else since, still go? It asks
  * for the state only: true if the permit's generation is still the current one, or if the state is
@@ -91,13 +93,19 @@ struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
 bool neap_breaker_still_admits(const struct neap_breaker *breaker, int64_t permit);
 
 /* The result of a permitted call. A permit of an older generation, one that was never given, and a
- * probe's that was recorded already or whose lease has ended (now >= its end) change nothing; calls
- * that are no probes have equal permits within a generation, so of those each record counts. IGNORE
- * gives a probe's permit back. `r` spreads the wait if this result opens the breaker. */
+ * probe's that was recorded already, was reclaimed, or whose lease has ended (now >= its end)
+ * change nothing; calls that are no probes have equal permits within a generation, so of those each
+ * record counts. IGNORE gives a probe's permit back. `r` spreads the wait if this result opens the
+ * breaker. */
 struct neap_breaker_change neap_breaker_record(struct neap_breaker *breaker,
                                                const struct neap_breaker_policy *policy,
                                                int64_t permit, enum neap_verdict verdict,
                                                int64_t elapsed_ns, int64_t now_ns, double r);
+
+/* Gives back each probe that this holder has out, as by IGNORE; how many there were. Permits that
+ * are no probes hold nothing. */
+uint32_t neap_breaker_reclaim(struct neap_breaker *breaker,
+                              const struct neap_breaker_policy *policy, uint32_t holder);
 
 enum neap_breaker_state neap_breaker_state(const struct neap_breaker *breaker);
 

@@ -1,6 +1,7 @@
 /* The probes of a half-open circuit breaker: one cell for each permit, which is free, out with a
- * lease, or holds a result. A half-open generation spends each cell once, so never more than
- * `permits` probes go; whoever dies with a probe leaves a lease behind that ends. */
+ * lease and its holder's name, or holds a result. A half-open generation spends each cell once, so
+ * never more than `permits` probes go; whoever dies with a probe leaves a lease behind that ends,
+ * and a name by which others give it back at once. */
 #ifndef NEAP_POLICY_BREAKER_PROBES_H
 #define NEAP_POLICY_BREAKER_PROBES_H
 
@@ -13,13 +14,10 @@
 void neap_breaker_probes_init(struct neap_breaker *breaker,
                               const struct neap_breaker_policy *policy);
 
-/* Lays out the cells for the generation that follows `generation`, an open one: the first is out
- * already, with neap_breaker_probes_first as its permit, all others are free. Does nothing once the
- * state has changed. */
+/* Lays out the cells for the generation that follows `generation`, an open one: all are free. Does
+ * nothing once the state has changed. */
 void neap_breaker_probes_prepare(struct neap_breaker *breaker,
-                                 const struct neap_breaker_policy *policy, uint32_t generation,
-                                 int64_t now_ns);
-int64_t neap_breaker_probes_first(uint32_t generation);
+                                 const struct neap_breaker_policy *policy, uint32_t generation);
 
 /* The permit of a call that is no probe. */
 int64_t neap_breaker_plain_permit(uint32_t generation);
@@ -29,7 +27,7 @@ uint32_t neap_breaker_permit_generation(int64_t permit);
 /* A free cell's permit, or 0 where there is none or the generation has moved on. */
 int64_t neap_breaker_probes_take(struct neap_breaker *breaker,
                                  const struct neap_breaker_policy *policy, uint32_t generation,
-                                 int64_t now_ns);
+                                 uint32_t holder, int64_t now_ns);
 
 /* Puts a result into the permit's cell; 0 frees it. False if that probe is not out. */
 bool neap_breaker_probes_settle(struct neap_breaker *breaker,
@@ -41,6 +39,11 @@ bool neap_breaker_probes_settle(struct neap_breaker *breaker,
 bool neap_breaker_probes_expire(struct neap_breaker *breaker,
                                 const struct neap_breaker_policy *policy, uint32_t generation,
                                 int64_t now_ns, int64_t *ended_ns);
+
+/* Frees each cell that is out in that holder's name; how many there were. */
+uint32_t neap_breaker_probes_reclaim(struct neap_breaker *breaker,
+                                     const struct neap_breaker_policy *policy, uint32_t generation,
+                                     uint32_t holder);
 
 struct neap_tally neap_breaker_probes_tally(const struct neap_breaker *breaker,
                                             const struct neap_breaker_policy *policy,

@@ -1,86 +1,186 @@
 #include "policy/bulkhead.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "base/duration.h"
+#include "base/holder.h"
 
-#define IS_OUT 1u
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
+               "shared memory needs atomics without locks");
 
+/* A slot:    uses 23 | holder 8 | out 1
+ * A permit:  slot's number from 1 on, above 32 bits that are the slot's word; below 2^49, never 0
+ *
+ * The slots are the truth: a place is taken by swapping a free slot to "out" and given back by
+ * swapping it to "free", and no count of them exists that could be wrong. The other words only
+ * spare searches, and may say anything without a permit too many or a place lost:
+ *
+ *     next      where the next search begins
+ *     freed     how many were given back so far: it moves after a slot became free
+ *     full_at   the value of `freed` throughout a search that found every slot out
+ *
+ * While freed == full_at nobody has finished giving back since then, so all are out.
+ *
+ *     acquire   A1  reads freed
+ *               A2  reads full_at: equal, it is full, and one slot is looked at instead of all
+ *               A3  moves next on
+ *               A4  swaps the first free slot to "out" with its holder's name: admitted
+ *               A5  found none, and looked at all: reads freed; if it has moved, begins anew
+ *               A6  writes it to full_at: refused
+ *     release   R1  swaps its slot to "free", one use more; where it is not out as the permit says,
+ *                   nothing happens
+ *               R2  if freed == full_at, sets next to that slot
+ *               R3  freed + 1
+ *     reclaim   C1  each slot that is out in the holder's name: R1 to R3
+ *               C2  freed + 1, whether there was one or not
+ *
+ * Who is killed leaves behind
+ *     before A4, or after A6   nothing
+ *     after A4, before R1      a slot in its name, which reclaim finds
+ *     after R1, before R3      a free slot, and perhaps freed == full_at; C2 ends that. Before it,
+ *                              each refusal has looked at one slot, and the next one at the next,
+ *                              so that after at most max_concurrent of them the slot is found
+ *     within reclaim           the rest for whoever reclaims that holder again
+ *
+ * A refusal was true at one moment at least, if giving back counts as done at R3: between the two
+ * readings of freed (A1 and A5, or a search before and A2) no R3 lies, so each slot that was seen
+ * out is out, or free with its R3 still to come. */
 struct neap_bulkhead {
-    _Atomic uint32_t in_use;
-    _Atomic uint32_t next;   /* where the search for a slot begins, so that uses spread evenly */
-    _Atomic uint16_t slot[]; /* lowest bit: out; the others: how often it was used */
+    _Atomic uint64_t freed; /* from 1 on, so that a full_at of 0 is never equal */
+    _Atomic uint64_t full_at;
+    _Atomic uint32_t next;
+    _Atomic uint32_t slot[];
 };
+
+#define IS_OUT UINT32_C(1)
+#define HOLDER_SHIFT 1
+#define USES_SHIFT (HOLDER_SHIFT + NEAP_HOLDER_BITS)
+#define NUMBER_SHIFT 32
+
+static uint32_t holder_of(uint32_t word)
+{
+    return word >> HOLDER_SHIFT & NEAP_HOLDER_MAX;
+}
+
+static uint32_t out_word(uint32_t word, uint32_t holder)
+{
+    return word | (holder & NEAP_HOLDER_MAX) << HOLDER_SHIFT | IS_OUT;
+}
+
+static uint32_t free_word(uint32_t word)
+{
+    return ((word >> USES_SHIFT) + 1) << USES_SHIFT;
+}
 
 size_t neap_bulkhead_bytes(const struct neap_bulkhead_policy *policy)
 {
-    size_t bytes = sizeof(struct neap_bulkhead) + policy->max_concurrent * sizeof(uint16_t);
+    size_t bytes = offsetof(struct neap_bulkhead, slot) + policy->max_concurrent * sizeof(uint32_t);
     return (bytes + 7) & ~(size_t)7;
 }
 
 void neap_bulkhead_init(struct neap_bulkhead *bulkhead, const struct neap_bulkhead_policy *policy)
 {
-    atomic_init(&bulkhead->in_use, 0);
+    atomic_init(&bulkhead->freed, 1);
+    atomic_init(&bulkhead->full_at, 0);
     atomic_init(&bulkhead->next, 0);
     for (uint32_t i = 0; i < policy->max_concurrent; i++)
         atomic_init(&bulkhead->slot[i], 0);
 }
 
-static bool claim_one(struct neap_bulkhead *bulkhead, uint32_t max)
+/* The slot's word while it is out, or 0 where somebody else has it. */
+static uint32_t take_slot(_Atomic uint32_t *slot, uint32_t holder)
 {
-    uint32_t seen = atomic_load(&bulkhead->in_use);
-    while (seen < max)
-        if (atomic_compare_exchange_weak(&bulkhead->in_use, &seen, seen + 1))
-            return true;
-    return false;
+    uint32_t seen = atomic_load(slot);
+    uint32_t taken = out_word(seen, holder);
+    if (seen & IS_OUT || !atomic_compare_exchange_strong(slot, &seen, taken))
+        return 0;
+    return taken;
 }
 
-static bool take_slot(_Atomic uint16_t *slot, uint16_t *taken)
-{
-    uint16_t seen = atomic_load(slot);
-    if (seen & IS_OUT)
-        return false;
-    *taken = (uint16_t)(seen | IS_OUT);
-    return atomic_compare_exchange_strong(slot, &seen, *taken);
-}
-
-/* Ends, because who has claimed one has a free slot: a slot is freed before its claim is given up,
- * and the search goes round again only where somebody else got ahead. */
-static int64_t take_any(struct neap_bulkhead *bulkhead, uint32_t max)
+/* Looks at so many slots from `next` on; a permit, or 0. */
+static int64_t search(struct neap_bulkhead *bulkhead, uint32_t max, uint32_t slots, uint32_t holder)
 {
     uint32_t i = atomic_fetch_add(&bulkhead->next, 1) % max;
-    uint16_t taken = 0;
-    while (!take_slot(&bulkhead->slot[i], &taken))
+    for (; slots > 0; slots--) {
+        uint32_t taken = take_slot(&bulkhead->slot[i], holder);
+        if (taken)
+            return ((int64_t)i + 1) << NUMBER_SHIFT | taken;
         i = i + 1 < max ? i + 1 : 0;
-    return ((int64_t)i + 1) << 16 | taken;
+    }
+    return 0;
+}
+
+/* Goes round again only where somebody gave back meanwhile. */
+static int64_t take_any(struct neap_bulkhead *bulkhead, uint32_t max, uint32_t holder)
+{
+    for (;;) {
+        uint64_t freed = atomic_load(&bulkhead->freed);
+        bool is_full = atomic_load(&bulkhead->full_at) == freed;
+        int64_t permit = search(bulkhead, max, is_full ? 1 : max, holder);
+        if (permit || is_full)
+            return permit;
+        if (atomic_load(&bulkhead->freed) == freed) {
+            atomic_store(&bulkhead->full_at, freed);
+            return 0;
+        }
+    }
 }
 
 struct neap_admission neap_bulkhead_acquire(struct neap_bulkhead *bulkhead,
                                             const struct neap_bulkhead_policy *policy,
-                                            int64_t now_ns)
+                                            uint32_t holder, int64_t now_ns)
 {
-    if (!claim_one(bulkhead, policy->max_concurrent))
+    int64_t permit = take_any(bulkhead, policy->max_concurrent, holder);
+    if (!permit)
         return (struct neap_admission){.decision = NEAP_REFUSE, .until_ns = NEAP_NEVER};
-    return (struct neap_admission){.decision = NEAP_ADMIT,
-                                   .until_ns = now_ns,
-                                   .permit = take_any(bulkhead, policy->max_concurrent)};
+    return (struct neap_admission){.decision = NEAP_ADMIT, .until_ns = now_ns, .permit = permit};
+}
+
+static bool give_back(struct neap_bulkhead *bulkhead, uint32_t i, uint32_t word)
+{
+    uint32_t seen = word;
+    if (!atomic_compare_exchange_strong(&bulkhead->slot[i], &seen, free_word(word)))
+        return false;
+    if (atomic_load(&bulkhead->full_at) == atomic_load(&bulkhead->freed))
+        atomic_store(&bulkhead->next, i);
+    atomic_fetch_add(&bulkhead->freed, 1);
+    return true;
 }
 
 bool neap_bulkhead_release(struct neap_bulkhead *bulkhead,
                            const struct neap_bulkhead_policy *policy, int64_t permit)
 {
-    int64_t number = permit >> 16;
-    uint16_t word = (uint16_t)(permit & 0xFFFF);
+    int64_t number = permit >> NUMBER_SHIFT;
+    uint32_t word = (uint32_t)((uint64_t)permit & UINT32_MAX);
     if (number < 1 || number > policy->max_concurrent || !(word & IS_OUT))
         return false;
-    uint16_t used = (uint16_t)(word + 1);
-    if (!atomic_compare_exchange_strong(&bulkhead->slot[number - 1], &word, used))
-        return false;
-    atomic_fetch_sub(&bulkhead->in_use, 1);
-    return true;
+    return give_back(bulkhead, (uint32_t)number - 1, word);
 }
 
-uint32_t neap_bulkhead_in_use(const struct neap_bulkhead *bulkhead)
+uint32_t neap_bulkhead_place(int64_t permit)
 {
-    return atomic_load(&bulkhead->in_use);
+    return (uint32_t)(permit >> NUMBER_SHIFT) - 1;
+}
+
+uint32_t neap_bulkhead_reclaim(struct neap_bulkhead *bulkhead,
+                               const struct neap_bulkhead_policy *policy, uint32_t holder)
+{
+    uint32_t reclaimed = 0;
+    for (uint32_t i = 0; i < policy->max_concurrent; i++) {
+        uint32_t word = atomic_load(&bulkhead->slot[i]);
+        if (word & IS_OUT && holder_of(word) == holder)
+            reclaimed += give_back(bulkhead, i, word);
+    }
+    atomic_fetch_add(&bulkhead->freed, 1);
+    return reclaimed;
+}
+
+uint32_t neap_bulkhead_in_use(const struct neap_bulkhead *bulkhead,
+                              const struct neap_bulkhead_policy *policy)
+{
+    uint32_t in_use = 0;
+    for (uint32_t i = 0; i < policy->max_concurrent; i++)
+        in_use += atomic_load(&bulkhead->slot[i]) & IS_OUT;
+    return in_use;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "platform/entropy.h"
+#include "platform/process.h"
 #include "shared/region_internal.h"
 
 /* ---- the object ---- */
@@ -29,6 +30,7 @@ static enum neap_status fill_object(struct neap_region *region, const char *name
     struct neap_hash_seed seed = {{0}};
     memcpy(region->name, name, strlen(name) + 1);
     region->references = 1;
+    region->process = neap_process_id();
     neap_buffer_init(&region->name_wanted, region->alloc);
     enum neap_status status = neap_region_map(region, bytes, message);
     if (status == NEAP_OK)
@@ -73,6 +75,7 @@ void neap_region_release(struct neap_region *region)
 {
     if (!region || --region->references > 0)
         return;
+    neap_region_after_fork(region);
     unpin_all(region);
     neap_region_leave(region);
     free_object(region);
@@ -85,6 +88,10 @@ const char *neap_region_name(const struct neap_region *region)
 
 void neap_region_after_fork(struct neap_region *region)
 {
+    int64_t process = neap_process_id();
+    if (region->process == process)
+        return;
+    region->process = process;
     region->holder = 0;
     neap_region_view_deinit(&region->view);
 }

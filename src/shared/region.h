@@ -72,7 +72,8 @@ const char *neap_region_name(const struct neap_region *region);
 uint32_t neap_region_holder(struct neap_region *region);
 
 /* In a forked child, before anything else: forgets the parent's number and pins, which stay the
- * parent's. Cells that the child wants to go on using it pins again. */
+ * parent's. Cells that the child wants to go on using it pins again. In the process that used the
+ * object last it does nothing, so whoever uses it may call it for himself. */
 void neap_region_after_fork(struct neap_region *region);
 
 /* Lays out a new cell: called with zeroed memory, aligned to 8, before anybody else can see it, and

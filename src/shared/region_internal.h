@@ -118,6 +118,7 @@ struct neap_region {
     const struct neap_alloc *alloc;
     char name[NEAP_REGION_NAME_MAX + 1];
     uint32_t references;
+    int64_t process; /* whose number and pins these are */
 
     size_t bytes;
     struct neap_region_header *header;

@@ -48,6 +48,7 @@ static struct neap_client_policy policy_with_everything(void)
         (struct neap_retry_budget_policy){.ratio = 0.2, .min_per_second = 10, .ttl_seconds = 10};
     policy.pipeline.has_breaker = policy.pipeline.has_gate = true;
     policy.pipeline.has_bulkhead = policy.pipeline.has_budget = true;
+    policy.name = neap_copy_text(&failing.alloc, "api", 3);
     return policy;
 }
 
@@ -60,6 +61,8 @@ static enum neap_status open_world(void)
     if (status != NEAP_OK)
         return status;
     policy = policy_with_everything();
+    if (!policy.name)
+        return NEAP_NO_MEMORY;
     return neap_client_new(engine, &policy, NEAP_CARRIER_SCRIPT, &client);
 }
 
@@ -103,10 +106,16 @@ static enum neap_status make_exchange(struct neap_exchange **exchange)
     return neap_exchange_new(client, &draft, exchange);
 }
 
-static struct neap_exchange *begin_exchange(void)
+static struct neap_exchange *make_pending_exchange(void)
 {
     struct neap_exchange *exchange;
     assert_int_equal(make_exchange(&exchange), NEAP_OK);
+    return exchange;
+}
+
+static struct neap_exchange *begin_exchange(void)
+{
+    struct neap_exchange *exchange = make_pending_exchange();
     neap_exchange_begin(exchange);
     return exchange;
 }
@@ -218,6 +227,106 @@ static void silence_past_the_read_limit_is_a_timeout(void **state)
     neap_exchange_free(exchange);
 }
 
+/* Other processes have a place of the bulkhead, and free it without telling anybody. */
+static struct neap_exchange *begin_sharing(void)
+{
+    struct neap_exchange *exchange;
+    assert_int_equal(make_exchange(&exchange), NEAP_OK);
+    exchange->call.setup.state.bulkhead_is_shared = true;
+    neap_exchange_begin(exchange);
+    assert_int_equal(exchange->attention, NEAP_ATTENTION_NONE);
+    return exchange;
+}
+
+static void a_place_that_another_process_frees_goes_to_the_first_in_the_queue(void **state)
+{
+    (void)state;
+    const struct neap_bulkhead_policy *policy = &client->policy.pipeline.bulkhead;
+    int64_t place = neap_bulkhead_acquire(client->bulkhead, policy, 9, 0).permit;
+    struct neap_exchange *call[3];
+    for (int i = 0; i < 3; i++)
+        call[i] = begin_sharing();
+    for (int i = 0; i < 3; i++) {
+        int64_t freed_ns = neap_loop_now(engine->loop);
+        assert_true(neap_bulkhead_release(client->bulkhead, policy, place));
+        wait_for_attention(call[i], NEAP_ATTENTION_ATTEMPT);
+        assert_true(neap_loop_now(engine->loop) - freed_ns <= NEAP_BULKHEAD_POLL_NS);
+        for (int j = i + 1; j < 3; j++)
+            assert_int_equal(call[j]->attention, NEAP_ATTENTION_NONE);
+        neap_exchange_free(call[i]);
+        place = neap_bulkhead_acquire(client->bulkhead, policy, 9, 0).permit;
+        assert_true(place > 0);
+    }
+}
+
+static void refusing_ends_a_call_wherever_it_is(void **state)
+{
+    (void)state;
+    struct neap_exchange *live = begin_exchange(), *queued = begin_exchange(), *early;
+    assert_int_equal(*live->call.setup.in_flight, 2);
+    assert_int_equal(make_exchange(&early), NEAP_OK);
+    neap_exchange_refuse(early);
+    neap_exchange_refuse(queued);
+    neap_exchange_refuse(live);
+    neap_exchange_refuse(live);
+    neap_exchange_cancel(live);
+    struct neap_exchange *ended[] = {live, queued, early};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ended[i]->attention, NEAP_ATTENTION_DONE);
+        assert_int_equal(ended[i]->call.result.outcome.kind, NEAP_KIND_PHASE);
+    }
+    assert_int_equal(*live->call.setup.in_flight, 0);
+    assert_int_equal(client->bulkhead_waiting, 0);
+    assert_int_equal(neap_bulkhead_in_use(client->bulkhead, &client->policy.pipeline.bulkhead), 0);
+    neap_exchange_free(early);
+    neap_exchange_free(queued);
+    neap_exchange_free(live);
+}
+
+static void refusing_while_listeners_are_told_waits_for_them(void **state)
+{
+    (void)state;
+    client->watched = ~0u;
+    struct neap_exchange *exchange = begin_exchange();
+    assert_int_equal(reply_status(exchange, 503, S), NEAP_OK);
+    wait_for_attention(exchange, NEAP_ATTENTION_NOTICE);
+    neap_exchange_refuse(exchange);
+    assert_int_equal(exchange->attention, NEAP_ATTENTION_NOTICE);
+    neap_exchange_resume(exchange);
+    assert_int_equal(exchange->attention, NEAP_ATTENTION_NOTICE);
+    neap_exchange_resume(exchange);
+    assert_int_equal(exchange->attention, NEAP_ATTENTION_DONE);
+    assert_int_equal(exchange->call.result.outcome.kind, NEAP_KIND_PHASE);
+    neap_exchange_free(exchange);
+}
+
+static void the_next_wakeup_is_the_first_of_limit_and_reply(void **state)
+{
+    (void)state;
+    struct neap_exchange *exchange = make_pending_exchange();
+    assert_int_equal(neap_exchange_next_wakeup(exchange), NEAP_NEVER);
+    neap_exchange_begin(exchange);
+    assert_int_equal(neap_exchange_next_wakeup(exchange), 30 * S);
+    assert_int_equal(reply_status(exchange, 200, 3 * S), NEAP_OK);
+    assert_int_equal(neap_exchange_next_wakeup(exchange), 3 * S);
+    wait_for_attention(exchange, NEAP_ATTENTION_DONE);
+    assert_int_equal(neap_exchange_next_wakeup(exchange), NEAP_NEVER);
+    neap_exchange_free(exchange);
+}
+
+static void one_that_was_given_up_waits_for_nothing(void **state)
+{
+    (void)state;
+    struct neap_exchange *first = begin_exchange(), *second = begin_exchange();
+    neap_exchange_give_up(first);
+    assert_int_equal(neap_exchange_next_wakeup(first), NEAP_NEVER);
+    assert_int_equal(engine->busy, 1);
+    wait_for_attention(second, NEAP_ATTENTION_ATTEMPT);
+    neap_exchange_deliver(first, 1, &(struct neap_outcome){.status = 200}, NULL);
+    neap_exchange_free(first);
+    neap_exchange_free(second);
+}
+
 static void nothing_to_wait_for_is_said(void **state)
 {
     (void)state;
@@ -299,6 +408,11 @@ int main(void)
         TEST(closing_the_client_cancels_its_calls),
         TEST(a_reply_that_is_due_with_a_limit_is_in_time),
         TEST(silence_past_the_read_limit_is_a_timeout),
+        TEST(a_place_that_another_process_frees_goes_to_the_first_in_the_queue),
+        TEST(refusing_ends_a_call_wherever_it_is),
+        TEST(refusing_while_listeners_are_told_waits_for_them),
+        TEST(the_next_wakeup_is_the_first_of_limit_and_reply),
+        TEST(one_that_was_given_up_waits_for_nothing),
         TEST(nothing_to_wait_for_is_said),
         TEST(gates_are_shared_by_the_clients_of_an_engine),
         cmocka_unit_test(each_failed_allocation_is_told_and_leaks_nothing),

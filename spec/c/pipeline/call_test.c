@@ -30,7 +30,7 @@ static void fail_breaker(int times)
     for (int i = 0; i < times; i++) {
         struct neap_breaker_change change;
         struct neap_admission admission =
-            neap_breaker_acquire(shared.breaker, &pipeline.breaker, now_ns, 0, &change);
+            neap_breaker_acquire(shared.breaker, &pipeline.breaker, 0, now_ns, 0, &change);
         neap_breaker_record(shared.breaker, &pipeline.breaker, admission.permit,
                             NEAP_VERDICT_FAILURE, 0, now_ns, 0);
     }
@@ -205,13 +205,12 @@ static void a_probe_whose_call_is_refused_later_gives_its_permit_back(void **sta
     pipeline.breaker.permits = 1;
     make_state();
     fail_breaker(10);
-    struct neap_admission place =
-        neap_bulkhead_acquire(shared.bulkhead, &pipeline.bulkhead, now_ns);
+    int64_t place = take_place_elsewhere();
     now_ns = 31 * S;
     init_call(&call);
     tell(&call, NEAP_EVENT_BEGIN);
     assert_error(&call, NEAP_KIND_BULKHEAD_FULL);
-    neap_bulkhead_release(shared.bulkhead, &pipeline.bulkhead, place.permit);
+    free_place_elsewhere(place);
     init_call(&other);
     tell(&other, NEAP_EVENT_BEGIN);
     assert_send(1);
@@ -274,10 +273,10 @@ static void a_place_is_held_only_on_the_wire(void **state)
     (void)state;
     pipeline.has_bulkhead = true;
     begin();
-    assert_int_equal(neap_bulkhead_in_use(shared.bulkhead), 1);
+    assert_int_equal(places_taken(), 1);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_WAIT);
-    assert_int_equal(neap_bulkhead_in_use(shared.bulkhead), 0);
+    assert_int_equal(places_taken(), 0);
     end_call(&call);
 }
 
@@ -317,6 +316,135 @@ static void who_comes_while_others_wait_goes_behind_them(void **state)
     neap_call_deinit(&third, now_ns);
     assert_int_equal(bulkhead_waiting, 0);
     neap_call_deinit(&other, now_ns);
+    end_call(&call);
+}
+
+/* ---- a bulkhead that other processes share */
+
+static void share_bulkhead(void)
+{
+    pipeline.has_bulkhead = true;
+    pipeline.bulkhead.max_wait_ns = 4 * S;
+    make_state();
+    shared.bulkhead_is_shared = true;
+}
+
+static void begin_queued(struct neap_call *queued)
+{
+    init_call(queued);
+    tell(queued, NEAP_EVENT_BEGIN);
+    assert_effect(NEAP_EFFECT_WAIT);
+    assert_true(effect.queued);
+}
+
+static void a_place_that_another_process_frees_is_found_by_asking_again(void **state)
+{
+    (void)state;
+    share_bulkhead();
+    int64_t place = take_place_elsewhere();
+    begin_queued(&call);
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(neap_call_next_wakeup(&call), i * NEAP_BULKHEAD_POLL_NS);
+        tell_time(&call, i * NEAP_BULKHEAD_POLL_NS);
+        assert_effect(NEAP_EFFECT_WAIT);
+        assert_true(effect.queued);
+    }
+    assert_int_equal(bulkhead_waiting, 1);
+    free_place_elsewhere(place);
+    tell_time(&call, neap_call_next_wakeup(&call));
+    assert_send(1);
+    assert_int_equal(bulkhead_waiting, 0);
+    assert_int_equal(call.trace.count, 2);
+    assert_string_equal(call.trace.entry[0].reason, "bulkhead");
+    assert_int_equal(call.trace.entry[0].elapsed_ns, 4 * NEAP_BULKHEAD_POLL_NS);
+    end_call(&call);
+}
+
+static void asking_again_ends_with_the_time_that_may_be_waited(void **state)
+{
+    (void)state;
+    share_bulkhead();
+    take_place_elsewhere();
+    now_ns = 1;
+    begin_queued(&call);
+    int asked = 0;
+    while (effect.kind == NEAP_EFFECT_WAIT && asked++ < 1000)
+        tell_time(&call, neap_call_next_wakeup(&call));
+    assert_error(&call, NEAP_KIND_BULKHEAD_FULL);
+    assert_int_equal(now_ns, 4 * S + 1);
+    assert_int_equal(call.trace.count, 2);
+    end_call(&call);
+}
+
+static void only_the_first_of_the_queue_asks_again(void **state)
+{
+    (void)state;
+    static struct neap_call third;
+    share_bulkhead();
+    int64_t place = take_place_elsewhere();
+    begin_queued(&call);
+    begin_queued(&other);
+    begin_queued(&third);
+    assert_int_equal(neap_call_next_wakeup(&call), NEAP_BULKHEAD_POLL_NS);
+    assert_int_equal(neap_call_next_wakeup(&other), 4 * S);
+    assert_int_equal(neap_call_next_wakeup(&third), 4 * S);
+    free_place_elsewhere(place);
+    tell_time(&call, NEAP_BULKHEAD_POLL_NS);
+    assert_send(1);
+    tell(&other, NEAP_EVENT_TIME); /* woken, as it is the first now */
+    assert_effect(NEAP_EFFECT_WAIT);
+    assert_int_equal(neap_call_next_wakeup(&other), 2 * NEAP_BULKHEAD_POLL_NS);
+    assert_int_equal(neap_call_next_wakeup(&third), 4 * S);
+    neap_call_deinit(&third, now_ns);
+    neap_call_deinit(&other, now_ns);
+    end_call(&call);
+    assert_int_equal(bulkhead_waiting, 0);
+}
+
+static void who_comes_goes_behind_those_who_ask_again(void **state)
+{
+    (void)state;
+    share_bulkhead();
+    int64_t place = take_place_elsewhere();
+    begin_queued(&call);
+    free_place_elsewhere(place);
+    begin_queued(&other);
+    tell_time(&call, neap_call_next_wakeup(&call));
+    assert_send(1);
+    neap_call_deinit(&other, now_ns);
+    end_call(&call);
+}
+
+static void a_private_bulkhead_is_not_asked_again(void **state)
+{
+    (void)state;
+    share_bulkhead();
+    shared.bulkhead_is_shared = false;
+    take_place_elsewhere();
+    begin_queued(&call);
+    assert_int_equal(neap_call_next_wakeup(&call), 4 * S);
+    tell_time(&call, S);
+    assert_int_equal(neap_call_next_wakeup(&call), 4 * S);
+    end_call(&call);
+}
+
+static void permits_are_out_in_the_holders_name(void **state)
+{
+    (void)state;
+    pipeline.has_breaker = true;
+    share_bulkhead();
+    shared.holder = 7;
+    fail_breaker(10);
+    now_ns = 31 * S;
+    init_call(&call);
+    tell(&call, NEAP_EVENT_BEGIN);
+    assert_send(1);
+    assert_int_equal(neap_bulkhead_reclaim(shared.bulkhead, &pipeline.bulkhead, 6), 0);
+    assert_int_equal(neap_breaker_reclaim(shared.breaker, &pipeline.breaker, 6), 0);
+    assert_int_equal(neap_bulkhead_reclaim(shared.bulkhead, &pipeline.bulkhead, 7), 1);
+    assert_int_equal(neap_breaker_reclaim(shared.breaker, &pipeline.breaker, 7), 1);
+    tell_status(&call, 1, 200);
+    assert_response(&call, 200);
     end_call(&call);
 }
 
@@ -419,7 +547,7 @@ static void cancelling_ends_the_live_attempt_and_gives_all_back(void **state)
     assert_effect(NEAP_EFFECT_CANCEL);
     tell_outcome(&call, 1, (struct neap_outcome){.kind = NEAP_KIND_CANCELLED});
     assert_error(&call, NEAP_KIND_CANCELLED);
-    assert_int_equal(neap_bulkhead_in_use(shared.bulkhead), 0);
+    assert_int_equal(places_taken(), 0);
     end_call(&call);
 }
 
@@ -463,7 +591,122 @@ static void an_abandoned_call_gives_its_permits_back(void **state)
     pipeline.has_bulkhead = true;
     begin();
     end_call(&call);
-    assert_int_equal(neap_bulkhead_in_use(shared.bulkhead), 0);
+    assert_int_equal(places_taken(), 0);
+}
+
+/* ---- a host that cannot wait */
+
+static void assert_refused_by_the_phase(void)
+{
+    assert_error(&call, NEAP_KIND_PHASE);
+    assert_string_equal(call.result.outcome.message, "this phase of the host cannot wait");
+    assert_int_equal(counters.errors[NEAP_KIND_PHASE], 1);
+    assert_int_equal(counters.calls, 1);
+    tell(&call, NEAP_EVENT_REFUSE);
+    assert_error(&call, NEAP_KIND_PHASE);
+    end_call(&call);
+    assert_int_equal(counters.errors[NEAP_KIND_PHASE], 1);
+}
+
+static void refusing_before_the_begin_makes_no_attempt(void **state)
+{
+    (void)state;
+    make_state();
+    init_call(&call);
+    tell(&call, NEAP_EVENT_REFUSE);
+    assert_int_equal(counters.attempts, 0);
+    assert_refused_by_the_phase();
+}
+
+static void refusing_a_wait_for_admission_gives_the_probe_back(void **state)
+{
+    (void)state;
+    pipeline.has_breaker = pipeline.has_bulkhead = true;
+    pipeline.breaker.permits = 1;
+    pipeline.bulkhead.max_wait_ns = 4 * S;
+    pipeline.fallback_count = 1;
+    make_state();
+    fail_breaker(10);
+    now_ns = 31 * S;
+    take_place_elsewhere();
+    begin_queued(&call);
+    now_ns += S;
+    tell(&call, NEAP_EVENT_REFUSE);
+    assert_int_equal(bulkhead_waiting, 0);
+    assert_int_equal(call.trace.entry[0].elapsed_ns, S);
+    assert_int_equal(neap_breaker_reclaim(shared.breaker, &pipeline.breaker, 0), 0);
+    assert_refused_by_the_phase();
+}
+
+static void refusing_ends_the_live_attempt_and_gives_all_back(void **state)
+{
+    (void)state;
+    pipeline.has_bulkhead = pipeline.has_breaker = true;
+    pipeline.fallback_count = 1;
+    begin();
+    tell(&call, NEAP_EVENT_REFUSE);
+    assert_effect(NEAP_EFFECT_CANCEL);
+    assert_int_equal(effect.attempt, 1);
+    tell(&call, NEAP_EVENT_REFUSE);
+    assert_effect(NEAP_EFFECT_WAIT);
+    tell_outcome(&call, 1, (struct neap_outcome){.kind = NEAP_KIND_CANCELLED});
+    assert_int_equal(call.trace.entry[0].error, NEAP_KIND_CANCELLED);
+    assert_int_equal(places_taken(), 0);
+    assert_refused_by_the_phase();
+}
+
+static void refusing_while_lua_is_asked_ends_the_call(void **state)
+{
+    (void)state;
+    pipeline.asks_when = true;
+    begin();
+    tell_status(&call, 1, 503);
+    assert_effect(NEAP_EFFECT_ASK);
+    tell(&call, NEAP_EVENT_REFUSE);
+    assert_refused_by_the_phase();
+}
+
+static void refusing_in_backoff_ends_the_call(void **state)
+{
+    (void)state;
+    begin();
+    tell_status(&call, 1, 503);
+    assert_effect(NEAP_EFFECT_WAIT);
+    tell(&call, NEAP_EVENT_REFUSE);
+    assert_refused_by_the_phase();
+}
+
+static void refusing_in_a_fallback_ends_the_chain(void **state)
+{
+    (void)state;
+    pipeline.retry.max_attempts = 1;
+    pipeline.fallback_count = 2;
+    begin();
+    tell_status(&call, 1, 503);
+    assert_effect(NEAP_EFFECT_FALLBACK);
+    tell(&call, NEAP_EVENT_REFUSE);
+    assert_refused_by_the_phase();
+}
+
+static void a_call_that_is_being_cancelled_stays_so(void **state)
+{
+    (void)state;
+    begin();
+    tell(&call, NEAP_EVENT_CANCEL);
+    tell(&call, NEAP_EVENT_REFUSE);
+    tell_outcome(&call, 1, (struct neap_outcome){.kind = NEAP_KIND_CANCELLED});
+    assert_error(&call, NEAP_KIND_CANCELLED);
+    end_call(&call);
+}
+
+static void refusing_a_call_that_is_done_changes_nothing(void **state)
+{
+    (void)state;
+    begin();
+    tell_status(&call, 1, 200);
+    tell(&call, NEAP_EVENT_REFUSE);
+    assert_response(&call, 200);
+    end_call(&call);
 }
 
 /* ---- more than one live attempt */
@@ -607,7 +850,7 @@ static void perform_at_random(void)
     uint64_t draw = neap_random_next(&random_numbers);
     uint32_t live = a_live_attempt();
     if (draw % 50 == 0) {
-        tell(&call, NEAP_EVENT_CANCEL);
+        tell(&call, draw % 100 ? NEAP_EVENT_CANCEL : NEAP_EVENT_REFUSE);
     } else if (effect.kind == NEAP_EFFECT_CANCEL) {
         tell_outcome(&call, effect.attempt, (struct neap_outcome){.kind = NEAP_KIND_CANCELLED});
     } else if (effect.kind == NEAP_EFFECT_ASK || effect.kind == NEAP_EFFECT_FALLBACK) {
@@ -651,7 +894,7 @@ static void every_call_ends_within_its_deadline_and_holds_nothing(void **state)
             perform_at_random();
         assert_effect(NEAP_EFFECT_DONE);
         assert_true(call.attempts <= pipeline.retry.max_attempts);
-        assert_int_equal(neap_bulkhead_in_use(shared.bulkhead), 0);
+        assert_int_equal(places_taken(), 0);
         assert_int_equal(bulkhead_waiting, 0);
         assert_int_equal(a_live_attempt(), 0);
         end_call(&call);
@@ -683,6 +926,12 @@ int main(void)
         TEST(a_place_is_held_only_on_the_wire),
         TEST(the_queue_is_left_when_its_time_is_over),
         TEST(who_comes_while_others_wait_goes_behind_them),
+        TEST(a_place_that_another_process_frees_is_found_by_asking_again),
+        TEST(asking_again_ends_with_the_time_that_may_be_waited),
+        TEST(only_the_first_of_the_queue_asks_again),
+        TEST(who_comes_goes_behind_those_who_ask_again),
+        TEST(a_private_bulkhead_is_not_asked_again),
+        TEST(permits_are_out_in_the_holders_name),
         TEST(a_verdict_of_lua_reaches_the_breaker),
         TEST(questions_come_in_their_order),
         TEST(a_refresh_is_asked_once_and_needs_no_delay),
@@ -693,6 +942,14 @@ int main(void)
         TEST(cancelling_while_lua_is_asked_ends_the_call),
         TEST(cancelling_in_backoff_ends_the_call),
         TEST(an_abandoned_call_gives_its_permits_back),
+        TEST(refusing_before_the_begin_makes_no_attempt),
+        TEST(refusing_a_wait_for_admission_gives_the_probe_back),
+        TEST(refusing_ends_the_live_attempt_and_gives_all_back),
+        TEST(refusing_while_lua_is_asked_ends_the_call),
+        TEST(refusing_in_backoff_ends_the_call),
+        TEST(refusing_in_a_fallback_ends_the_chain),
+        TEST(a_call_that_is_being_cancelled_stays_so),
+        TEST(refusing_a_call_that_is_done_changes_nothing),
         TEST(a_second_attempt_starts_beside_a_silent_one),
         TEST(one_of_two_failing_leaves_the_other_its_chance),
         TEST(an_outcome_that_comes_while_lua_is_asked_is_judged_next),

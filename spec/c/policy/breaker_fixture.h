@@ -37,6 +37,7 @@ static const struct neap_breaker_policy default_policy = {
 static struct neap_breaker_policy policy;
 static struct neap_breaker *breaker;
 static struct neap_breaker_change change; /* what the last step changed */
+static uint32_t holder;                   /* in whose name `acquire` asks */
 static int64_t now;
 static double r;
 
@@ -61,6 +62,7 @@ static int set_up(void **state)
     (void)state;
     policy = default_policy;
     memset(&change, 0, sizeof change);
+    holder = 0;
     now = 1000 * NEAP_SECOND;
     r = 0.5;
     return 0;
@@ -78,7 +80,7 @@ static int tear_down(void **state)
 
 static inline struct neap_admission ask(void)
 {
-    return neap_breaker_acquire(breaker, &policy, now, r, &change);
+    return neap_breaker_acquire(breaker, &policy, holder, now, r, &change);
 }
 
 static inline int64_t acquire(void)
@@ -88,6 +90,12 @@ static inline int64_t acquire(void)
     assert_int_equal(answer.until_ns, now);
     assert_true(answer.permit > 0 && answer.permit < INT64_C(1) << 53);
     return answer.permit;
+}
+
+static inline int64_t acquire_as(uint32_t number)
+{
+    holder = number;
+    return acquire();
 }
 
 static inline int64_t assert_refused(void)
@@ -169,6 +177,11 @@ static inline int64_t first_probe(void)
     int64_t permit = acquire();
     assert_state(NEAP_BREAKER_HALF_OPEN);
     return permit;
+}
+
+static inline uint32_t reclaim(uint32_t number)
+{
+    return neap_breaker_reclaim(breaker, &policy, number);
 }
 
 static inline void force(enum neap_breaker_state state)

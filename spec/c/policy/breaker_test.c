@@ -1,13 +1,17 @@
 #include "policy/breaker.h"
 
+#include "base/holder.h"
+#include "policy/breaker_internal.h"
+
+/* Behind the others: its `breaker` would shadow theirs. */
 #include "policy/breaker_fixture.h"
 
 /* ---- the object ---- */
 
-static void fits_into_two_hundred_bytes_by_default(void **state)
+static void takes_168_bytes_by_default(void **state)
 {
     (void)state;
-    assert_true(neap_breaker_bytes(&policy) <= 200);
+    assert_int_equal(neap_breaker_bytes(&policy), 168);
     assert_int_equal(neap_breaker_bytes(&policy) % 8, 0);
 }
 
@@ -983,6 +987,262 @@ static void the_most_permits_work(void **state)
     assert_state(NEAP_BREAKER_OPEN);
 }
 
+static void leases_work_on_a_clock_that_counts_from_1970(void **state)
+{
+    (void)state;
+    now = INT64_C(4000000000) * NEAP_SECOND;
+    begin();
+    record(first_probe(), SUCCESS);
+    int64_t probe = acquire();
+    pass(59);
+    record(probe, SUCCESS);
+    assert_window(2, 0, 0);
+}
+
+/* ---- holders ---- */
+
+static void open_for(double seconds)
+{
+    trip();
+    pass(seconds);
+}
+
+static void reclaim_frees_that_holders_probes_and_no_more(void **state)
+{
+    (void)state;
+    begin();
+    open_for(30);
+    acquire_as(7);
+    int64_t other = acquire_as(NEAP_HOLDER_MAX);
+    acquire_as(7);
+    acquire_as(8);
+    acquire_as(7);
+    assert_refused();
+    assert_int_equal(reclaim(0), 0);
+    assert_int_equal(reclaim(7), 3);
+    assert_int_equal(reclaim(7), 0);
+    record(other, SUCCESS);
+    assert_window(1, 0, 0);
+    for (int i = 0; i < 3; i++)
+        acquire_as(9);
+    assert_refused();
+    assert_int_equal(reclaim(NEAP_HOLDER_MAX), 0);
+    assert_int_equal(reclaim(8), 1);
+    assert_int_equal(reclaim(9), 3);
+}
+
+static void the_late_result_of_a_reclaimed_probe_changes_nothing(void **state)
+{
+    (void)state;
+    begin();
+    open_for(30);
+    int64_t late = acquire_as(7);
+    assert_int_equal(reclaim(7), 1);
+    record(late, FAILURE);
+    assert_window(0, 0, 0);
+    int64_t again = acquire_as(7);
+    assert_int_not_equal(again, late);
+    record(late, FAILURE);
+    assert_window(0, 0, 0);
+    record(again, SUCCESS);
+    assert_window(1, 0, 0);
+}
+
+static void after_a_reclaim_exactly_the_permits_decide(void **state)
+{
+    (void)state;
+    begin();
+    open_for(30);
+    for (int i = 0; i < 5; i++)
+        acquire_as(7);
+    assert_int_equal(reclaim(7), 5);
+    holder = 8;
+    int64_t permit[5];
+    for (int i = 0; i < 5; i++)
+        permit[i] = acquire();
+    assert_refused();
+    for (int i = 0; i < 5; i++) {
+        assert_state(NEAP_BREAKER_HALF_OPEN);
+        record(permit[i], SUCCESS);
+    }
+    assert_state(NEAP_BREAKER_CLOSED);
+}
+
+static void results_of_a_dead_holder_stay(void **state)
+{
+    (void)state;
+    begin();
+    open_for(30);
+    record(acquire_as(7), FAILURE);
+    record(acquire_as(7), SUCCESS);
+    acquire_as(7);
+    assert_int_equal(reclaim(7), 1);
+    assert_window(2, 1, 0);
+}
+
+static void there_is_nothing_to_reclaim_in_another_state(void **state)
+{
+    (void)state;
+    begin();
+    acquire_as(7);
+    assert_int_equal(reclaim(7), 0);
+    open_for(30);
+    int64_t probe = acquire_as(7);
+    force(NEAP_BREAKER_FORCED_OPEN);
+    assert_int_equal(reclaim(7), 0);
+    force(NEAP_BREAKER_CLOSED);
+    assert_int_equal(reclaim(7), 0);
+    record(probe, FAILURE);
+    assert_window(0, 0, 0);
+}
+
+/* ---- killed at any instruction ---- */
+
+#define WORDS_MAX 32
+
+struct image {
+    uint64_t word[WORDS_MAX];
+};
+
+static struct image take_image(void)
+{
+    struct image image = {{0}};
+    assert_true(neap_breaker_bytes(&policy) <= sizeof image);
+    memcpy(&image, breaker, neap_breaker_bytes(&policy));
+    return image;
+}
+
+static void put_image(const struct image *image)
+{
+    memcpy(breaker, image, neap_breaker_bytes(&policy));
+}
+
+static void assert_exactly_five_probes_decide(void)
+{
+    holder = 8;
+    int64_t permit[5];
+    for (int i = 0; i < 5; i++)
+        permit[i] = acquire();
+    assert_refused();
+    for (int i = 0; i < 5; i++)
+        record(permit[i], SUCCESS);
+    assert_state(NEAP_BREAKER_CLOSED);
+}
+
+/* Some cells of the probes are laid out, the state is still open. */
+static void who_dies_while_laying_out_cells_leaves_an_open_breaker(void **state)
+{
+    (void)state;
+    begin();
+    open_for(30);
+    struct image before = take_image();
+    acquire_as(7);
+    uint64_t laid_out = atomic_load(&breaker->cells[1]);
+    for (int cells = 0; cells <= 5; cells++) {
+        put_image(&before);
+        for (int i = 0; i < cells; i++)
+            atomic_store(&breaker->cells[i], laid_out);
+        assert_state(NEAP_BREAKER_OPEN);
+        assert_int_equal(reclaim(7), 0);
+        assert_exactly_five_probes_decide();
+    }
+}
+
+static void who_dies_before_its_first_probe_leaves_all_of_them(void **state)
+{
+    (void)state;
+    begin();
+    open_for(30);
+    acquire_as(7);
+    atomic_store(&breaker->cells[0], atomic_load(&breaker->cells[1]));
+    assert_state(NEAP_BREAKER_HALF_OPEN);
+    struct image swapped = take_image();
+    assert_exactly_five_probes_decide();
+    put_image(&swapped);
+    assert_int_equal(reclaim(7), 0);
+    assert_exactly_five_probes_decide();
+}
+
+static void who_dies_with_the_first_probe_is_known_by_it(void **state)
+{
+    (void)state;
+    begin();
+    open_for(30);
+    acquire_as(7);
+    struct image taken = take_image();
+    assert_int_equal(reclaim(7), 1);
+    assert_exactly_five_probes_decide();
+    put_image(&taken);
+    holder = 8;
+    for (int i = 1; i < 5; i++)
+        record(acquire(), SUCCESS);
+    assert_refused();
+    pass(60);
+    acquire();
+    assert_state(NEAP_BREAKER_CLOSED);
+}
+
+/* Its result is in its cell, and nobody has drawn the conclusion. */
+static void who_dies_before_it_decides_leaves_that_to_the_next(void **state)
+{
+    (void)state;
+    for (int failing = 0; failing < 2; failing++) {
+        begin();
+        open_for(30);
+        calls(4, failing ? FAILURE : SUCCESS);
+        int64_t last = acquire_as(7);
+        struct image before = take_image();
+        record(last, failing ? FAILURE : SUCCESS);
+        assert_true(change.changed);
+        uint64_t result = atomic_load(&breaker->cells[4]);
+        put_image(&before);
+        atomic_store(&breaker->cells[4], result);
+        assert_state(NEAP_BREAKER_HALF_OPEN);
+        assert_int_equal(reclaim(7), 0);
+        holder = 8;
+        if (failing)
+            assert_refused();
+        else
+            acquire();
+        assert_state(failing ? NEAP_BREAKER_OPEN : NEAP_BREAKER_CLOSED);
+    }
+}
+
+static void who_dies_before_the_change_has_changed_nothing(void **state)
+{
+    (void)state;
+    begin();
+    calls(9, FAILURE);
+    int64_t last = acquire_as(7);
+    uint64_t closed = atomic_load(&breaker->word);
+    record(last, FAILURE);
+    assert_state(NEAP_BREAKER_OPEN);
+    atomic_store(&breaker->word, closed);
+    assert_state(NEAP_BREAKER_CLOSED);
+    calls(1, SUCCESS);
+    assert_changed(NEAP_BREAKER_CLOSED, NEAP_BREAKER_OPEN);
+}
+
+static void who_dies_while_reclaiming_leaves_the_rest_to_the_next(void **state)
+{
+    (void)state;
+    begin();
+    open_for(30);
+    for (int i = 0; i < 5; i++)
+        acquire_as(7);
+    struct image before = take_image();
+    assert_int_equal(reclaim(7), 5);
+    struct image after = take_image();
+    size_t first = offsetof(struct neap_breaker, cells) / sizeof(uint64_t);
+    for (uint32_t done = 0; done <= 5; done++) {
+        struct image part = before;
+        memcpy(&part.word[first], &after.word[first], done * sizeof(uint64_t));
+        put_image(&part);
+        assert_int_equal(reclaim(7), 5 - done);
+        assert_exactly_five_probes_decide();
+    }
+}
+
 /* ---- ramp ---- */
 
 static void close_by_probes(void)
@@ -1244,7 +1504,7 @@ static void stale_words_never_come_back(void **state)
 int main(void)
 {
     const struct CMUnitTest object[] = {
-        TEST(fits_into_two_hundred_bytes_by_default),
+        TEST(takes_168_bytes_by_default),
         TEST(names_its_states),
         TEST(uses_random_only_for_jitter_and_ramp),
         TEST(begins_closed_and_empty),
@@ -1314,6 +1574,20 @@ int main(void)
         TEST(bears_a_clock_that_steps_back),
         TEST(leases_work_before_the_clocks_zero_and_at_its_end),
         TEST(the_most_permits_work),
+        TEST(leases_work_on_a_clock_that_counts_from_1970),
+    };
+    const struct CMUnitTest holders[] = {
+        TEST(reclaim_frees_that_holders_probes_and_no_more),
+        TEST(the_late_result_of_a_reclaimed_probe_changes_nothing),
+        TEST(after_a_reclaim_exactly_the_permits_decide),
+        TEST(results_of_a_dead_holder_stay),
+        TEST(there_is_nothing_to_reclaim_in_another_state),
+        TEST(who_dies_while_laying_out_cells_leaves_an_open_breaker),
+        TEST(who_dies_before_its_first_probe_leaves_all_of_them),
+        TEST(who_dies_with_the_first_probe_is_known_by_it),
+        TEST(who_dies_before_it_decides_leaves_that_to_the_next),
+        TEST(who_dies_before_the_change_has_changed_nothing),
+        TEST(who_dies_while_reclaiming_leaves_the_rest_to_the_next),
     };
     const struct CMUnitTest ramp[] = {
         TEST(the_ramp_admits_a_growing_share_after_a_close),
@@ -1338,6 +1612,7 @@ int main(void)
            cmocka_run_group_tests_name("breaker, closed", closed, NULL, NULL) +
            cmocka_run_group_tests_name("breaker, open", open, NULL, NULL) +
            cmocka_run_group_tests_name("breaker, half open", half_open, NULL, NULL) +
+           cmocka_run_group_tests_name("breaker, holders", holders, NULL, NULL) +
            cmocka_run_group_tests_name("breaker, ramp", ramp, NULL, NULL) +
            cmocka_run_group_tests_name("breaker, by hand", by_hand, NULL, NULL);
 }

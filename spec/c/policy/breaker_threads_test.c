@@ -61,13 +61,18 @@ static void note(struct neap_breaker_change seen)
         atomic_fetch_add(&openings, 1);
 }
 
-static int64_t try_acquire(void)
+static int64_t try_acquire_as(uint32_t number)
 {
     struct neap_breaker_change seen;
     struct neap_admission answer =
-        neap_breaker_acquire(breaker, &policy, atomic_load(&clock_ns), 0.5, &seen);
+        neap_breaker_acquire(breaker, &policy, number, atomic_load(&clock_ns), 0.5, &seen);
     note(seen);
     return answer.decision == NEAP_ADMIT ? answer.permit : 0;
+}
+
+static int64_t try_acquire(void)
+{
+    return try_acquire_as(0);
 }
 
 static void give(int64_t permit, enum neap_verdict verdict, int64_t elapsed_ns)
@@ -296,6 +301,7 @@ static void *probe_and_ignore(void *unused)
         atomic_fetch_sub(&out, 1);
         give(permit, IGNORE, 0);
         give(permit, FAILURE, 0);
+        atomic_fetch_add(&clock_ns, NEAP_MS); /* as on the wire: equal times are rare there */
     }
     return NULL;
 }
@@ -314,6 +320,44 @@ static void ignored_probes_never_make_more_than_the_permits(void **state)
     assert_state(NEAP_BREAKER_CLOSED);
 }
 
+/* Every second thread is a process that is killed with its probe, and found dead; what it sends
+ * from beyond counts for nothing. */
+static void *probe_and_die(void *number)
+{
+    uint32_t own = 1 + (uint32_t) * (int *)number;
+    (void)pthread_barrier_wait(&barrier);
+    for (int i = 0; i < 3000; i++) {
+        int64_t permit = try_acquire_as(own);
+        if (permit > 0) {
+            expect(atomic_fetch_add(&out, 1) < (int)policy.permits);
+            atomic_fetch_sub(&out, 1);
+        }
+        if (own % 2)
+            expect(neap_breaker_reclaim(breaker, &policy, own) == (permit > 0));
+        else if (permit > 0)
+            give(permit, IGNORE, 0);
+        if (permit > 0)
+            give(permit, FAILURE, 0);
+        atomic_fetch_add(&clock_ns, NEAP_MS);
+    }
+    return NULL;
+}
+
+static void reclaimed_probes_never_make_more_than_the_permits(void **state)
+{
+    (void)state;
+    policy.permits = 3;
+    begin();
+    open_by_failures();
+    run(probe_and_die);
+    now = atomic_load(&clock_ns);
+    assert_window(0, 0, 0);
+    calls(2, SUCCESS);
+    assert_state(NEAP_BREAKER_HALF_OPEN);
+    calls(1, SUCCESS);
+    assert_state(NEAP_BREAKER_CLOSED);
+}
+
 /* ---- everything at once ---- */
 
 static void live_one_step(unsigned dice)
@@ -323,6 +367,8 @@ static void live_one_step(unsigned dice)
         give(permit, dice % 3 ? FAILURE : dice % 5 ? SUCCESS : IGNORE, 0);
     if (dice % 8 == 0)
         atomic_fetch_add(&clock_ns, NEAP_SECOND);
+    if (dice % 32 == 5)
+        (void)neap_breaker_reclaim(breaker, &policy, 0);
 }
 
 static unsigned throw_dice(unsigned *seed)
@@ -432,6 +478,7 @@ int main(void)
         THREADS_TEST(metrics_only_tells_one_of_them),
         THREADS_TEST(exactly_the_permits_go_and_one_result_decides),
         THREADS_TEST(ignored_probes_never_make_more_than_the_permits),
+        THREADS_TEST(reclaimed_probes_never_make_more_than_the_permits),
         THREADS_TEST(every_change_is_told_to_exactly_one),
         THREADS_TEST(changes_by_hand_disturb_nothing),
         THREADS_TEST(a_time_window_bears_it_too),

@@ -28,7 +28,7 @@ static void note_most(uint32_t now_inside)
 
 static void use(int64_t permit)
 {
-    _Atomic uint32_t *holders = &holders_of_slot[permit >> 16];
+    _Atomic uint32_t *holders = &holders_of_slot[permit >> 32];
     note_most(atomic_fetch_add(&inside, 1) + 1);
     if (atomic_fetch_add(holders, 1) != 0)
         atomic_fetch_add(&errors, 1);
@@ -40,14 +40,14 @@ static void *hammer(void *unused)
 {
     (void)unused;
     for (int i = 0; i < ROUNDS; i++) {
-        struct neap_admission answer = neap_bulkhead_acquire(bulkhead, &policy, 0);
+        struct neap_admission answer = neap_bulkhead_acquire(bulkhead, &policy, 0, 0);
         if (answer.decision != NEAP_ADMIT)
             continue;
         use(answer.permit);
         atomic_fetch_add(&admitted, 1);
         if (!neap_bulkhead_release(bulkhead, &policy, answer.permit))
             atomic_fetch_add(&errors, 1);
-        if (neap_bulkhead_in_use(bulkhead) > MAX)
+        if (neap_bulkhead_in_use(bulkhead, &policy) > MAX)
             atomic_fetch_add(&errors, 1);
     }
     return NULL;
@@ -62,6 +62,18 @@ static void run(void *(*work)(void *), void *argument)
         assert_int_equal(pthread_join(thread[i], NULL), 0);
 }
 
+static void run_numbered(void *(*work)(void *))
+{
+    pthread_t thread[THREADS];
+    int number[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        number[i] = i;
+        assert_int_equal(pthread_create(&thread[i], NULL, work, &number[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+}
+
 static void never_more_inside_than_allowed_and_none_lost(void **state)
 {
     (void)state;
@@ -69,10 +81,10 @@ static void never_more_inside_than_allowed_and_none_lost(void **state)
     assert_int_equal(errors, 0);
     assert_in_range(most_inside, 1, MAX);
     assert_true(admitted >= ROUNDS / 10);
-    assert_int_equal(neap_bulkhead_in_use(bulkhead), 0);
+    assert_int_equal(neap_bulkhead_in_use(bulkhead, &policy), 0);
     for (uint32_t i = 0; i < MAX; i++)
-        assert_int_equal(neap_bulkhead_acquire(bulkhead, &policy, 0).decision, NEAP_ADMIT);
-    assert_int_equal(neap_bulkhead_acquire(bulkhead, &policy, 0).decision, NEAP_REFUSE);
+        assert_int_equal(neap_bulkhead_acquire(bulkhead, &policy, 0, 0).decision, NEAP_ADMIT);
+    assert_int_equal(neap_bulkhead_acquire(bulkhead, &policy, 0, 0).decision, NEAP_REFUSE);
 }
 
 static _Atomic uint32_t released;
@@ -88,16 +100,122 @@ static void of_many_who_give_back_one_permit_one_succeeds(void **state)
 {
     (void)state;
     for (uint32_t i = 1; i <= 100; i++) {
-        int64_t permit = neap_bulkhead_acquire(bulkhead, &policy, 0).permit;
+        int64_t permit = neap_bulkhead_acquire(bulkhead, &policy, 0, 0).permit;
         run(release_shared, &permit);
         assert_int_equal(released, i);
-        assert_int_equal(neap_bulkhead_in_use(bulkhead), 0);
+        assert_int_equal(neap_bulkhead_in_use(bulkhead, &policy), 0);
     }
+}
+
+/* Every second thread is a process that is killed again and again, and found dead; then its number
+ * is free for the next. */
+static void *live_or_die(void *number)
+{
+    uint32_t holder = 1 + (uint32_t) * (const int *)number;
+    bool dies = holder % 2;
+    for (int i = 0; i < ROUNDS; i++) {
+        int64_t permit = 0;
+        uint32_t out = 0;
+        for (int k = 0; k < 2; k++) {
+            struct neap_admission answer = neap_bulkhead_acquire(bulkhead, &policy, holder, 0);
+            if (answer.decision != NEAP_ADMIT)
+                continue;
+            use(answer.permit);
+            if (!dies && !neap_bulkhead_release(bulkhead, &policy, answer.permit))
+                atomic_fetch_add(&errors, 1);
+            permit = answer.permit;
+            out++;
+        }
+        atomic_fetch_add(&admitted, out);
+        if (!dies)
+            continue;
+        if (neap_bulkhead_reclaim(bulkhead, &policy, holder) != out)
+            atomic_fetch_add(&errors, 1);
+        if (out && neap_bulkhead_release(bulkhead, &policy, permit))
+            atomic_fetch_add(&errors, 1);
+    }
+    return NULL;
+}
+
+static void assert_all_places_are_to_be_had(void)
+{
+    assert_int_equal(neap_bulkhead_in_use(bulkhead, &policy), 0);
+    for (uint32_t i = 0; i < MAX; i++)
+        assert_int_equal(neap_bulkhead_acquire(bulkhead, &policy, 0, 0).decision, NEAP_ADMIT);
+    assert_int_equal(neap_bulkhead_acquire(bulkhead, &policy, 0, 0).decision, NEAP_REFUSE);
+}
+
+static void reclaim_is_exact_while_others_come_and_go(void **state)
+{
+    (void)state;
+    run_numbered(live_or_die);
+    assert_int_equal(errors, 0);
+    assert_in_range(most_inside, 1, MAX);
+    assert_true(admitted >= ROUNDS / 10);
+    assert_all_places_are_to_be_had();
+}
+
+static int64_t held[MAX];
+
+/* Some give back what they hold, others reclaim it, all at once. */
+static void *release_or_reclaim(void *number)
+{
+    int which = *(const int *)number;
+    if (which % 2) {
+        atomic_fetch_add(&released, neap_bulkhead_reclaim(bulkhead, &policy, 9));
+        return NULL;
+    }
+    for (uint32_t i = 0; i < MAX; i++)
+        if (neap_bulkhead_release(bulkhead, &policy, held[i]))
+            atomic_fetch_add(&released, 1);
+    return NULL;
+}
+
+static void each_permit_comes_back_once_however_many_try(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        released = 0;
+        for (uint32_t k = 0; k < MAX; k++)
+            held[k] = neap_bulkhead_acquire(bulkhead, &policy, 9, 0).permit;
+        run_numbered(release_or_reclaim);
+        assert_int_equal(released, MAX);
+    }
+    assert_all_places_are_to_be_had();
+}
+
+/* Two places are out for good, the others change hands: whoever asks when its own is back must get
+ * one, or a refusal has lied. */
+static void *take_and_give_back(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < ROUNDS; i++) {
+        int64_t permit = neap_bulkhead_acquire(bulkhead, &policy, 1, 0).permit;
+        if (!permit || !neap_bulkhead_release(bulkhead, &policy, permit))
+            atomic_fetch_add(&errors, 1);
+    }
+    return NULL;
+}
+
+static void nobody_is_refused_while_a_place_is_free(void **state)
+{
+    (void)state;
+    pthread_t thread[3];
+    (void)neap_bulkhead_acquire(bulkhead, &policy, 0, 0);
+    (void)neap_bulkhead_acquire(bulkhead, &policy, 0, 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, take_and_give_back, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    assert_int_equal(errors, 0);
+    assert_int_equal(neap_bulkhead_in_use(bulkhead, &policy), 2);
 }
 
 static int set_up(void **state)
 {
     (void)state;
+    inside = most_inside = released = 0;
+    admitted = errors = 0;
     bulkhead = malloc(neap_bulkhead_bytes(&policy));
     if (!bulkhead)
         return -1;
@@ -119,6 +237,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SPEC(never_more_inside_than_allowed_and_none_lost),
         SPEC(of_many_who_give_back_one_permit_one_succeeds),
+        SPEC(reclaim_is_exact_while_others_come_and_go),
+        SPEC(each_permit_comes_back_once_however_many_try),
+        SPEC(nobody_is_refused_while_a_place_is_free),
     };
     return cmocka_run_group_tests_name("bulkhead_threads", tests, NULL, NULL);
 }

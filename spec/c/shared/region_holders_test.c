@@ -68,6 +68,55 @@ static void a_childs_unpin_takes_nothing_from_its_parent(void **state)
     assert_int_equal(stats().processes, 1);
 }
 
+static void forget_twice_in_the_child(void)
+{
+    neap_region_after_fork(region);
+    uint32_t holder = neap_region_holder(region);
+    struct counter *cell = pin(1);
+    neap_region_after_fork(region);
+    unpin(cell);
+    for (uint64_t key = 1000; key < 2000; key++)
+        use(key);
+    say(neap_region_holder(region) == holder && stats().processes == 2 && pin(1) == cell);
+}
+
+static void who_was_told_of_a_fork_need_not_be_told_again(void **state)
+{
+    (void)state;
+    begin();
+    struct counter *cell = pin(1);
+    uint32_t own = neap_region_holder(region);
+    neap_region_after_fork(region);
+    assert_int_equal(neap_region_holder(region), own);
+    unpin(cell);
+    assert_non_null(pin(1));
+    pid_t child = start_child(forget_twice_in_the_child);
+    assert_int_equal(hear(), 1);
+    kill_child(child);
+    (void)wait_for(child);
+}
+
+static void release_in_the_child(void)
+{
+    neap_region_release(region);
+    say(1);
+    _exit(0);
+}
+
+static void a_child_that_never_used_it_gives_up_nothing_of_its_parents(void **state)
+{
+    (void)state;
+    begin();
+    struct counter *cell = pin(1);
+    pid_t child = start_child(release_in_the_child);
+    assert_int_equal(hear(), 1);
+    assert_int_equal(wait_for(child), 0);
+    assert_int_equal(stats().processes, 1);
+    for (uint64_t key = 1000; key < 2000; key++)
+        use(key);
+    assert_int_equal(atomic_load(&cell->key), 1);
+}
+
 /* ---- the dead ---- */
 
 static void what_a_killed_process_held_is_given_back(void **state)
@@ -303,6 +352,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SPEC(a_forked_child_gets_a_number_of_its_own),
         SPEC(a_childs_unpin_takes_nothing_from_its_parent),
+        SPEC(who_was_told_of_a_fork_need_not_be_told_again),
+        SPEC(a_child_that_never_used_it_gives_up_nothing_of_its_parents),
         SPEC(what_a_killed_process_held_is_given_back),
         SPEC(a_zombie_is_dead),
         SPEC(pins_of_the_dead_go),

@@ -1,5 +1,5 @@
 /* An allocator for tests: over the C library's, it counts, knows what is still out, and fails the
- * allocation that the test picks. One thread at a time. */
+ * allocation that the test picks. Any thread; init and assertions are for the main one. */
 #ifndef NEAP_SPEC_SUPPORT_FAILING_ALLOC_H
 #define NEAP_SPEC_SUPPORT_FAILING_ALLOC_H
 
@@ -8,10 +8,10 @@
 #include "base/alloc.h"
 
 struct failing_alloc {
-    struct neap_alloc alloc; /* hand out &failing.alloc */
-    size_t allocations;      /* new blocks and resized ones, the failed one included */
-    size_t fail_at;          /* which allocation fails, counted from 1; 0: none */
-    size_t outstanding;      /* blocks not yet freed */
+    struct neap_alloc alloc;    /* hand out &failing.alloc */
+    _Atomic size_t allocations; /* new blocks and resized ones, the failed one included */
+    _Atomic size_t fail_at;     /* which allocation fails, counted from 1; 0: none */
+    _Atomic size_t outstanding; /* blocks not yet freed */
 };
 
 void failing_alloc_init(struct failing_alloc *failing);

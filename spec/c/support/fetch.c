@@ -220,3 +220,8 @@ char *fetch_ledger(void)
 {
     return control("/_ledger", NULL);
 }
+
+char *fetch_log(void)
+{
+    return control("/_log?last=4096", NULL);
+}

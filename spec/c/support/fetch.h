@@ -68,8 +68,10 @@ bool fetched_says(const struct fetched *fetched, const char *text);
 void fetch_pass(int64_t ns);
 
 /* Control requests of the server (its README), outside of the transport under test. `put` sends
- * text with PUT, `ledger` answers the whole of GET /_ledger; free it. */
+ * text with PUT, `ledger` answers the whole of GET /_ledger, `log` that of the last requests; free
+ * it. */
 void fetch_put(const char *path, const char *text);
 char *fetch_ledger(void);
+char *fetch_log(void);
 
 #endif

@@ -147,6 +147,37 @@ static void a_transfer_cancelled_at_once_was_not_sent(void **state)
     get("plain", "/echo");
 }
 
+static int sends_to_allow;
+
+static bool allow_some(void *context)
+{
+    struct fetched *fetched = context;
+    assert_int_equal(fetched->told, 0);
+    return sends_to_allow-- > 0;
+}
+
+static void the_receiver_is_asked_before_each_hop(void **state)
+{
+    (void)state;
+    fetch_open();
+    for (int allowed = 0; allowed < 3; allowed++) {
+        struct fetched fetched = {.told = 0};
+        struct neap_transfer *transfer =
+            fetch_send(&fetched, "GET", fetch_url("plain", "/redirect?n=1"));
+        sends_to_allow = allowed;
+        neap_transfer_ask_before_sending(transfer, allow_some);
+        fetch_wait(&fetched);
+        if (allowed == 2) {
+            fetched_body(&fetched, 200);
+        } else {
+            fetched_assert_kind(&fetched, NEAP_KIND_CANCELLED, NEAP_PHASE_NONE);
+            assert_int_equal(fetched.outcome.unsent, allowed == 0);
+        }
+        fetched_free(&fetched);
+    }
+    get("plain", "/echo"); /* whose handle was asked before, and is not now */
+}
+
 static void cancelling_a_stream_leaves_the_others(void **state)
 {
     struct fetched fetched = {.told = 0}, other = {.told = 0};
@@ -397,6 +428,7 @@ int main(void)
         TEST(http2_can_be_turned_off),
         TEST(a_cancelled_transfer_is_not_told),
         TEST(a_transfer_cancelled_at_once_was_not_sent),
+        TEST(the_receiver_is_asked_before_each_hop),
         TEST(cancelling_a_stream_leaves_the_others),
         TEST(done_may_send),
         TEST(done_may_cancel_others),

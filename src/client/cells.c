@@ -1,0 +1,259 @@
+#include "client/cells.h"
+
+#include "base/holder.h"
+#include "policy/breaker.h"
+#include "policy/bulkhead.h"
+#include "policy/gate.h"
+#include "policy/rate_limiter.h"
+#include "policy/retry_budget.h"
+
+/* One kind of cell. A shape holds all of the policy that the layout depends on, so that `reclaim`
+ * can do without the policy. NULL: nothing to do. */
+struct kind {
+    size_t (*bytes)(const void *policy);
+    void (*init)(void *cell, const void *policy);
+    void (*measure)(const void *policy, uint32_t size[3]);
+    void (*reclaim)(void *cell, const uint32_t size[3], uint32_t holder);
+    bool (*fits)(const uint32_t size[3], size_t bytes); /* where there is something to reclaim: the
+                                                           shape may have been overwritten */
+};
+
+/* ------------------------------------------------------------------------------------ breaker */
+
+static size_t breaker_bytes(const void *policy)
+{
+    return neap_breaker_bytes(policy);
+}
+
+static void breaker_init(void *cell, const void *policy)
+{
+    neap_breaker_init(cell, policy);
+}
+
+static void breaker_measure(const void *policy, uint32_t size[3])
+{
+    const struct neap_breaker_policy *breaker = policy;
+    size[0] = breaker->window_count;
+    size[1] = breaker->window_seconds;
+    size[2] = breaker->permits;
+}
+
+static struct neap_breaker_policy breaker_of(const uint32_t size[3])
+{
+    return (struct neap_breaker_policy){
+        .window_count = size[0], .window_seconds = size[1], .permits = size[2]};
+}
+
+static bool breaker_fits(const uint32_t size[3], size_t bytes)
+{
+    const struct neap_breaker_policy policy = breaker_of(size);
+    return size[2] <= NEAP_BREAKER_PERMITS_MAX && neap_breaker_bytes(&policy) == bytes;
+}
+
+static void breaker_reclaim(void *cell, const uint32_t size[3], uint32_t holder)
+{
+    const struct neap_breaker_policy policy = breaker_of(size);
+    neap_breaker_reclaim(cell, &policy, holder);
+}
+
+/* ----------------------------------------------------------------------------------- bulkhead */
+
+static size_t bulkhead_bytes(const void *policy)
+{
+    return neap_bulkhead_bytes(policy);
+}
+
+static void bulkhead_init(void *cell, const void *policy)
+{
+    neap_bulkhead_init(cell, policy);
+}
+
+static void bulkhead_measure(const void *policy, uint32_t size[3])
+{
+    size[0] = ((const struct neap_bulkhead_policy *)policy)->max_concurrent;
+}
+
+static bool bulkhead_fits(const uint32_t size[3], size_t bytes)
+{
+    const struct neap_bulkhead_policy policy = {.max_concurrent = size[0]};
+    return size[0] <= NEAP_BULKHEAD_MAX && neap_bulkhead_bytes(&policy) == bytes;
+}
+
+static void bulkhead_reclaim(void *cell, const uint32_t size[3], uint32_t holder)
+{
+    const struct neap_bulkhead_policy policy = {.max_concurrent = size[0]};
+    neap_bulkhead_reclaim(cell, &policy, holder);
+}
+
+/* ------------------------------------------------------------------------------- retry budget */
+
+static size_t budget_bytes(const void *policy)
+{
+    return neap_retry_budget_bytes(policy);
+}
+
+static void budget_init(void *cell, const void *policy)
+{
+    neap_retry_budget_init(cell, policy);
+}
+
+static void budget_measure(const void *policy, uint32_t size[3])
+{
+    size[0] = ((const struct neap_retry_budget_policy *)policy)->ttl_seconds;
+}
+
+/* -------------------------------------------------------------------- limiter, gate, counters */
+
+static size_t limiter_bytes(const void *policy)
+{
+    (void)policy;
+    return sizeof(struct neap_rate_limiter);
+}
+
+static void limiter_init(void *cell, const void *policy)
+{
+    (void)policy;
+    neap_rate_limiter_init(cell);
+}
+
+static size_t gate_bytes(const void *policy)
+{
+    (void)policy;
+    return sizeof(struct neap_gate);
+}
+
+static void gate_init(void *cell, const void *policy)
+{
+    (void)policy;
+    neap_gate_init(cell);
+}
+
+static size_t board_bytes(const void *policy)
+{
+    return sizeof(struct neap_board) + *(const uint32_t *)policy * sizeof(_Atomic int64_t);
+}
+
+static void board_init(void *cell, const void *policy)
+{
+    struct neap_board *board = cell;
+    neap_counters_init(&board->counters);
+    board->holders = *(const uint32_t *)policy;
+    for (uint32_t holder = 0; holder < board->holders; holder++)
+        atomic_init(&board->in_flight[holder], 0);
+}
+
+static void board_measure(const void *policy, uint32_t size[3])
+{
+    size[0] = *(const uint32_t *)policy;
+}
+
+static bool board_fits(const uint32_t size[3], size_t bytes)
+{
+    return size[0] <= NEAP_HOLDER_MAX + 1 && board_bytes(&size[0]) == bytes;
+}
+
+static void board_reclaim(void *cell, const uint32_t size[3], uint32_t holder)
+{
+    struct neap_board *board = cell;
+    if (holder < size[0])
+        atomic_store(&board->in_flight[holder], 0);
+}
+
+static const struct kind kinds[NEAP_CELL_KIND_COUNT] = {
+    [NEAP_CELL_BREAKER] = {breaker_bytes, breaker_init, breaker_measure, breaker_reclaim,
+                           breaker_fits},
+    [NEAP_CELL_LIMITER] = {limiter_bytes, limiter_init, NULL, NULL, NULL},
+    [NEAP_CELL_BULKHEAD] = {bulkhead_bytes, bulkhead_init, bulkhead_measure, bulkhead_reclaim,
+                            bulkhead_fits},
+    [NEAP_CELL_BUDGET] = {budget_bytes, budget_init, budget_measure, NULL, NULL},
+    [NEAP_CELL_GATE] = {gate_bytes, gate_init, NULL, NULL, NULL},
+    [NEAP_CELL_BOARD] = {board_bytes, board_init, board_measure, board_reclaim, board_fits},
+};
+
+int64_t neap_board_in_flight(const struct neap_board *board)
+{
+    int64_t sum = 0;
+    for (uint32_t holder = 0; holder < board->holders; holder++)
+        sum += atomic_load_explicit(&board->in_flight[holder], memory_order_relaxed);
+    return sum > 0 ? sum : 0;
+}
+
+/* --------------------------------------------------------------------------------- the region */
+
+/* In the region kinds count from 1: a cell of zeros is of none. */
+static struct neap_cell_shape shape_of(enum neap_cell_kind kind, const void *policy)
+{
+    struct neap_cell_shape shape = {.kind = (uint32_t)kind + 1};
+    if (kinds[kind].measure)
+        kinds[kind].measure(policy, shape.size);
+    return shape;
+}
+
+static void make(void *cell, const struct neap_cell_shape *shape, const void *policy)
+{
+    kinds[shape->kind - 1].init(cell, policy);
+}
+
+static void reclaim(void *cell, const struct neap_cell_shape *shape, uint32_t holder,
+                    int64_t now_ns, void *context)
+{
+    const struct neap_region *region = context;
+    (void)now_ns;
+    bool is_known = shape->kind >= 1 && shape->kind <= NEAP_CELL_KIND_COUNT;
+    const struct kind *kind = is_known ? &kinds[shape->kind - 1] : NULL;
+    if (kind && kind->reclaim && kind->fits(shape->size, neap_region_cell_bytes(region, cell)))
+        kind->reclaim(cell, shape->size, holder);
+}
+
+static void *acquire_private(const struct neap_cells *cells, enum neap_cell_kind kind,
+                             const void *policy)
+{
+    void *cell = neap_alloc(cells->alloc, kinds[kind].bytes(policy));
+    if (cell)
+        kinds[kind].init(cell, policy);
+    return cell;
+}
+
+void *neap_cells_acquire(const struct neap_cells *cells, enum neap_cell_kind kind, const char *name,
+                         size_t name_bytes, const void *policy, int64_t now_ns)
+{
+    if (!cells->region)
+        return acquire_private(cells, kind, policy);
+    struct neap_cell_shape shape = shape_of(kind, policy);
+    return neap_region_pin(cells->region, name, name_bytes, &shape, kinds[kind].bytes(policy),
+                           now_ns, make, policy);
+}
+
+void *neap_cells_find(const struct neap_cells *cells, enum neap_cell_kind kind, const char *name,
+                      size_t name_bytes, const void *policy, int64_t now_ns)
+{
+    if (!cells->region)
+        return NULL;
+    struct neap_cell_shape shape = shape_of(kind, policy);
+    void *cell = neap_region_find(cells->region, name, name_bytes, &shape);
+    if (!cell || neap_region_cell_bytes(cells->region, cell) == kinds[kind].bytes(policy))
+        return cell;
+    neap_region_unpin(cells->region, cell, now_ns); /* overwritten by a stranger */
+    return NULL;
+}
+
+void neap_cells_release(const struct neap_cells *cells, void *cell, int64_t now_ns)
+{
+    if (!cell)
+        return;
+    if (cells->region)
+        neap_region_unpin(cells->region, cell, now_ns);
+    else
+        neap_free(cells->alloc, cell);
+}
+
+uint32_t neap_cells_holder(const struct neap_cells *cells)
+{
+    return cells->region ? neap_region_holder(cells->region) : NEAP_HOLDER_NONE;
+}
+
+void neap_cells_reap(const struct neap_cells *cells, int64_t now_ns)
+{
+    if (cells->region)
+        neap_region_reap(cells->region, now_ns, reclaim, cells->region);
+}
