@@ -399,7 +399,9 @@ describe("failing calls", function()
       all_of_them(2)
     end
     assert.equal(0, c:stats().in_flight)
-    assert.is_true(calls.descriptors() <= before, calls.descriptors() .. " after " .. before)
+    -- How many connections are kept for later calls is a matter of who was faster.
+    local kept, now = 2, calls.descriptors()
+    assert.is_true(now <= before + kept, now .. " after " .. before)
   end)
 
   it("leak no descriptor, one of each of 300 clients", function()

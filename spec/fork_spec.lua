@@ -4,6 +4,7 @@ local found, ffi = pcall(require, "ffi")
 
 local neap = require "neap"
 local server = require "spec.support.server"
+local testing = require "neap.testing"
 
 describe("after a fork", function()
   if not found then
@@ -17,6 +18,7 @@ describe("after a fork", function()
     int fork(void);
     int waitpid(int pid, int *status, int options);
     void _exit(int status);
+    unsigned alarm(unsigned seconds);
   ]]
 
   local s
@@ -24,10 +26,11 @@ describe("after a fork", function()
   setup(function() s = server.start() end)
   teardown(function() s:stop() end)
 
-  -- Runs fn in a child; true if it returned true there.
+  -- Runs fn in a child; true if it returned true there, within half a minute.
   local function in_child(fn)
     local pid = ffi.C.fork()
     if pid == 0 then
+      ffi.C.alarm(30)
       local done, result = pcall(fn)
       ffi.C._exit(done and result and 0 or 1)
     end
@@ -48,13 +51,186 @@ describe("after a fork", function()
     before:close()
   end)
 
-  it("a client of the parent is refused in the child", function()
-    local before = neap.client{ name = "parent", base_url = s.url }
+  -- The number that the server gave the connection, and of the request on it.
+  local function connection_of(api)
+    local told = server.decode(assert(api:get("/echo")).body)
+    return told.connection, told.request_on_connection
+  end
+
+  for _, scheme in ipairs{ "http", "https" } do
+    local function api()
+      local url = scheme == "http" and s.url or s.tls.good
+      return neap.client{ name = "api", base_url = url, tls = { ca_file = s.ca_file } }
+    end
+
+    it("a client of the parent goes on in the child with its own connection, " .. scheme, function()
+      local before = api()
+      local connection = connection_of(before)
+      for round = 1, 3 do
+        assert.is_true(in_child(function()
+          local own, first = connection_of(before)
+          local again, second = connection_of(before)
+          return own ~= connection and first == 1 and again == own and second == 2
+        end))
+        assert.same({ connection, round + 1 }, { connection_of(before) })
+      end
+      assert.equal(1, before:stats().pool.opened)
+      before:close()
+    end)
+
+    it("closing in the child leaves the parent's connection, " .. scheme, function()
+      local before = api()
+      local connection = connection_of(before)
+      assert.is_true(in_child(function()
+        before:close()
+        return select(2, before:get("/echo")).kind == "cancelled"
+      end))
+      assert.is_true(in_child(function()
+        before = nil
+        collectgarbage()
+        collectgarbage()
+        return true
+      end))
+      assert.same({ connection, 2 }, { connection_of(before) })
+      before:close()
+    end)
+  end
+
+  it("the child has the state that policies had", function()
+    local before = neap.client{ name = "opened", base_url = s.url, retry = false,
+      breaker = { consecutive_failures = 1, open_for = 300 } }
+    before:get("/status/503")
     assert.is_true(in_child(function()
-      local done, message = pcall(before.get, before, "/status/200")
-      return not done and message:find("it was made before a fork", 1, true) ~= nil
+      local _, err = before:get("/status/200")
+      return err.kind == "breaker_open" and before.breaker:state() == "open"
+        and before:stats().attempts == 1
     end))
     before:close()
+  end)
+
+  it("the parent does not feel what the child's calls come to", function()
+    local before = neap.client{ name = "closed", base_url = s.url, retry = false,
+      breaker = { consecutive_failures = 1, open_for = 300 } }
+    before:get("/status/200")
+    assert.is_true(in_child(function()
+      before:get("/status/503")
+      return before.breaker:state() == "open"
+    end))
+    assert.equal("closed", before.breaker:state())
+    before:close()
+  end)
+
+  it("a function wrapped by the parent works in the child", function()
+    local wrapped = neap.wrap({ name = "double" }, function(number) return number * 2 end)
+    assert.equal(2, wrapped(1))
+    assert.is_true(in_child(function() return wrapped(21) == 42 end))
+    assert.equal(4, wrapped(2))
+  end)
+
+  it("the child sleeps and runs tasks of its own", function()
+    local before = neap.client{ name = "tasks", base_url = s.url }
+    before:get("/status/200")
+    neap.sleep(0.001)
+    assert.is_true(in_child(function()
+      neap.sleep(0.001)
+      local answers = neap.all{
+        function() return before:get("/status/200").status end,
+        function() return before:get("/status/201").status end,
+      }
+      return answers[1][2] == 200 and answers[2][2] == 201
+    end))
+    before:close()
+  end)
+
+  it("a grandchild does too", function()
+    local before = neap.client{ name = "generations", base_url = s.url }
+    local connection = connection_of(before)
+    assert.is_true(in_child(function()
+      local own = connection_of(before)
+      local worked = in_child(function() return connection_of(before) > own end)
+      return worked and select(2, connection_of(before)) == 2
+    end))
+    assert.same({ connection, 2 }, { connection_of(before) })
+    before:close()
+  end)
+
+  it("a testing kit of the parent goes on in the child", function()
+    local t = testing.new{ seed = 1 }
+    local api = t:client{ name = "kit", base_url = "https://api.example", retry = false }
+    t:script{ { status = 200 }, { status = 201 } }
+    t:run(function() api:get("/") end)
+    t:advance(5)
+    local now = t:now()
+    assert.is_true(in_child(function()
+      local status
+      t:run(function() status = api:get("/").status end)
+      return status == 201 and t:now() >= now and t:now() < now + 1
+    end))
+    t:run(function() assert.equal(201, api:get("/").status) end)
+  end)
+
+  -- In a listener the call that it is told of is under way.
+  local function while_calling(fn)
+    local api = neap.client{ name = "busy", base_url = s.url, retry = false }
+    local result
+    api:on("attempt", function() result = fn() end)
+    assert.equal(200, api:get("/status/200").status)
+    api:close()
+    return result
+  end
+
+  local REFUSAL = "client: this process was forked while calls were under way; "
+    .. "make a client in each process"
+
+  it("clients that a call was under way beside are refused in the child", function()
+    local before = neap.client{ name = "beside", base_url = s.url }
+    local wrapped = neap.wrap({ name = "wrapped" }, function() return true end)
+    assert.is_true(while_calling(function()
+      return in_child(function()
+        local called, message = pcall(before.get, before, "/status/200")
+        local ran, other = pcall(wrapped)
+        return not called and not ran and message:find(REFUSAL, 1, true) ~= nil
+          and other:find(REFUSAL, 1, true) ~= nil
+      end)
+    end))
+    assert.equal(200, before:get("/status/200").status)
+    assert.is_true(wrapped())
+    before:close()
+  end)
+
+  it("the refusal is raised at the caller's line", function()
+    local before = neap.client{ name = "line", base_url = s.url }
+    assert.is_true(while_calling(function()
+      return in_child(function()
+        local _, message = pcall(function() before:get("/status/200") end)
+        return message:find("fork_spec.lua:%d+: client: this process") ~= nil
+      end)
+    end))
+    before:close()
+  end)
+
+  it("the child makes clients of its own while the parent's call is under way", function()
+    assert.is_true(while_calling(function()
+      return in_child(function()
+        local own = neap.client{ name = "own", base_url = s.url }
+        neap.sleep(0.001)
+        return own:get("/status/200").status == 200
+      end)
+    end))
+  end)
+
+  it("the parent's call goes on while a child closes the client", function()
+    local api = neap.client{ name = "closing", base_url = s.url, retry = false }
+    local closed
+    api:on("attempt", function()
+      closed = in_child(function()
+        api:close()
+        return true
+      end)
+    end)
+    assert.equal(200, api:get("/status/200").status)
+    assert.is_true(closed)
+    api:close()
   end)
 
   it("children spread their waits differently", function()

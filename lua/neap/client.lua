@@ -230,6 +230,7 @@ end
 --- Waits for nothing: calls in flight end with an error of kind `cancelled`, and so do later ones.
 function Client:close()
   self._core:close()
+  host.settle(self._engine)
   if registry[self.name] == self then
     registry[self.name] = nil
   end

@@ -46,8 +46,8 @@ end
 -- A refresh that fails leaves the caller with the 401 that the server gave, and the trace with what
 -- it raised.
 function answers.refresh(flight, _, outcome)
-  local done, headers = pcall(flight.client._functions["retry.refresh"], flight:request(),
-    outcome.response)
+  local done, headers = compat.pcall(flight.client._functions["retry.refresh"],
+    flight:request(), outcome.response)
   local refreshed = done and type(headers) == "table"
   flight.refresh_message = not done and tostring(headers) or nil
   if refreshed then
@@ -81,17 +81,28 @@ function serve.notice(flight)
   flight.exchange:resume()
 end
 
+-- What a call over the network came to would have to be waited for.
+local function begin(flight, engine)
+  host.tie(engine, flight.exchange)
+  if not flight.arguments and host.cannot_wait_on(engine) then
+    return flight.exchange:refuse()
+  end
+  return flight.exchange:begin()
+end
+
 local function drive(flight)
   local exchange = flight.exchange
   local engine = flight.client._engine
-  local attention = exchange:begin()
+  local attention = begin(flight, engine)
   while attention ~= "done" do
     if attention then
       serve[attention](flight)
       attention = exchange:attention()
     elseif host.can_yield_on(engine) then
-      host.wait(exchange)
+      host.wait(engine, exchange)
       attention = exchange:attention()
+    elseif host.cannot_wait_on(engine) then
+      attention = exchange:refuse()
     else
       attention = exchange:run()
     end
@@ -101,7 +112,7 @@ end
 -- Without this an error in a user's function would leave the call's permits to the collector.
 local function drive_safely(flight)
   local task = host.enter(flight)
-  local done, message = pcall(drive, flight)
+  local done, message = compat.pcall(drive, flight)
   host.leave(task)
   if not done then
     flight.exchange:free()
@@ -127,6 +138,7 @@ end
 
 local function finish(flight)
   local kind, result = flight.exchange:finish()
+  host.settle(flight.client._engine)
   describe(flight, result)
   if kind == "error" then
     result.cause = flight.cause
@@ -149,6 +161,7 @@ local function run(flight)
   end
   if flight.values then
     flight.exchange:free()
+    host.settle(flight.client._engine)
     return compat.unpack(flight.values, 1, flight.values.n)
   end
   return finish(flight)

@@ -1,5 +1,6 @@
 --- The chain of fallbacks: runs one entry and tells the core whether it answered.
 local Response = require "neap.response"
+local compat = require "neap.compat"
 local core = require "neap.core"
 
 local fallback = {}
@@ -96,7 +97,8 @@ function fallback.run(flight)
   if err then
     err.cause = flight.cause
   end
-  local done, given, error_kind, status = pcall(runners[entry.kind], flight, entry, err, res)
+  local done, given, error_kind, status = compat.pcall(runners[entry.kind], flight, entry,
+    err, res)
   if not done then
     note(flight, tostring(given))
     exchange:answer_fallback(entry.kind, false, false, 0, "error")

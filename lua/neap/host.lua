@@ -1,44 +1,114 @@
 --- Hosts: who waits while a call waits.
 --
--- Plain Lua blocks. Inside `neap.run` each task is a coroutine, and while all of them wait one
--- turn of the engine's loop is made. A testing kit is the same with an engine whose clock is
--- virtual. A coroutine that the program made itself inside a task cannot yield to the loop, so a
--- call in it blocks its task's loop; the rest works.
-local compat = require "neap.compat"
+-- Plain Lua blocks; inside `neap.run`, and inside a testing kit, the task yields to neap's own loop
+-- (lua/neap/scheduler.lua). On a loop that is not ours, which nginx brings along and the modules
+-- neap.loop.luv and neap.loop.cqueues put in place, the coroutine is parked (lua/neap/parking.lua).
 local core = require "neap.core"
+local parking = require "neap.parking"
+local scheduler = require "neap.scheduler"
+local waiting = require "neap.waiting"
 
 local host = {}
 
--- The scheduler whose task runs now, and the engine of plain programs, made at first use and anew
--- in each process, since a loop cannot be shared with a parent.
-local active
+-- The loop that is not ours, and the engine of ordinary clients, made at first use. A forked child
+-- goes on with it where it can, since clients that were made before the fork belong to it.
+local loop
 local default_engine
+
+-- Who was dropped while it waited is known to be gone only when it has been collected.
+local function is_anybody_waiting()
+  local list = default_engine and waiting.on(default_engine)
+  if list and next(list) then
+    collectgarbage()
+  end
+  return list and next(list) ~= nil
+end
+
+local function check_replaceable()
+  if loop.needs_helper then
+    error("neap waits on the loop of nginx here, and can use no other", 0)
+  end
+  if is_anybody_waiting() then
+    error("neap cannot change its loop while calls are waiting on another one", 0)
+  end
+end
+
+--- Puts a loop in place; see lua/neap/parking.lua for what it is. Raises where that cannot be.
+function host.use(new_loop)
+  if new_loop == loop then
+    return
+  end
+  if loop then
+    check_replaceable()
+  end
+  loop = new_loop
+  if default_engine and loop.needs_helper then
+    default_engine:use_helper()
+  end
+end
 
 --- The engine of this process's ordinary clients.
 function host.default_engine()
-  if not default_engine or default_engine:is_inherited() then
+  local lost = default_engine and default_engine:is_inherited() and not default_engine:adopt()
+  if not default_engine or lost then
     default_engine = core.engine()
+    if loop and loop.needs_helper then
+      default_engine:use_helper()
+    end
   end
   return default_engine
 end
 
 --- The engine whose clock counts here and now.
 function host.engine()
-  return active and active.engine or host.default_engine()
+  return scheduler.engine() or host.default_engine()
 end
 
----@class neap.Task
-local Task = {}
-Task.__index = Task
+-- The loop on which the code that runs can be parked for something of this engine.
+local function parkable_on(engine)
+  return loop and engine == default_engine and not scheduler.in_task() and loop.can_park()
+end
 
-local Scheduler = {}
-Scheduler.__index = Scheduler
+--- Can the code that runs wait for something of this engine without blocking?
+function host.can_yield_on(engine)
+  return scheduler.can_yield_on(engine) or parkable_on(engine)
+end
+
+--- Must the code that runs not wait for anything, since it can neither yield nor block?
+function host.cannot_wait_on(engine)
+  return loop and engine == default_engine and not loop.blocks() and not host.can_yield_on(engine)
+end
+
+--- Waits until the waiter (a call or a sleeper) is ready; only where host.can_yield_on.
+function host.wait(engine, waiter)
+  if scheduler.can_yield_on(engine) then
+    return scheduler.wait(waiter)
+  end
+  return parking.wait(loop, engine, waiter)
+end
+
+--- Sees to it that what a call has left to do, for others too, is done.
+function host.settle(engine)
+  if not loop or engine ~= default_engine then
+    return
+  end
+  if engine:is_pending() then
+    parking.pump(engine)
+  end
+  if loop.rearm then
+    loop.rearm(engine)
+  end
+end
+
+--- The call is to end when the host drops the code that runs.
+function host.tie(engine, exchange)
+  if loop and loop.tie and engine == default_engine then
+    loop.tie(exchange)
+  end
+end
 
 local function current_task()
-  local task = active and active.task
-  if task and task.co == compat.running() then
-    return task
-  end
+  return scheduler.current_task() or parking.current_task()
 end
 
 --- True where the code that runs is a task's own coroutine.
@@ -46,178 +116,12 @@ function host.in_task()
   return current_task() ~= nil
 end
 
--- Who waits for what on an engine, by the waiter's id: one table for all schedulers of the engine,
--- since a coroutine of the program's own may run a loop inside a task of another. Its schedulers
--- hold it; LuaJIT would never let go of a value that leads back to its weak key.
-local waiting_on = setmetatable({}, { __mode = "kv" })
-
-local function make_ready(scheduler, task)
-  scheduler.last = scheduler.last + 1
-  scheduler.queue[scheduler.last] = task
-end
-
-local function spawn(scheduler, fn, ...)
-  local task = setmetatable({
-    scheduler = scheduler,
-    co = coroutine.create(fn),
-    arguments = compat.pack(...),
-    awaiting = {},
-    flights = {},
-  }, Task)
-  scheduler.live = scheduler.live + 1
-  scheduler.tasks[task] = true
-  make_ready(scheduler, task)
-  return task
-end
-
-local function finish(scheduler, task, results)
-  task.results = results
-  scheduler.live = scheduler.live - 1
-  scheduler.tasks[task] = nil
-  if not results[1] then
-    task.failed = true
-    scheduler.failures[#scheduler.failures + 1] = task
-  end
-  for _, waiting in ipairs(task.awaiting) do
-    make_ready(scheduler, waiting)
-  end
-end
-
-local function resume(scheduler, task)
-  local arguments = task.arguments or compat.pack()
-  local outer = active
-  task.arguments = nil
-  active = { engine = scheduler.engine, scheduler = scheduler, task = task }
-  local results = compat.pack(coroutine.resume(task.co, compat.unpack(arguments, 1, arguments.n)))
-  active = outer
-  if coroutine.status(task.co) == "dead" then
-    finish(scheduler, task, results)
-  end
-end
-
-local function resume_all_ready(scheduler)
-  while scheduler.first <= scheduler.last do
-    local task = scheduler.queue[scheduler.first]
-    scheduler.queue[scheduler.first] = nil
-    scheduler.first = scheduler.first + 1
-    resume(scheduler, task)
-  end
-end
-
-local function collect_ready(scheduler)
-  local found = false
-  local id = scheduler.engine:take()
-  while id do
-    local task = scheduler.waiting[id]
-    if task then
-      scheduler.waiting[id] = nil
-      task.scheduler.waits = task.scheduler.waits - 1
-      make_ready(task.scheduler, task)
-      found = found or task.scheduler == scheduler
-    end
-    id = scheduler.engine:take()
-  end
-  return found
-end
-
-local STUCK = "every task waits for something that cannot happen any more"
-
-local function run_until(scheduler, done)
-  while true do
-    resume_all_ready(scheduler)
-    if done() then
-      return
-    end
-    if not collect_ready(scheduler) then
-      local did = scheduler.waits > 0 and scheduler.engine:turn()
-      if not did and not collect_ready(scheduler) then
-        error(STUCK, 0)
-      end
-    end
-  end
-end
-
-local function new_scheduler(engine)
-  local waiting = waiting_on[engine] or {}
-  waiting_on[engine] = waiting
-  return setmetatable({
-    engine = engine,
-    queue = {},
-    first = 1,
-    last = 0,
-    live = 0,
-    waiting = waiting,
-    tasks = {},
-    waits = 0,
-    failures = {},
-  }, Scheduler)
-end
-
--- What the tasks that are left are doing is given up: their calls end, from the inside out, and
--- their permits are free.
-local function abandon(scheduler)
-  for task in pairs(scheduler.tasks) do
-    if task.waiter then
-      scheduler.waiting[task.waiter:id()] = nil
-      task.waiter:free()
-    end
-    for index = #task.flights, 1, -1 do
-      task.flights[index].exchange:free()
-    end
-  end
-end
-
-local function raise_unseen_failure(scheduler)
-  for _, task in ipairs(scheduler.failures) do
-    if not task.seen then
-      error(task.results[2], 0)
-    end
-  end
-end
-
---- Runs fn and all that it spawns on the engine; what it returns. A task's error that nobody
---- awaited is raised here.
-function host.run_on(engine, fn, ...)
-  local scheduler = new_scheduler(engine)
-  local main = spawn(scheduler, fn, ...)
-  local done, message = pcall(run_until, scheduler, function()
-    return scheduler.live == 0 or main.failed
-  end)
-  if not done or main.failed then
-    abandon(scheduler)
-    error(done and main.results[2] or message, 0)
-  end
-  raise_unseen_failure(scheduler)
-  return compat.unpack(main.results, 2, main.results.n)
-end
-
---- Waits until the waiter (a call or a sleeper) is ready: the task yields, or the thread blocks.
-function host.wait(waiter)
-  local task = current_task()
-  if not task then
-    return waiter:run()
-  end
-  local scheduler = task.scheduler
-  local id = waiter:id()
-  scheduler.waiting[id] = task
-  scheduler.waits = scheduler.waits + 1
-  task.waiter = waiter
-  repeat -- whoever else may resume a task, only its loop ends the wait
-    coroutine.yield()
-  until scheduler.waiting[id] ~= task
-  task.waiter = nil
-end
-
---- Can the task that runs wait for something of this engine without blocking? Inside a C function,
---- such as string.gsub, it cannot, and what it waits for blocks.
-function host.can_yield_on(engine)
-  local task = current_task()
-  return task ~= nil and task.scheduler.engine == engine and compat.can_yield()
-end
-
 --- Notes that the task that runs drives a call, until host.leave is called with what is returned.
 function host.enter(flight)
   local task = current_task()
+  if loop and loop.enter then
+    loop.enter()
+  end
   if task then
     task.flights[#task.flights + 1] = flight
   end
@@ -231,52 +135,43 @@ function host.leave(task)
   end
 end
 
---- Lets so many seconds pass for the caller.
+--- Lets so many seconds pass for the caller. False where that cannot be.
 function host.sleep(seconds)
   local engine = host.engine()
+  if host.cannot_wait_on(engine) then
+    return false
+  end
   local sleeper = engine:sleeper(seconds)
   if host.can_yield_on(engine) then
-    host.wait(sleeper)
+    host.wait(engine, sleeper)
   else
     sleeper:run()
+    host.settle(engine)
   end
   sleeper:free()
+  return true
+end
+
+--- Runs fn and all that it spawns; what it returns. Raises what a task raised and nobody awaited.
+function host.run(fn, ...)
+  local engine = host.engine()
+  if parkable_on(engine) then
+    return parking.run(loop, fn, ...)
+  end
+  return scheduler.run(engine, fn, ...)
 end
 
 --- A task beside the one that runs.
 function host.spawn(fn, ...)
-  return spawn(active.scheduler, fn, ...)
+  if scheduler.current_task() then
+    return scheduler.spawn(fn, ...)
+  end
+  return parking.spawn(fn, ...)
 end
 
---- Waits until the task has ended and returns what its function returned; raises what it raised.
----
----     local task = neap.spawn(fetch, "EUR")
----     local rate = task:await()
----@return any ...
-function Task:await()
-  local listed = false
-  self.seen = true
-  while not self.results do
-    local task = current_task()
-    if not task or task.scheduler ~= self.scheduler then
-      error("await: only a task of the same neap.run can wait for this one", 2)
-    end
-    if not compat.can_yield() then
-      error("await: not inside a C function, such as string.gsub or table.sort", 2)
-    end
-    if task == self then
-      error("await: a task cannot wait for itself", 2)
-    end
-    if not listed then
-      self.awaiting[#self.awaiting + 1] = task
-      listed = true
-    end
-    coroutine.yield()
-  end
-  if self.failed then
-    error(self.results[2], 0)
-  end
-  return compat.unpack(self.results, 2, self.results.n)
+local nginx = rawget(_G, "ngx")
+if type(nginx) == "table" and nginx.config and nginx.config.subsystem == "http" then
+  host.use(require "neap.loop.nginx")
 end
 
 return host

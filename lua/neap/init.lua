@@ -5,6 +5,7 @@
 -- chain of fallbacks, around each call.
 local Client = require "neap.client"
 local Error = require "neap.error"
+local compat = require "neap.compat"
 local core = require "neap.core"
 local host = require "neap.host"
 local policies = require "neap.policies"
@@ -38,7 +39,7 @@ function neap.run(fn, ...)
   if host.in_task() then
     return host.spawn(fn, ...):await()
   end
-  return host.run_on(host.engine(), fn, ...)
+  return host.run(fn, ...)
 end
 
 --- Starts fn beside the task that runs; only inside neap.run.
@@ -55,7 +56,7 @@ function neap.spawn(fn, ...)
 end
 
 local function settle(task)
-  return { pcall(task.await, task) }
+  return { compat.pcall(task.await, task) }
 end
 
 --- Runs the functions side by side and waits for all: an array of { ok, results… } in their order,
@@ -96,13 +97,33 @@ function neap.sleep(seconds)
   if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 or seconds == math.huge then
     error(("seconds: expected a number >= 0, got %s"):format(tostring(seconds)), 2)
   end
-  host.sleep(seconds)
+  if not host.sleep(seconds) then
+    error("sleep: this phase of the host cannot wait", 2)
+  end
 end
 
 --- Monotonic seconds: the clock of a request's `deadline`. Virtual inside a testing kit's run.
 ---@return number
 function neap.now()
   return host.engine():now()
+end
+
+--- Puts the state of all policies that are made afterwards into memory shared by the machine's
+--- processes: breakers, gates, rate limits, bulkheads, budgets and counters of clients of one name
+--- are then one. See docs/shared.md. Nil and an error of kind `store` where the region cannot be
+--- had: it is another user's, was made by another version, or there is no memory.
+---
+---     local region, err = neap.shared{ name = "neap", size = 8388608 }
+---     if not region then error(tostring(err)) end
+---@param options? table name ("neap"), size in bytes (8388608; of a new region)
+---@return neap.Region? region with name() and stats()
+---@return neap.Error? err
+function neap.shared(options)
+  local region, err = core.shared(host.default_engine(), options or {})
+  if type(err) == "string" then
+    error(err, 2)
+  end
+  return region, err
 end
 
 --- A snapshot of every open client by its name.

@@ -1,4 +1,6 @@
 --- Listeners of a client's events.
+local compat = require "neap.compat"
+
 local listeners = {}
 
 local EVENTS = {
@@ -29,7 +31,7 @@ function listeners.tell(client, event, flight)
   event.path = flight.path or given.path
   event.tags = given.tags
   for index = 1, #registered do -- those who come while others are told are told next time
-    if not pcall(registered[index], event) then
+    if not compat.pcall(registered[index], event) then
       client._core:listener_failed()
     end
   end

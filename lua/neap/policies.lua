@@ -2,7 +2,12 @@
 --
 -- Each takes its policy table and an optional `env`. Misuse raises at the caller's line, with the
 -- path of the key in front; what a policy refuses comes back as `nil, err`. Times are seconds.
+--
+-- All but the backoff take a `name` too: after neap.shared their state is then that of this name,
+-- one for all processes, and the one that clients of this name have. Without a name, without
+-- neap.shared, and with an `env` that has a clock, it is the object's own.
 local core = require "neap.core"
+local host = require "neap.host"
 require "neap.error"
 
 ---@class neap.Env
@@ -57,6 +62,13 @@ require "neap.error"
 
 local policies = {}
 
+-- Whoever may share belongs to the engine that knows with whom.
+local function engine_for(policy)
+  if type(policy) == "table" and rawget(policy, "name") ~= nil then
+    return host.default_engine()
+  end
+end
+
 --- A circuit breaker. Every permit must come back through `record`, exactly once.
 ---
 ---     local b = neap.breaker{ window = { count = 20 }, open_for = 10 }
@@ -65,11 +77,11 @@ local policies = {}
 ---     local began = neap.now()
 ---     local ok = ask_the_server()
 ---     b:record(permit, ok and "success" or "failure", neap.now() - began)
----@param policy table `breaker` of a client's policy, without key, max_keys and failure
+---@param policy table `breaker` of a client's policy, without key, max_keys and failure; and `name`
 ---@param env? neap.Env
 ---@return neap.Breaker
 function policies.breaker(policy, env)
-  local breaker, message = core.breaker(policy, env)
+  local breaker, message = core.breaker(policy, env, engine_for(policy))
   if not breaker then
     error(message, 2)
   end
@@ -83,11 +95,11 @@ end
 ---     if not permit then return nil, err end
 ---     work()
 ---     k:release(permit)
----@param policy table `bulkhead` of a client's policy
+---@param policy table `bulkhead` of a client's policy, and `name`
 ---@param env? neap.Env
 ---@return neap.Bulkhead
 function policies.bulkhead(policy, env)
-  local bulkhead, message = core.bulkhead(policy, env)
+  local bulkhead, message = core.bulkhead(policy, env, engine_for(policy))
   if not bulkhead then
     error(message, 2)
   end
@@ -100,11 +112,12 @@ end
 ---     local wait, err = l:acquire()
 ---     if not wait then return nil, err end -- more than 2 seconds; nothing was reserved
 ---     neap.sleep(wait)
----@param policy table `rate_limit` of a client's policy, but max_wait has no limit by default
+---@param policy table `rate_limit` of a client's policy, but max_wait has no limit by default; and
+--- `name`
 ---@param env? neap.Env
 ---@return neap.RateLimiter
 function policies.rate_limiter(policy, env)
-  local limiter, message = core.rate_limiter(policy, env)
+  local limiter, message = core.rate_limiter(policy, env, engine_for(policy))
   if not limiter then
     error(message, 2)
   end
@@ -117,11 +130,11 @@ end
 ---     g:deposit()
 ---     local ok = call()
 ---     if not ok and g:withdraw() then ok = call() end
----@param policy table `retry.budget` of a client's policy
+---@param policy table `retry.budget` of a client's policy, and `name`
 ---@param env? neap.Env
 ---@return neap.RetryBudget
 function policies.retry_budget(policy, env)
-  local budget, message = core.retry_budget(policy, env)
+  local budget, message = core.retry_budget(policy, env, engine_for(policy))
   if not budget then
     error(message, 2)
   end

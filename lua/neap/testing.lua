@@ -11,7 +11,7 @@
 local Client = require "neap.client"
 local Script = require "neap.script"
 local core = require "neap.core"
-local host = require "neap.host"
+local scheduler = require "neap.scheduler"
 
 -- Nanoseconds in 64 bits reach a little further, both in the future and in the past.
 local LONGEST = 9e9
@@ -208,7 +208,7 @@ function Kit:run(fn, ...)
     end
     return ...
   end
-  return ended(pcall(host.run_on, self._engine, fn, ...))
+  return ended(pcall(scheduler.run, self._engine, fn, ...))
 end
 
 --- Outside of run: lets so many seconds pass, and does all that falls due, in order.
@@ -220,7 +220,7 @@ function Kit:advance(seconds)
   if seconds > LONGEST then
     error(("seconds: expected a number up to %g, got %g"):format(LONGEST, seconds), 2)
   end
-  if host.in_task() then
+  if scheduler.in_task() then
     error("advance: inside run time moves by itself; use neap.sleep", 2)
   end
   local until_time = self._engine:now() + seconds

@@ -17,7 +17,8 @@ end
 -- A function fails when it raises, or returns nil and an error.
 local function carry(flight)
   local arguments, attempt = flight.arguments, flight.exchange:attempt()
-  local results = compat.pack(pcall(flight.client._fn, compat.unpack(arguments, 1, arguments.n)))
+  local results = compat.pack(compat.pcall(flight.client._fn,
+    compat.unpack(arguments, 1, arguments.n)))
   local raised = not results[1]
   if raised or (results[2] == nil and results[3] ~= nil) then
     flight.cause = results[raised and 2 or 3]
@@ -54,9 +55,13 @@ local function wrap(policy, fn)
       error(("policy.breaker.key: expected a string to be returned, got %s"):format(
         tostring(key)), 2)
     end
+    local exchange, refusal = core.function_exchange(client._core, key)
+    if not exchange then
+      error(refusal, 2)
+    end
     return drive.run(setmetatable({
       client = client,
-      exchange = core.function_exchange(client._core, key),
+      exchange = exchange,
       arguments = arguments,
     }, Flight))
   end

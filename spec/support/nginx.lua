@@ -36,7 +36,7 @@ http {
    scgi_temp_path ${dir}/scgi;
    ${http}
    server {
-      listen 127.0.0.1:${port} backlog=4096;
+      listen 127.0.0.1:${port} ${listen} backlog=4096;
       ${tls}
       ${conf}
    }
@@ -91,6 +91,7 @@ local function configuration(options, directory, port, tls_port)
       log_level = options.log_level or "notice",
       main = options.main or "",
       events = options.events or "",
+      listen = options.listen or "",
       http = options.http or "",
       conf = options.conf or "",
       tls = options.certs and TLS or "",
@@ -157,8 +158,9 @@ end
 -- The texts `conf` (of the server, locations too), `http`, `events` and `main` go where they belong
 -- in nginx.conf and may use ${dir}, ${port}, ${tls_port}. `workers = n` runs a master with so many;
 -- without it there is one process only. `certs = s` (a misbehaving server) adds a TLS port with its
--- good certificate, and `http2 = true` HTTP/2 on it. `log_level` is "notice". The environment
--- variable NGINX names another binary.
+-- good certificate, and `http2 = true` HTTP/2 on it. `listen` is what the plain port has besides
+-- its address, such as "reuseport". `log_level` is "notice". The environment variable NGINX names
+-- another binary.
 ---@return table { url, tls_url, port, tls_port, dir, pid, signal(), error_log(), stop() }
 function nginx.start(options)
    assert(options.certs or not options.http2, "http2 needs certs")

@@ -2,11 +2,13 @@ local server = require("spec.support.server")
 local socket = require("socket")
 
 local s
+local connections = {} -- of the test that runs
 
 -- A connection to a port of the server, and a request on it.
 local function connect(port)
    local connection = assert(socket.connect("127.0.0.1", port or s.ports.plain))
    connection:settimeout(5)
+   connections[#connections + 1] = connection
    return connection
 end
 
@@ -95,6 +97,11 @@ describe("spec.support.server", function()
    end)
    before_each(function()
       s:reset()
+   end)
+   after_each(function()
+      for index = #connections, 1, -1 do
+         table.remove(connections, index):close()
+      end
    end)
 
    describe("answers", function()

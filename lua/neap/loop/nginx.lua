@@ -1,0 +1,202 @@
+--- nginx as the loop: coroutines of ngx_lua are parked on its semaphores, and libcurl works on a
+--- thread of its own, so that the worker never waits for it.
+--
+-- ngx_lua cannot wait for a descriptor. One coroutine, the notifier, which runs in a timer while
+-- somebody waits, is connected to the helper's doorbell and pumps the engine when it rings; beside
+-- it the keeper pumps when somebody's time has come. Timers are refused once a worker is exiting;
+-- who waits then listens at the doorbell itself.
+local base = require "resty.core.base"
+local core = require "neap.core"
+local ffi = require "ffi"
+local parking = require "neap.parking"
+local semaphore = require "ngx.semaphore"
+local waiting = require "neap.waiting"
+
+local get_phase, get_request = ngx.get_phase, base.get_request
+
+local loop = { needs_helper = true }
+
+-- Where ngx_lua lets a coroutine wait for a socket and a semaphore.
+local PARKING_PHASES = {
+  rewrite = true,
+  server_rewrite = true,
+  access = true,
+  content = true,
+  timer = true,
+  ssl_cert = true,
+  ssl_session_fetch = true,
+  ssl_client_hello = true,
+}
+
+--- Not inside a C function either, such as string.gsub.
+function loop.can_park()
+  return PARKING_PHASES[get_phase()] and core.can_yield()
+end
+
+--- A worker never blocks.
+function loop.blocks()
+  return false
+end
+
+-- Requests that are being handled, by their addresses, with what knows of their end.
+local ties = setmetatable({}, { __mode = "v" })
+
+local function address_of(request)
+  return tonumber(ffi.cast("uintptr_t", ffi.cast("void *", request)))
+end
+
+--- A request that is abandoned takes its calls with it: nginx drops its coroutines without a word.
+function loop.tie(exchange)
+  local request = get_request()
+  if not request then
+    return
+  end
+  local address = address_of(request)
+  local tie = ties[address]
+  if not tie or tie:is_ended() then
+    tie = core.tie(address)
+    ties[address] = tie
+  end
+  if tie then
+    exchange:tie(tie)
+  end
+end
+
+-- Keepers of engines whose notifier is at work: { due, semaphore }.
+local notified = setmetatable({}, { __mode = "k" })
+
+local RING_BYTES = 64 -- each ring is one byte; they are all the same
+
+local function connect(engine, seconds)
+  local socket = ngx.socket.tcp()
+  socket:settimeouts(1000, 1000, seconds * 1000)
+  return socket:connect("unix:/proc/self/fd/" .. engine:doorbell()) and socket
+end
+
+-- Waits for the bell, unless there is something already. Nil and why where nothing rang.
+local function listen(engine, socket)
+  if not engine:arm() then
+    return true
+  end
+  return socket:receiveany(RING_BYTES)
+end
+
+-- Who was dropped while it waited is known to be gone only when it has been collected.
+local function is_anybody_waiting(engine)
+  if ngx.worker.exiting() then
+    collectgarbage()
+  end
+  return next(waiting.on(engine)) ~= nil
+end
+
+-- The bell rings every half a second anyway: silence for so many seconds means that it is broken.
+local SILENCE = 10
+
+local SHORTEST = 0.001 -- what nginx's timers can tell from nothing
+
+-- What a call has left to wait for changes while others pump: one that has failed on the wire is
+-- to be retried in a moment, and its coroutine still sleeps for as long as the answer might have
+-- taken. The keeper sleeps until the first of all these times. A socket's own limit would not do:
+-- nginx logs each one that passes as an error.
+local function keep_time(engine, keeper)
+  while true do
+    local seconds = engine:wait() or SILENCE
+    keeper.due = engine:now() + seconds
+    keeper.semaphore:wait(math.max(seconds, SHORTEST))
+    parking.pump(engine)
+  end
+end
+
+local function hurry(engine, keeper)
+  local seconds = engine:wait()
+  if seconds and engine:now() + seconds < keeper.due then
+    keeper.due = 0 -- until it has looked
+    keeper.semaphore:post(1)
+  end
+end
+
+-- Stays for a while when nobody waits any more, since it costs less than to begin anew.
+local function pump_while_needed(engine, keeper)
+  local socket = connect(engine, SILENCE)
+  local rang, idle = socket, 0
+  while rang and idle < (ngx.worker.exiting() and 1 or 3) do
+    rang = listen(engine, socket)
+    local found = parking.pump(engine)
+    hurry(engine, keeper)
+    idle = (found or is_anybody_waiting(engine)) and 0 or idle + 1
+  end
+end
+
+-- However it ends, the next one that is parked starts another.
+local function notify(_, engine)
+  local keeper = notified[engine]
+  local timekeeper = ngx.thread.spawn(keep_time, engine, keeper)
+  local done, message = pcall(pump_while_needed, engine, keeper)
+  notified[engine] = nil
+  ngx.thread.kill(timekeeper)
+  if not done then
+    error(message, 0)
+  end
+end
+
+function loop.watch(engine)
+  local keeper = notified[engine]
+  if keeper then
+    hurry(engine, keeper)
+  elseif engine:doorbell() then
+    notified[engine] = { due = 0, semaphore = semaphore.new() }
+    if not ngx.timer.at(0, notify, engine) then
+      notified[engine] = nil
+    end
+  end
+end
+
+-- Semaphores that nobody waits for and nobody will post.
+local spare = {}
+
+local Parker = {}
+Parker.__index = Parker
+
+function loop.parker(engine)
+  local made = table.remove(spare) or semaphore.new()
+  return setmetatable({ semaphore = made, engine = engine }, Parker)
+end
+
+local function park_alone(engine, seconds)
+  local socket = connect(engine, seconds)
+  if socket then
+    listen(engine, socket)
+    socket:close()
+  else
+    ngx.sleep(SHORTEST)
+  end
+end
+
+function Parker:park(seconds)
+  local engine = self.engine
+  seconds = math.max(seconds, SHORTEST)
+  self.alone = engine and not notified[engine] and engine:doorbell()
+  if self.alone then
+    return park_alone(engine, seconds)
+  end
+  self.semaphore:wait(seconds)
+end
+
+function Parker:unpark()
+  self.semaphore:post(1)
+  if self.alone then
+    self.engine:nudge()
+  end
+end
+
+function Parker:retire()
+  while self.semaphore:count() > 0 do
+    self.semaphore:wait(0)
+  end
+  spare[#spare + 1] = self.semaphore
+end
+
+loop.start = ngx.thread.spawn
+loop.kill = ngx.thread.kill
+
+return loop

@@ -1,0 +1,200 @@
+--- Waiting on a loop that is not neap's: nginx, luv, cqueues. The coroutine that waits is parked
+--- there, and tasks of neap.run are what that loop has for running side by side.
+--
+-- A loop (lua/neap/loop/*.lua) is a table of these functions:
+--
+--     can_park()          may the code that runs be parked here?
+--     blocks()            where it may not: may it block the thread instead?
+--     parker([engine])    something for one wait, of something of that engine: park(seconds)
+--                         returns when unpark() has been called, or after so long (a loop that
+--                         wakes for all that is timed on the engine may leave that out), or
+--                         earlier for no reason; retire() says that the wait is over
+--     start(fn)           runs fn beside the code that runs; what it returns is for kill
+--     kill(started)       ends what was started, where it stands
+--     watch(engine)       somebody is about to be parked: parking.pump is to be called when the
+--                         engine has something to do
+--     tie(exchange)       optional: the call is to be given up when its coroutine is dropped
+--     enter()             optional: the coroutine that runs begins a call
+--     rearm(engine)       optional: others have turned the engine; it may have something to do
+--                         earlier than was known
+local compat = require "neap.compat"
+local waiting = require "neap.waiting"
+
+local parking = {}
+
+-- One who waits for a call or a sleeper of the engine.
+local Place = {}
+Place.__index = Place
+
+function Place:wake()
+  self.ready = true
+  if not self.is_running then
+    self.parker:unpark()
+  end
+end
+
+--- Does what is due on the engine, and unparks those for whom it came.
+function parking.pump(engine)
+  engine:poll()
+  return waiting.wake_ready(engine, waiting.on(engine))
+end
+
+-- Nobody may wait longer at a time: were a loop's watch to fail, this finds out.
+local LONGEST = 1
+
+-- Tasks by their coroutines.
+local tasks = setmetatable({}, { __mode = "kv" })
+
+--- The task that runs, or nil.
+function parking.current_task()
+  local co = compat.running()
+  return co and tasks[co]
+end
+
+-- Who gives up the task is told what it waits for.
+local function note_wait(waiter)
+  local task = parking.current_task()
+  if task then
+    task.waiter = waiter
+  end
+end
+
+--- Parks the coroutine that runs until the waiter is ready.
+function parking.wait(loop, engine, waiter)
+  local list = waiting.on(engine)
+  local place = setmetatable({ parker = loop.parker(engine), is_running = true }, Place)
+  list[waiter:id()] = place
+  note_wait(waiter)
+  if engine:is_pending() then
+    parking.pump(engine)
+  end
+  while not place.ready do
+    loop.watch(engine)
+    place.is_running = false
+    place.parker:park(math.min(waiter:wait() or LONGEST, LONGEST))
+    place.is_running = true
+    if not place.ready then
+      parking.pump(engine)
+    end
+  end
+  note_wait(nil)
+  place.parker:retire()
+end
+
+---@class neap.ParkedTask: neap.Task
+local Task = {}
+Task.__index = Task
+
+local function finish(task, results)
+  local group = task.group
+  task.results = results
+  group.live = group.live - 1
+  group.tasks[task] = nil
+  if not results[1] then
+    group.failures[#group.failures + 1] = task
+  end
+  for parker in pairs(task.awaiting) do
+    parker:unpark()
+  end
+  if group.live == 0 and group.parker then
+    group.parker:unpark()
+  end
+end
+
+local function new_task(group)
+  local task = setmetatable({ group = group, awaiting = {}, flights = {} }, Task)
+  group.live = group.live + 1
+  group.tasks[task] = true
+  return task
+end
+
+local function run_task(task, fn, arguments)
+  local co = compat.running()
+  local outer = tasks[co]
+  tasks[co] = task
+  local results = compat.pack(compat.pcall(fn, compat.unpack(arguments, 1, arguments.n)))
+  tasks[co] = outer
+  finish(task, results)
+end
+
+--- A task beside the one that runs.
+function parking.spawn(fn, ...)
+  local group = parking.current_task().group
+  local task, arguments = new_task(group), compat.pack(...)
+  task.started = group.loop.start(function()
+    run_task(task, fn, arguments)
+  end)
+  return task
+end
+
+local function wait_for_all(group)
+  while group.live > 0 do
+    group.parker = group.loop.parker()
+    group.parker:park(LONGEST)
+    group.parker:retire()
+    group.parker = nil
+  end
+end
+
+-- What the tasks that are left are doing is given up, from the inside out.
+local function abandon(group)
+  for task in pairs(group.tasks) do
+    if task.waiter then
+      task.waiter:free()
+    end
+    for index = #task.flights, 1, -1 do
+      task.flights[index].exchange:free()
+    end
+    group.loop.kill(task.started)
+  end
+end
+
+--- Runs fn in the coroutine that runs, and all that it spawns beside it; what it returns. A task's
+--- error that nobody awaited is raised here.
+function parking.run(loop, fn, ...)
+  local group = { loop = loop, live = 0, tasks = {}, failures = {} }
+  local main = new_task(group)
+  run_task(main, fn, compat.pack(...))
+  if not main.results[1] then
+    abandon(group)
+    error(main.results[2], 0)
+  end
+  wait_for_all(group)
+  for _, task in ipairs(group.failures) do
+    if not task.seen then
+      error(task.results[2], 0)
+    end
+  end
+  return compat.unpack(main.results, 2, main.results.n)
+end
+
+--- Waits until the task has ended and returns what its function returned; raises what it raised.
+---@return any ...
+function Task:await()
+  local current = parking.current_task()
+  self.seen = true
+  if not self.results then
+    if not current or current.group ~= self.group then
+      error("await: only a task of the same neap.run can wait for this one", 2)
+    end
+    if current == self then
+      error("await: a task cannot wait for itself", 2)
+    end
+    if not self.group.loop.can_park() then
+      error("await: not inside a C function, such as string.gsub or table.sort", 2)
+    end
+  end
+  while not self.results do
+    local parker = self.group.loop.parker()
+    self.awaiting[parker] = true
+    parker:park(LONGEST)
+    self.awaiting[parker] = nil
+    parker:retire()
+  end
+  if not self.results[1] then
+    error(self.results[2], 0)
+  end
+  return compat.unpack(self.results, 2, self.results.n)
+end
+
+return parking

@@ -1,0 +1,233 @@
+--- neap's own loop: tasks are coroutines, and while all of them wait one turn of the engine's loop
+--- is made. Plain programs use it with the real clock, testing kits with a virtual one.
+--
+-- A coroutine that the program made itself inside a task cannot yield to the loop, so a call in it
+-- blocks its task's loop; the rest works.
+local compat = require "neap.compat"
+local waiting = require "neap.waiting"
+
+local scheduler = {}
+
+-- The loop whose task runs now, with its engine and task.
+local active
+
+---@class neap.Task
+local Task = {}
+Task.__index = Task
+
+local function current_task()
+  local task = active and active.task
+  if task and task.co == compat.running() then
+    return task
+  end
+end
+
+--- The engine of the loop that runs; nil outside.
+function scheduler.engine()
+  return active and active.engine
+end
+
+--- True where the code that runs is a task's own coroutine.
+function scheduler.in_task()
+  return current_task() ~= nil
+end
+
+local function make_ready(loop, task)
+  loop.last = loop.last + 1
+  loop.queue[loop.last] = task
+end
+
+--- What it waited for has come.
+function Task:wake()
+  self.waits = false
+  self.loop.waits = self.loop.waits - 1
+  make_ready(self.loop, self)
+end
+
+local function spawn(loop, fn, ...)
+  local task = setmetatable({
+    loop = loop,
+    co = compat.coroutine(fn),
+    arguments = compat.pack(...),
+    awaiting = {},
+    flights = {},
+  }, Task)
+  loop.live = loop.live + 1
+  loop.tasks[task] = true
+  make_ready(loop, task)
+  return task
+end
+
+local function finish(loop, task, results)
+  task.results = results
+  loop.live = loop.live - 1
+  loop.tasks[task] = nil
+  if not results[1] then
+    task.failed = true
+    loop.failures[#loop.failures + 1] = task
+  end
+  for _, waits in ipairs(task.awaiting) do
+    make_ready(loop, waits)
+  end
+end
+
+local function resume(loop, task)
+  if task.results then -- its wait ended by an error: PUC's Lua 5.1 could not yield there
+    return
+  end
+  local arguments = task.arguments or compat.pack()
+  local outer = active
+  task.arguments = nil
+  active = { engine = loop.engine, loop = loop, task = task }
+  local results = compat.pack(coroutine.resume(task.co, compat.unpack(arguments, 1, arguments.n)))
+  active = outer
+  if coroutine.status(task.co) == "dead" then
+    finish(loop, task, results)
+  end
+end
+
+local function resume_all_ready(loop)
+  while loop.first <= loop.last do
+    local task = loop.queue[loop.first]
+    loop.queue[loop.first] = nil
+    loop.first = loop.first + 1
+    resume(loop, task)
+  end
+end
+
+local function has_ready(loop)
+  return loop.first <= loop.last
+end
+
+local STUCK = "every task waits for something that cannot happen any more"
+
+local function run_until(loop, done)
+  while true do
+    resume_all_ready(loop)
+    if done() then
+      return
+    end
+    waiting.wake_ready(loop.engine, loop.waiting)
+    if not has_ready(loop) then
+      local did = loop.waits > 0 and loop.engine:turn()
+      waiting.wake_ready(loop.engine, loop.waiting)
+      if not did and not has_ready(loop) then
+        error(STUCK, 0)
+      end
+    end
+  end
+end
+
+local function new_loop(engine)
+  return {
+    engine = engine,
+    queue = {},
+    first = 1,
+    last = 0,
+    live = 0,
+    waiting = waiting.on(engine),
+    tasks = {},
+    waits = 0,
+    failures = {},
+  }
+end
+
+-- What the tasks that are left are doing is given up: their calls end, from the inside out, and
+-- their permits are free.
+local function abandon(loop)
+  for task in pairs(loop.tasks) do
+    if task.waiter then
+      loop.waiting[task.waiter:id()] = nil
+      task.waiter:free()
+    end
+    for index = #task.flights, 1, -1 do
+      task.flights[index].exchange:free()
+    end
+  end
+end
+
+local function raise_unseen_failure(loop)
+  for _, task in ipairs(loop.failures) do
+    if not task.seen then
+      error(task.results[2], 0)
+    end
+  end
+end
+
+--- Runs fn and all that it spawns on the engine; what it returns. A task's error that nobody
+--- awaited is raised here.
+function scheduler.run(engine, fn, ...)
+  local loop = new_loop(engine)
+  local main = spawn(loop, fn, ...)
+  local done, message = pcall(run_until, loop, function()
+    return loop.live == 0 or main.failed
+  end)
+  if not done or main.failed then
+    abandon(loop)
+    error(done and main.results[2] or message, 0)
+  end
+  raise_unseen_failure(loop)
+  return compat.unpack(main.results, 2, main.results.n)
+end
+
+--- Can the task that runs wait for something of this engine without blocking? Inside a C function,
+--- such as string.gsub, it cannot, and what it waits for blocks.
+function scheduler.can_yield_on(engine)
+  local task = current_task()
+  return task ~= nil and task.loop.engine == engine and compat.can_yield()
+end
+
+--- The task that runs yields until the waiter (a call or a sleeper) is ready.
+function scheduler.wait(waiter)
+  local task = current_task()
+  local loop = task.loop
+  loop.waiting[waiter:id()] = task
+  loop.waits = loop.waits + 1
+  task.waits = true
+  task.waiter = waiter
+  repeat -- whoever else may resume a task, only its loop ends the wait
+    coroutine.yield()
+  until not task.waits
+  task.waiter = nil
+end
+
+--- A task beside the one that runs.
+function scheduler.spawn(fn, ...)
+  return spawn(active.loop, fn, ...)
+end
+
+--- The task that runs, or nil.
+scheduler.current_task = current_task
+
+--- Waits until the task has ended and returns what its function returned; raises what it raised.
+---
+---     local task = neap.spawn(fetch, "EUR")
+---     local rate = task:await()
+---@return any ...
+function Task:await()
+  local listed = false
+  self.seen = true
+  while not self.results do
+    local task = current_task()
+    if not task or task.loop ~= self.loop then
+      error("await: only a task of the same neap.run can wait for this one", 2)
+    end
+    if not compat.can_yield() then
+      error("await: not inside a C function, such as string.gsub or table.sort", 2)
+    end
+    if task == self then
+      error("await: a task cannot wait for itself", 2)
+    end
+    if not listed then
+      self.awaiting[#self.awaiting + 1] = task
+      listed = true
+    end
+    coroutine.yield()
+  end
+  if self.failed then
+    error(self.results[2], 0)
+  end
+  return compat.unpack(self.results, 2, self.results.n)
+end
+
+return scheduler
