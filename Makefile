@@ -4,7 +4,7 @@
 #   plain    archives of the rooms and the C tests, as they are shipped
 #   asan     the same under AddressSanitizer and UBSan, and a module for Lua 5.4
 #   tsan     the same under ThreadSanitizer
-#   lua5.4, luajit, install-<version>   the binding and neap/core.so on top of `plain`
+#   lua5.1 to lua5.4, luajit, install-<version>   the binding and neap/core.so on top of `plain`
 # CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR and LUA_INCDIR are the caller's to set; V=1 shows
 # the commands.
 
@@ -39,7 +39,9 @@ SUPPORT_SOURCES := $(sort $(wildcard spec/c/support/*.c))
 TEST_SOURCES := $(sort $(shell find spec/c -name '*_test.c' 2>/dev/null))
 THREAD_TEST_SOURCES := $(filter %_threads_test.c,$(TEST_SOURCES))
 LUA_FILES := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
-SPEC_FILES := $(sort $(shell find spec -name '*_spec.lua' 2>/dev/null))
+# Those of nginx run once, on Lua 5.4: they steer an nginx from outside.
+NGINX_SPEC_FILES := $(sort $(wildcard spec/nginx/*_spec.lua))
+SPEC_FILES := $(filter-out $(NGINX_SPEC_FILES),$(sort $(shell find spec -name '*_spec.lua' 2>/dev/null)))
 PROGRAMS := $(sort $(wildcard bin/*))
 
 # -------------------------------------------------------------------------------------- libraries
@@ -49,19 +51,21 @@ include_dir = $(firstword $(patsubst -I%,%,$(shell for name in $1; do \
 cflags_from = $(shell $(PKG_CONFIG) --cflags $1 2>/dev/null)
 libs_from = $(or $(shell $(PKG_CONFIG) --libs $1 2>/dev/null),$2)
 
-incdir_5.4 := $(call include_dir,lua5.4 lua-5.4 lua54)
+LUA_VERSIONS := 5.1 5.2 5.3 5.4
 incdir_luajit := $(call include_dir,luajit)
-incdir_5.1 := $(or $(incdir_luajit),$(call include_dir,lua5.1 lua-5.1 lua51))
-incdir_5.2 := $(call include_dir,lua5.2 lua-5.2 lua52)
-incdir_5.3 := $(call include_dir,lua5.3 lua-5.3 lua53)
+$(foreach v,$(LUA_VERSIONS),$(eval incdir_lua$v := \
+    $(call include_dir,lua$v lua-$v lua$(subst .,,$v))))
+
+# What is installed for Lua 5.1 serves LuaJIT and PUC Lua, whichever headers it was made with.
+incdir_for = $(or $(if $(filter 5.1,$1),$(incdir_luajit)),$(incdir_lua$1))
 
 # A directory that the caller names counts only if the headers are in it.
-incdir_install := $(if $(wildcard $(LUA_INCDIR)/lua.h),$(LUA_INCDIR),$(incdir_$(LUA_VERSION)))
+incdir_install := $(if $(wildcard $(LUA_INCDIR)/lua.h),$(LUA_INCDIR),$(call incdir_for,$(LUA_VERSION)))
 
 LIBRARY_CPPFLAGS := $(addprefix -I,$(CURL_INCDIR) $(CRYPTO_INCDIR)) \
     $(call cflags_from,libcurl) $(call cflags_from,libcrypto)
 LIBRARIES := $(addprefix -L,$(CURL_LIBDIR) $(CRYPTO_LIBDIR)) \
-    $(call libs_from,libcurl,-lcurl) $(call libs_from,libcrypto,-lcrypto) -lm -pthread
+    $(call libs_from,libcurl,-lcurl) $(call libs_from,libcrypto,-lcrypto) -lm -ldl -lrt -pthread
 
 # ------------------------------------------------------------------------------------------ flags
 
@@ -150,12 +154,12 @@ $(BUILD)/$1/neap/core.so: $(patsubst %.c,$(BUILD)/$1/obj/%.o,$(sources_binding))
 -include $(patsubst %.c,$(BUILD)/$1/obj/%.d,$(sources_binding))
 endef
 
-incdir_lua5.4 := $(incdir_5.4)
 incdir_install-$(LUA_VERSION) := $(incdir_install)
-BINDING_VARIANTS := lua5.4 luajit install-$(LUA_VERSION)
+INTERPRETERS := $(addprefix lua,$(LUA_VERSIONS)) luajit
+BINDING_VARIANTS := $(INTERPRETERS) install-$(LUA_VERSION)
 
 # The binding under the sanitizers is for Lua 5.4 and lives with its rooms.
-flags_asan += $(addprefix -isystem ,$(incdir_5.4))
+flags_asan += $(addprefix -isystem ,$(incdir_lua5.4))
 
 $(foreach variant,plain asan tsan,$(eval $(call room_rules,$(variant))))
 $(foreach variant,$(BINDING_VARIANTS),\
@@ -175,7 +179,7 @@ SERVER := $(if $(wildcard spec/server/server.mk),$(BUILD)/spec/misbehave)
 # caller's surroundings. NEAP_LUA and arg[-1] name it to specs that start a second interpreter.
 define interpreter_script # variant, interpreter, additional environment
 #!/usr/bin/env bash
-unset LUA_INIT LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4
+unset $${!LUA_INIT@} $${!LUA_PATH@} $${!LUA_CPATH@}
 export LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/?.lua;;'
 export LUA_CPATH='$(CURDIR)/$(BUILD)/$1/?.so;;'
 export NEAP_LUA='$(CURDIR)/$(BUILD)/$1/lua'
@@ -200,8 +204,7 @@ $(BUILD)/$1/lua: Makefile
 	@chmod +x $$@
 endef
 
-$(eval $(call interpreter_rule,lua5.4,lua5.4))
-$(eval $(call interpreter_rule,luajit,luajit))
+$(foreach name,$(INTERPRETERS),$(eval $(call interpreter_rule,$(name),$(name))))
 $(eval $(call interpreter_rule,asan,lua5.4,ASAN_ENVIRONMENT))
 
 $(BUILD)/asan/unpreload.so: .ci/unpreload.c
@@ -221,12 +224,14 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
-build: ## build the module for Lua 5.4, and for LuaJIT when its headers are there
+build: ## build the module for Lua 5.4 and LuaJIT; build-lua5.3 and so on for the older versions
 build: build-lua5.4 $(if $(incdir_luajit),build-luajit)
 
-.PHONY: build-lua5.4 build-luajit
-build-lua5.4: $(call module_ready,lua5.4)
-build-luajit: $(call module_ready,luajit)
+define build_target # variant
+.PHONY: build-$1
+build-$1: $(call module_ready,$1)
+endef
+$(foreach variant,$(INTERPRETERS),$(eval $(call build_target,$(variant))))
 
 .PHONY: setup
 setup: ## install the Debian packages that build, test, check and demo need
@@ -242,10 +247,20 @@ demo: ## build, then run the demonstration
 run-demo: $(SERVER)
 	@$(RUN_LUA) examples/demo/main.lua
 
+.PHONY: demo-nginx
+demo-nginx: ## build, then run the demonstration in nginx: two workers, one breaker
+	@.ci/setup.sh build demo-nginx
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory run-demo-nginx
+
+.PHONY: run-demo-nginx
+run-demo-nginx:
+	@$(RUN_LUA) examples/openresty/demo.lua
+
 .PHONY: test
-test: ## C tests, specs on Lua 5.4 and on LuaJIT, examples, installation
+test: ## C tests, specs on each Lua, examples, installation
 	@.ci/setup.sh build test
-	$(STEPS) test-c test-lua5.4 test-luajit test-examples test-install
+	$(STEPS) test-c test-lua5.4 test-luajit test-in-nginx test-nginx $(addprefix test-,$(OLDER_LUAS)) test-examples test-install
 
 .PHONY: check
 check: ## static checks, and the tests under sanitizers and an aggressive collector
@@ -264,7 +279,7 @@ ctest:
 	@$(run_$(or $(VARIANT),plain)) $(BUILD)/$(or $(VARIANT),plain)/spec/c/$(TEST)_test
 
 .PHONY: spec
-spec: ## run specs: SPEC=spec/foo_spec.lua [VARIANT=lua5.4|luajit|asan] [ARGS='--filter=…']
+spec: ## run specs: SPEC=spec/foo_spec.lua [VARIANT=lua5.1…5.4|luajit|nginx|asan] [ARGS='--filter=…']
 	@$(MAKE) --no-print-directory -s spec-ready-$(or $(VARIANT),lua5.4)
 	@$(BUILD)/$(or $(VARIANT),lua5.4)/lua .ci/busted.lua $(ARGS) $(or $(SPEC),spec)
 
@@ -297,21 +312,62 @@ run_tsan = $(TSAN_RUN)
 test-c: $(call tests_of,plain,$(TEST_SOURCES)) $(SERVER)
 	@.ci/c_tests.sh '' $(filter %_test,$^)
 
-.PHONY: spec-ready-lua5.4 spec-ready-luajit spec-ready-asan
-spec-ready-lua5.4: build $(SERVER)
-spec-ready-luajit: build $(SERVER)
+.PHONY: spec-ready-asan $(addprefix spec-ready-,$(INTERPRETERS))
+$(addprefix spec-ready-,$(INTERPRETERS)): spec-ready-%: build-% build $(SERVER)
 spec-ready-asan: $(call module_ready,asan) $(BUILD)/asan/unpreload.so build $(SERVER)
 
-.PHONY: test-lua5.4
-test-lua5.4: spec-ready-lua5.4
-	@.ci/specs.sh $(BUILD)/lua5.4/lua '$(SPEC_FILES)'
+# On the older versions without those that mostly wait, or are about the specs' own helpers:
+# `make spec VARIANT=lua5.3` runs all.
+OLDER_LUAS := lua5.1 lua5.2 lua5.3
+SHORT_SPECS := $(filter-out spec/support/% %/deadline_spec.lua %/examples_spec.lua,$(SPEC_FILES))
 
-.PHONY: test-luajit
-test-luajit: $(if $(incdir_luajit),spec-ready-luajit)
-ifeq ($(incdir_luajit),)
-	@.ci/skip.sh 'specs on LuaJIT: its headers are missing'
+define spec_target # variant, its name in words, specs
+.PHONY: test-$1
+ifeq ($(and $(incdir_$1),$(shell command -v $1 2>/dev/null)),)
+test-$1:
+	@.ci/skip.sh 'specs on $2: it is missing, or its headers'
 else
-	@.ci/specs.sh $(BUILD)/luajit/lua '$(SPEC_FILES)'
+test-$1: spec-ready-$1
+	@.ci/specs.sh $(BUILD)/$1/lua '$3'
+endif
+endef
+$(eval $(call spec_target,lua5.4,Lua 5.4,$(SPEC_FILES)))
+$(eval $(call spec_target,luajit,LuaJIT,$(SPEC_FILES)))
+$(foreach name,$(OLDER_LUAS),$(eval $(call spec_target,$(name),$(name),$(SHORT_SPECS))))
+
+# What needs no blocking host runs in a timer of nginx too. Left out: what is about plain Lua's own
+# coroutines and loop (compat, run: ngx_lua makes coroutines of Lua functions only, and starts a
+# task at once), processes (fork), measurements of this process's descriptors (concurrency), and
+# what starts programs (examples, spec/support).
+SPECS_IN_NGINX := $(foreach name,backoff breaker bulkhead deadline docs double_payment error \
+    error_kinds fallback herd json late_answers open_breaker_speed pipeline_order policy \
+    rate_limiter retry retry_after retry_budget testing transport wrap,spec/$(name)_spec.lua) \
+    spec/nginx/inside.lua
+# There a call inside string.gsub cannot block: it raises, see spec/nginx/inside.lua.
+NOT_IN_NGINX := --filter-out='inside.a.C.function.of.Lua.blocks'
+NGINX_MODULES ?= /usr/lib/nginx/modules
+
+# Runs a program in a timer of nginx, with what LuaJIT's runs it with.
+$(BUILD)/nginx/lua: export SCRIPT = $(call interpreter_script,luajit,$(CURDIR)/.ci/nginx_lua.sh)
+$(BUILD)/nginx/lua: Makefile
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$SCRIPT" > $@
+	@chmod +x $@
+
+.PHONY: spec-ready-nginx
+spec-ready-nginx: spec-ready-luajit $(BUILD)/nginx/lua
+
+.PHONY: test-in-nginx test-nginx
+ifeq ($(and $(incdir_luajit),$(wildcard $(NGINX_MODULES)/ngx_http_lua_module.so)),)
+test-in-nginx:
+	@.ci/skip.sh 'specs in nginx: its Lua module is missing, or the headers of LuaJIT'
+test-nginx:
+	@.ci/skip.sh 'specs of nginx: its Lua module is missing, or the headers of LuaJIT'
+else
+test-in-nginx: spec-ready-nginx
+	@.ci/specs.sh $(BUILD)/nginx/lua '$(SPECS_IN_NGINX)' $(NOT_IN_NGINX)
+test-nginx: spec-ready-lua5.4 build-luajit
+	@.ci/specs.sh $(BUILD)/lua5.4/lua '$(NGINX_SPEC_FILES)'
 endif
 
 .PHONY: test-examples
@@ -343,10 +399,12 @@ check-rooms:
 	@.ci/rooms.sh src
 	@echo '[check] PASS rooms include only what they may'
 
+MODULES := $(foreach name,$(INTERPRETERS),$(if $(incdir_$(name)),$(BUILD)/$(name)/neap/core.so))
+
 .PHONY: check-symbols
-check-symbols: $(BUILD)/plain/libcore.a build
+check-symbols: $(BUILD)/plain/libcore.a $(MODULES)
 	@.ci/symbols.sh core $(BUILD)/plain/libcore.a
-	@.ci/symbols.sh module $(wildcard $(BUILD)/lua5.4/neap/core.so $(BUILD)/luajit/neap/core.so)
+	@.ci/symbols.sh module $(MODULES)
 	@echo '[check] PASS symbols of core and modules'
 
 .PHONY: check-self
@@ -371,7 +429,7 @@ $(BUILD)/tidy/$1/%.ok: %.c $(BUILD)/$1/obj/%.o .clang-tidy
 	@touch $$@
 endef
 $(eval $(call tidy_rule,plain))
-$(eval $(call tidy_rule,lua5.4,$(addprefix -isystem ,$(incdir_5.4))))
+$(eval $(call tidy_rule,lua5.4,$(addprefix -isystem ,$(incdir_lua5.4))))
 
 .PHONY: check-tidy
 check-tidy: $(patsubst %.c,$(BUILD)/tidy/plain/%.ok,$(ROOM_SOURCES)) \
@@ -387,8 +445,8 @@ check-lua-asan: spec-ready-asan
 	@.ci/specs.sh $(BUILD)/asan/lua '$(SPEC_FILES)'
 
 .PHONY: check-c-tsan
-check-c-tsan: $(call tests_of,tsan,$(THREAD_TEST_SOURCES))
-	@.ci/c_tests.sh "$(run_tsan)" $^
+check-c-tsan: $(call tests_of,tsan,$(THREAD_TEST_SOURCES)) $(SERVER)
+	@.ci/c_tests.sh "$(run_tsan)" $(filter %_test,$^)
 
 .PHONY: check-lua-gc
 check-lua-gc: spec-ready-lua5.4

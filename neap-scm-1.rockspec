@@ -12,7 +12,8 @@ description = {
    detailed = [[
       neap guards calls to APIs that are not yours. One C core decides (deadlines, backoff with
       jitter, retry budget, circuit breaker, rate limiter, bulkhead, idempotency keys, fallbacks),
-      libcurl carries, and Lua 5.4 or LuaJIT is the face, in scripts, coroutines and nginx workers.
+      libcurl carries, and Lua 5.1 to 5.4 or LuaJIT is the face, in scripts, coroutines and nginx
+      workers.
    ]],
    license = "MIT",
    labels = { "http", "resilience", "circuit-breaker", "retry", "rate-limit" },

@@ -37,13 +37,15 @@ show_version() { # what, interpreter, tree, Lua version
 }
 
 # make install, once in place and once below DESTDIR; uninstall leaves no file behind.
-test_make() { # Lua version, interpreter
-    local tree=$scratch/make-$1 left
+test_make() { # Lua version, interpreter...
+    local tree=$scratch/make-$1 interpreter left
     if ! $make --no-print-directory install PREFIX="$tree" LUA_VERSION="$1" >"$scratch/log" 2>&1; then
         fail "make install LUA_VERSION=$1" "$scratch/log"
         return
     fi
-    show_version "make install LUA_VERSION=$1" "$2" "$tree" "$1"
+    for interpreter in "${@:2}"; do
+        show_version "make install LUA_VERSION=$1 for $interpreter" "$interpreter" "$tree" "$1"
+    done
 
     if $make --no-print-directory install PREFIX=/usr DESTDIR="$tree-root" LUA_VERSION="$1" \
         >"$scratch/log" 2>&1 && [ -f "$tree-root/usr/lib/lua/$1/neap/core.so" ]; then
@@ -59,6 +61,23 @@ test_make() { # Lua version, interpreter
     else
         fail "make uninstall LUA_VERSION=$1 left $left" "$scratch/log"
     fi
+}
+
+headers_of() { # pkg-config's name
+    pkg-config --cflags-only-I "$1" | sed 's/^-I//; s/ .*//'
+}
+
+# A module for Lua 5.1 serves LuaJIT and PUC Lua, whichever headers it was made with.
+test_either_headers() { # pkg-config's name of the headers
+    local tree=$scratch/headers-$1 interpreter
+    if ! $make --no-print-directory install PREFIX="$tree" LUA_VERSION=5.1 BUILD="$scratch/build" \
+        LUA_INCDIR="$(headers_of "$1")" >"$scratch/log" 2>&1; then
+        fail "make install with headers of $1" "$scratch/log"
+        return
+    fi
+    for interpreter in luajit lua5.1; do
+        show_version "headers of $1, loaded by $interpreter" "$interpreter" "$tree" 5.1
+    done
 }
 
 # luarocks on a copy of the tree, as a fresh clone would be.
@@ -79,20 +98,30 @@ test_luarocks() { # Lua version, interpreter
     show_version "luarocks --lua-version=$1 make" "$2" "$tree" "$1"
 }
 
-interpreters='5.4:lua5.4'
-if pkg-config --exists luajit 2>/dev/null && command -v luajit >/dev/null; then
-    interpreters="$interpreters 5.1:luajit"
-else
-    "$root/.ci/skip.sh" 'installation for LuaJIT: it is missing' || bad=1
-fi
+is_here() { # interpreter
+    pkg-config --exists "$1" 2>/dev/null && command -v "$1" >/dev/null && return
+    "$root/.ci/skip.sh" "installation for $1: it is missing" || bad=1
+    return 1
+}
 
-for pair in $interpreters; do
-    test_make "${pair%%:*}" "${pair##*:}"
+interpreters='5.4:lua5.4'
+for pair in 5.1:luajit 5.1:lua5.1 5.2:lua5.2 5.3:lua5.3; do
+    is_here "${pair##*:}" && interpreters="$interpreters $pair"
 done
+
+for version in 5.1 5.2 5.3 5.4; do
+    named=$(printf '%s\n' $interpreters | sed -n "s/^$version://p")
+    # shellcheck disable=SC2086 # names without spaces
+    [ -z "$named" ] || test_make "$version" $named
+done
+case "$interpreters" in *luajit*lua5.1*)
+    test_either_headers luajit
+    test_either_headers lua5.1
+    ;;
+esac
 if command -v luarocks >/dev/null; then
-    for pair in $interpreters; do
-        test_luarocks "${pair%%:*}" "${pair##*:}"
-    done
+    test_luarocks 5.4 lua5.4
+    case "$interpreters" in *luajit*) test_luarocks 5.1 luajit ;; esac
 else
     "$root/.ci/skip.sh" 'installation by luarocks: it is missing' || bad=1
 fi

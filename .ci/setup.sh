@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing for what is to be done, and nothing else.
-# Usage: setup.sh [build|test|check|demo]...      (all of them by default)
+# Usage: setup.sh [build|test|check|demo|demo-nginx]...      (all of them by default)
 #
 # In a list `a|b` is satisfied by either; `a` is what gets installed.
 set -u
@@ -8,7 +8,10 @@ set -u
 build='gcc make pkg-config|pkgconf lua5.4 liblua5.4-dev luajit2|luajit libluajit2-5.1-dev|libluajit-5.1-dev
     libcurl4-openssl-dev libssl-dev'
 demo='lua-cjson|lua-dkjson openssl zlib1g-dev'
-test='curl lua-busted lua-cjson lua-dkjson lua-socket libcmocka-dev openssl zlib1g-dev luarocks
+demo_nginx='nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua lua-cjson
+    lua-socket'
+test='lua5.1 liblua5.1-0-dev|liblua5.1-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev
+    curl lua-busted lua-cjson lua-cqueues lua-dkjson lua-luv lua-socket libcmocka-dev openssl zlib1g-dev luarocks
     nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua'
 check='clang-format clang-tidy cppcheck lua-check binutils util-linux'
 
@@ -18,9 +21,10 @@ for purpose in "$@"; do
     case "$purpose" in
     build) wanted="$wanted $build" ;;
     demo) wanted="$wanted $demo" ;;
+    demo-nginx) wanted="$wanted $demo $demo_nginx" ;;
     test) wanted="$wanted $test" ;;
     check) wanted="$wanted $check" ;;
-    *) echo "setup: unknown purpose '$purpose'; known are build, test, check, demo" >&2; exit 2 ;;
+    *) echo "setup: unknown purpose '$purpose'; known are build, test, check, demo, demo-nginx" >&2; exit 2 ;;
     esac
 done
 
