@@ -41,7 +41,8 @@ THREAD_TEST_SOURCES := $(filter %_threads_test.c,$(TEST_SOURCES))
 LUA_FILES := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 # Those of nginx run once, on Lua 5.4: they steer an nginx from outside.
 NGINX_SPEC_FILES := $(sort $(wildcard spec/nginx/*_spec.lua))
-SPEC_FILES := $(filter-out $(NGINX_SPEC_FILES),$(sort $(shell find spec -name '*_spec.lua' 2>/dev/null)))
+SPEC_FILES := $(filter-out $(NGINX_SPEC_FILES),\
+    $(sort $(shell find spec -name '*_spec.lua' 2>/dev/null)))
 PROGRAMS := $(sort $(wildcard bin/*))
 
 # -------------------------------------------------------------------------------------- libraries
@@ -260,7 +261,8 @@ run-demo-nginx:
 .PHONY: test
 test: ## C tests, specs on each Lua, examples, installation
 	@.ci/setup.sh build test
-	$(STEPS) test-c test-lua5.4 test-luajit test-in-nginx test-nginx $(addprefix test-,$(OLDER_LUAS)) test-examples test-install
+	$(STEPS) test-c test-lua5.4 test-luajit test-in-nginx test-nginx \
+	    $(addprefix test-,$(OLDER_LUAS)) test-examples test-install
 
 .PHONY: check
 check: ## static checks, and the tests under sanitizers and an aggressive collector
