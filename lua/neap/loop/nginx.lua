@@ -46,8 +46,9 @@ local function address_of(request)
 end
 
 --- A request that is abandoned takes its calls with it: nginx drops its coroutines without a word.
+-- Where nothing can wait nothing can be dropped; in the phase of the log the end is already past.
 function loop.tie(exchange)
-  local request = get_request()
+  local request = PARKING_PHASES[get_phase()] and get_request()
   if not request then
     return
   end
