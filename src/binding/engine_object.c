@@ -266,11 +266,8 @@ void neap_binding_add_engine(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg sleeper_methods[] = {
-        {"id", sleeper_id},
-        {"run", sleeper_run},
-        {"wait", sleeper_wait},
-        {"free", sleeper_free},
-        {NULL, NULL},
+        {"id", sleeper_id},     {"run", sleeper_run}, {"wait", sleeper_wait},
+        {"free", sleeper_free}, {NULL, NULL},
     };
     neap_new_metatable(L, ENGINE_NAME, engine_methods, engine_collect);
     neap_new_metatable(L, SLEEPER_NAME, sleeper_methods, sleeper_free);

@@ -17,8 +17,8 @@ struct neap_breaker_host {
     struct neap_breaker *(*find)(void *context);
 
     /* Called once when a view that was filled is collected. What `now` and the breaker live in is
-     * held for it by who fills it, since a view can outlive the Lua object of its owner by a moment,
-     * in a finalizer of the user's. */
+     * held for it by who fills it, since a view can outlive the Lua object of its owner by a
+     * moment, in a finalizer of the user's. */
     void (*release)(void *context, struct neap_breaker *breaker);
 
     uint32_t holder; /* in whose name probes are out */

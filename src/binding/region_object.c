@@ -78,9 +78,8 @@ static int region_new(lua_State *L)
         lua_insert(L, -2);
         return 2;
     }
-    enum neap_status status = neap_region_open(alloc, object->options.name,
-                                               (size_t)object->options.bytes, &object->region,
-                                               message);
+    enum neap_status status = neap_region_open(
+        alloc, object->options.name, (size_t)object->options.bytes, &object->region, message);
     if (status == NEAP_NO_MEMORY)
         return neap_raise_memory(L);
     if (status != NEAP_OK)

@@ -1,9 +1,9 @@
 /* Tie: the calls made on behalf of one request of the host, which are given up when it ends.
  *
- * A host may drop the code that waits for a call without a word, as nginx does with the handler of a
- * request whose client has left: the call would keep its connection and permits until the collector
- * comes by. Belongs to the engine's thread. References are counted: the maker and each exchange
- * hold one. */
+ * A host may drop the code that waits for a call without a word, as nginx does with the handler of
+ * a request whose client has left: the call would keep its connection and permits until the
+ * collector comes by. Belongs to the engine's thread. References are counted: the maker and each
+ * exchange hold one. */
 #ifndef NEAP_CLIENT_TIE_H
 #define NEAP_CLIENT_TIE_H
 
