@@ -345,7 +345,7 @@ SPECS_IN_NGINX := $(foreach name,backoff breaker bulkhead deadline docs double_p
     error_kinds fallback herd json late_answers open_breaker_speed pipeline_order policy \
     rate_limiter retry retry_after retry_budget testing transport wrap,spec/$(name)_spec.lua) \
     spec/nginx/inside.lua
-# There a call inside string.gsub cannot block: it raises, see spec/nginx/inside.lua.
+# There a call inside string.gsub cannot block: it is refused, see spec/nginx/inside.lua.
 NOT_IN_NGINX := --filter-out='inside.a.C.function.of.Lua.blocks'
 NGINX_MODULES ?= /usr/lib/nginx/modules
 

@@ -2,6 +2,7 @@
 -- here, by its FFI; on other interpreters the same C code runs.
 local found, ffi = pcall(require, "ffi")
 
+local calls = require "spec.support.calls"
 local neap = require "neap"
 local server = require "spec.support.server"
 local testing = require "neap.testing"
@@ -16,6 +17,7 @@ describe("after a fork", function()
 
   ffi.cdef [[
     int fork(void);
+    int getpid(void);
     int waitpid(int pid, int *status, int options);
     void _exit(int status);
     unsigned alarm(unsigned seconds);
@@ -118,6 +120,68 @@ describe("after a fork", function()
     end))
     assert.equal("closed", before.breaker:state())
     before:close()
+  end)
+
+  it("a probe that the child took from a shared breaker is given back at its end", function()
+    local region = "spec-fork-" .. ffi.C.getpid()
+    finally(function() os.remove("/dev/shm/neap-" .. region) end)
+    local report = calls.child(nil, [[
+      local name = ...
+      local ffi = require "ffi"
+      ffi.cdef "int fork(void); int waitpid(int pid, int *status, int options); void _exit(int);"
+      local neap = require "neap"
+      assert(neap.shared{ name = name, size = 262144 })
+      local breaker = neap.client{ name = "api", base_url = "http://127.0.0.1:1/", gate = false,
+        breaker = { consecutive_failures = 1, open_for = 0.01, half_open = { permits = 1 } },
+      }.breaker
+      breaker:record(assert(breaker:acquire()), "failure")
+      neap.sleep(0.05)
+      local pid = ffi.C.fork()
+      if pid == 0 then
+        ffi.C._exit(breaker:acquire() and 0 or 1)
+      end
+      local status = ffi.new("int[1]")
+      ffi.C.waitpid(pid, status, 0)
+      local refused, permit = not breaker:acquire(), nil
+      for _ = 1, 200 do
+        neap.stats() -- looks for the dead
+        permit = permit or breaker:acquire()
+        if permit then break end
+        neap.sleep(0.01)
+      end
+      print(require("cjson").encode{ taken = status[0] == 0, refused = refused,
+        given_back = permit ~= nil })
+    ]], region)
+    assert.same({ taken = true, refused = true, given_back = true }, report)
+  end)
+
+  it("the child asks anew for a shared breaker of one key", function()
+    local region = "spec-fork-key-" .. ffi.C.getpid()
+    finally(function() os.remove("/dev/shm/neap-" .. region) end)
+    local report = calls.child(nil, [[
+      local name = ...
+      local ffi = require "ffi"
+      ffi.cdef "int fork(void); int waitpid(int pid, int *status, int options); void _exit(int);"
+      local neap = require "neap"
+      assert(neap.shared{ name = name, size = 262144 })
+      local api = neap.client{ name = "api", base_url = "http://127.0.0.1:1/", gate = false,
+        retry = false, breaker = { key = "host" } }
+      api:get("/")
+      local view = assert(api:breaker_for("http://127.0.0.1:1"))
+      local pid = ffi.C.fork()
+      if pid == 0 then
+        local known, message = pcall(view.state, view)
+        local refused = not known and message:find("ask for the breaker again", 1, true)
+        view = nil
+        collectgarbage()
+        local again = api:breaker_for("http://127.0.0.1:1")
+        ffi.C._exit(refused and again:snapshot().calls == 1 and 0 or 1)
+      end
+      local status = ffi.new("int[1]")
+      ffi.C.waitpid(pid, status, 0)
+      print(require("cjson").encode{ child = status[0] == 0, parent = view:state() })
+    ]], region)
+    assert.same({ child = true, parent = "closed" }, report)
   end)
 
   it("a function wrapped by the parent works in the child", function()

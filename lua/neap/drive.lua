@@ -116,6 +116,7 @@ local function drive_safely(flight)
   host.leave(task)
   if not done then
     flight.exchange:free()
+    host.settle(flight.client._engine)
     error(message, 0)
   end
 end

@@ -89,14 +89,8 @@ end
 
 --- Sees to it that what a call has left to do, for others too, is done.
 function host.settle(engine)
-  if not loop or engine ~= default_engine then
-    return
-  end
-  if engine:is_pending() then
-    parking.pump(engine)
-  end
-  if loop.rearm then
-    loop.rearm(engine)
+  if loop and engine == default_engine then
+    parking.settle(loop, engine)
   end
 end
 
@@ -156,7 +150,7 @@ end
 function host.run(fn, ...)
   local engine = host.engine()
   if parkable_on(engine) then
-    return parking.run(loop, fn, ...)
+    return parking.run(loop, engine, fn, ...)
   end
   return scheduler.run(engine, fn, ...)
 end

@@ -119,7 +119,7 @@ end
 ---@return neap.Region? region with name() and stats()
 ---@return neap.Error? err
 function neap.shared(options)
-  local region, err = core.shared(host.default_engine(), options or {})
+  local region, err = core.shared(host.default_engine(), options == nil and {} or options)
   if type(err) == "string" then
     error(err, 2)
   end

@@ -39,6 +39,16 @@ function parking.pump(engine)
   return waiting.wake_ready(engine, waiting.on(engine))
 end
 
+--- Sees to it that what has ended leaves to be done, for others too, is done.
+function parking.settle(loop, engine)
+  if engine:is_pending() then
+    parking.pump(engine)
+  end
+  if loop.rearm then
+    loop.rearm(engine)
+  end
+end
+
 -- Nobody may wait longer at a time: were a loop's watch to fail, this finds out.
 local LONGEST = 1
 
@@ -151,12 +161,13 @@ end
 
 --- Runs fn in the coroutine that runs, and all that it spawns beside it; what it returns. A task's
 --- error that nobody awaited is raised here.
-function parking.run(loop, fn, ...)
+function parking.run(loop, engine, fn, ...)
   local group = { loop = loop, live = 0, tasks = {}, failures = {} }
   local main = new_task(group)
   run_task(main, fn, compat.pack(...))
   if not main.results[1] then
     abandon(group)
+    parking.settle(loop, engine)
     error(main.results[2], 0)
   end
   wait_for_all(group)

@@ -34,11 +34,12 @@ after_each(function()
   s:stop()
 end)
 
+-- So many requests that run the chunk, with their number for $index.
 local function begin(count, chunk)
   local talks = {}
   for index = 1, count do
     talks[index] = n:talk()
-    talks[index]:begin(chunk:gsub("%$index", index), nil)
+    talks[index]:begin((chunk:gsub("%$index", index)))
   end
   return talks
 end
@@ -131,6 +132,26 @@ describe("a reload", function()
     local old = reload()
     for _, talk in ipairs(talks) do
       assert.same({ 2, "timeout", "slept" }, (talk:finish()))
+      talk:close()
+    end
+    wait_for_end(old, 3)
+    nothing_crashed()
+  end)
+
+  it("lets requests of before make their first calls after it", function()
+    local talks = begin(20, [[
+      ngx.sleep(1)
+      local results = neap.all{
+        function() return told(api:get("/status/200?after=0.2")) end,
+        function() return told(touchy:get("/status/200")) end,
+        function() neap.sleep(0.3) return { status = "slept" } end,
+      }
+      return { ngx.worker.exiting(), results[1][2].status, results[2][2].status,
+        results[3][2].status }
+    ]])
+    local old = reload()
+    for _, talk in ipairs(talks) do
+      assert.same({ true, 200, 200, "slept" }, (talk:finish()))
       talk:close()
     end
     wait_for_end(old, 3)
@@ -301,7 +322,7 @@ describe("with transfers in flight", function()
   end)
 
   it("TERM in the midst of work does not crash, over and over", function()
-    for _ = 1, 10 do
+    for round = 1, 10 do
       n:stop()
       n = farm.start{ workers = 2, upstream = s.url, region = true, init = INIT, conf = CONF }
       local talks = {}
@@ -309,7 +330,7 @@ describe("with transfers in flight", function()
         talks[index] = n:talk()
         talks[index]:send("/call")
       end
-      socket.sleep(0.002 * math.random(30))
+      socket.sleep(0.006 * round) -- each time at another moment of the calls
       n:signal("TERM")
       wait_for_master(2)
       nothing_crashed()

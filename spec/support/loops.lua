@@ -188,6 +188,24 @@ function loops.behave(loop)
       assert.same({ "cancelled", "cancelled", "cancelled" }, report.kinds)
     end)
 
+    it("leaves its place to the next one at once where a function of the policy raises", function()
+      local report = fast(0.7, function()
+        return run [[
+          local sleep = neap.wrap({
+            name = "w", bulkhead = { max_concurrent = 1, max_wait = 9 },
+            breaker = { failure = function() error("sorry") end },
+          }, neap.sleep)
+          local raised = {}
+          for index = 1, 2 do
+            go(function() raised[index] = not pcall(sleep, 0.1) end)
+          end
+          run()
+          report { raised = raised, seconds = elapsed() }
+        ]]
+      end)
+      assert.same({ true, true }, report.raised)
+    end)
+
     it("may have functions that wait", function()
       local report = fast(0.45, function()
         return run [[
@@ -346,6 +364,31 @@ function loops.behave(loop)
       assert.equal(0, report.ended)
       assert.equal(0, report.in_flight)
       assert.equal(200, report.answered)
+    end)
+
+    it("that fails leaves its places to others at once", function()
+      local report = fast(0.7, function()
+        return run [[
+          local sleep = neap.wrap({
+            name = "w", breaker = false, bulkhead = { max_concurrent = 1, max_wait = 9 },
+          }, neap.sleep)
+          local slept
+          go(function()
+            pcall(neap.run, function()
+              neap.spawn(sleep, 30)
+              neap.sleep(0.1)
+              error("enough")
+            end)
+          end)
+          go(function()
+            neap.sleep(0.05)
+            slept = pcall(sleep, 0.05)
+          end)
+          run()
+          report { slept = slept, seconds = elapsed() }
+        ]]
+      end)
+      assert.is_true(report.slept)
     end)
   end)
 

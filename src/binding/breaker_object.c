@@ -8,6 +8,7 @@
 #include "binding/policy_objects.h"
 #include "binding/policy_options.h"
 #include "platform/memory.h"
+#include "platform/process.h"
 #include "policy/breaker.h"
 
 #define BREAKER_NAME "neap.breaker"
@@ -19,6 +20,7 @@ struct breaker_object {
     struct neap_env env;           /* stands alone */
     struct neap_standalone state;  /* stands alone */
     struct neap_breaker_host host; /* view: `now` is set */
+    int64_t process;               /* that filled the view */
 };
 
 /* --------------------------------------------------------------------------- making and ending */
@@ -56,13 +58,19 @@ void neap_binding_fill_breaker_view(lua_State *L, struct neap_breaker *breaker)
 {
     struct breaker_object *object = luaL_checkudata(L, -1, BREAKER_NAME);
     object->breaker = breaker;
+    object->process = neap_process_id();
+}
+
+static bool is_parents(const struct breaker_object *object)
+{
+    return object->host.is_pinned && object->process != neap_process_id();
 }
 
 static int breaker_collect(lua_State *L)
 {
     struct breaker_object *object = luaL_checkudata(L, 1, BREAKER_NAME);
     if (object->breaker && object->host.release)
-        object->host.release(object->host.context, object->breaker);
+        object->host.release(object->host.context, is_parents(object) ? NULL : object->breaker);
     neap_object_close_state(&object->state, &object->policy);
     object->breaker = NULL;
     return 0;
@@ -74,6 +82,7 @@ static struct breaker_object *check_breaker(lua_State *L)
 {
     struct breaker_object *object = luaL_checkudata(L, 1, BREAKER_NAME);
     luaL_argcheck(L, object->breaker, 1, "the breaker was collected");
+    luaL_argcheck(L, !is_parents(object), 1, "it is of before a fork; ask for the breaker again");
     if (object->host.find)
         object->breaker = object->host.find(object->host.context);
     if (object->state.cell)
@@ -83,7 +92,9 @@ static struct breaker_object *check_breaker(lua_State *L)
 
 static uint32_t holder_of(const struct breaker_object *object)
 {
-    return object->state.cell ? object->state.holder : object->host.holder;
+    if (object->host.holder)
+        return object->host.holder(object->host.context);
+    return object->state.holder;
 }
 
 static int64_t now_of(lua_State *L, const struct breaker_object *object)

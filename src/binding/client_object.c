@@ -197,10 +197,19 @@ static double random_of(void *context)
     return neap_random_unit(&client->engine->random);
 }
 
-/* A fork may have given the client another breaker to go on with. */
+/* A fork gives the client another breaker to go on with. Where that cannot be had, the parent's is
+ * still there to be looked at. */
 static struct neap_breaker *find_own(void *context)
 {
-    return ((struct neap_client *)context)->breaker;
+    struct neap_client *client = context;
+    enum neap_status ignored = neap_binding_adopt(client->engine);
+    (void)ignored;
+    return client->breaker;
+}
+
+static uint32_t holder_of(void *context)
+{
+    return ((struct neap_client *)context)->holder;
 }
 
 static void release(void *context, struct neap_breaker *breaker)
@@ -216,12 +225,15 @@ static int client_breaker(lua_State *L)
     struct neap_client *client = neap_check_client(L, 1);
     size_t bytes = 0;
     const char *key = lua_isnoneornil(L, 2) ? NULL : luaL_checklstring(L, 2, &bytes);
+    if (client->cells.region && neap_binding_adopt(client->engine) != NEAP_OK)
+        return 0; /* what would be pinned now would be pinned in the parent's name */
     struct neap_breaker_host host = {
         .now = clock_of,
         .random = random_of,
         .find = key ? NULL : find_own,
         .release = release,
-        .holder = client->holder,
+        .holder = holder_of,
+        .is_pinned = key && client->cells.region,
         .context = client,
     };
     neap_binding_push_breaker_view(L, &client->policy.pipeline.breaker, &host, 1);

@@ -28,13 +28,33 @@ static struct neap_engine_object *push_engine(lua_State *L)
     return object;
 }
 
+#define NO_MEANS "the system gives no epoll descriptor or no random bytes"
+
 static int made(lua_State *L, enum neap_status status)
 {
     if (status == NEAP_NO_MEMORY)
         return neap_raise_memory(L);
     if (status != NEAP_OK)
-        return luaL_error(L, "neap: the system gives no epoll descriptor or no random bytes");
+        return luaL_error(L, "neap: " NO_MEANS);
     return 1;
+}
+
+enum neap_status neap_binding_adopt(struct neap_engine *engine)
+{
+    return neap_engine_is_inherited(engine) ? neap_engine_adopt(engine) : NEAP_OK;
+}
+
+const char *neap_binding_adoption_failure(enum neap_status status)
+{
+    static const char *const reasons[] = {
+        [NEAP_OK] = "",
+        [NEAP_NO_MEMORY] = "not enough memory",
+        [NEAP_INVALID] = "this process was forked while calls were under way; make a client in "
+                         "each process",
+        [NEAP_NOT_FOUND] = "the shared region has no room for this process now",
+        [NEAP_SYSTEM] = NO_MEANS,
+    };
+    return reasons[status];
 }
 
 static int engine_new(lua_State *L)
@@ -97,7 +117,7 @@ static int engine_adopt(lua_State *L)
 {
     enum neap_status status = neap_engine_adopt(neap_check_engine(L, 1));
     if (status != NEAP_OK && status != NEAP_INVALID)
-        return made(L, status);
+        return luaL_error(L, "neap: %s", neap_binding_adoption_failure(status));
     lua_pushboolean(L, status == NEAP_OK);
     return 1;
 }

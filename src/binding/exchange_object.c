@@ -61,16 +61,10 @@ static void keep(lua_State *L, int object_index, int keeper, int client_index)
 }
 
 /* A client that was made before a fork goes on in the child, unless calls were under way. */
-static bool is_own(struct neap_engine *engine)
-{
-    return !neap_engine_is_inherited(engine) || neap_engine_adopt(engine) == NEAP_OK;
-}
-
-static int refuse_inherited(lua_State *L)
+static int refuse_inherited(lua_State *L, enum neap_status status)
 {
     lua_pushnil(L);
-    lua_pushliteral(L, "client: this process was forked while calls were under way; make a client "
-                       "in each process");
+    lua_pushfstring(L, "client: %s", neap_binding_adoption_failure(status));
     return 2;
 }
 
@@ -83,8 +77,9 @@ static int exchange_new(lua_State *L)
     lua_settop(L, 5);
     struct neap_request_source source = {.request = 4, .method = lua_tostring(L, 2), .extras = 5};
     source.path = lua_tolstring(L, 3, &source.path_bytes);
-    if (!is_own(client->engine))
-        return refuse_inherited(L);
+    enum neap_status status = neap_binding_adopt(client->engine);
+    if (status != NEAP_OK)
+        return refuse_inherited(L, status);
     struct neap_exchange_object *object = push_exchange(L);
     lua_newtable(L);
     if (!neap_read_request(L, &source, client, object, 7, &draft)) {
@@ -107,8 +102,9 @@ static int exchange_new(lua_State *L)
 static int exchange_new_function(lua_State *L)
 {
     struct neap_client *client = neap_check_client(L, 1);
-    if (!is_own(client->engine))
-        return refuse_inherited(L);
+    enum neap_status status = neap_binding_adopt(client->engine);
+    if (status != NEAP_OK)
+        return refuse_inherited(L, status);
     struct neap_draft draft = {
         .method = "", .deadline_ns = NEAP_NEVER, .timeout = client->policy.pipeline.timeout};
     lua_settop(L, 2);

@@ -35,6 +35,12 @@ struct neap_client *neap_check_client(lua_State *L, int index);
 struct neap_exchange *neap_check_exchange(lua_State *L, int index);
 struct neap_tie *neap_check_tie(lua_State *L, int index);
 
+/* An engine that was made before a fork becomes this process's own; as neap_engine_adopt. */
+NEAP_MUST_CHECK enum neap_status neap_binding_adopt(struct neap_engine *engine);
+
+/* Why it could not be, for people. */
+const char *neap_binding_adoption_failure(enum neap_status status);
+
 /* Each adds its metatable, and its constructors to the table on top of the stack. */
 void neap_binding_add_engine(lua_State *L);
 void neap_binding_add_client(lua_State *L);

@@ -21,7 +21,11 @@ struct neap_breaker_host {
      * moment, in a finalizer of the user's. */
     void (*release)(void *context, struct neap_breaker *breaker);
 
-    uint32_t holder; /* in whose name probes are out */
+    uint32_t (*holder)(void *context); /* in whose name probes are out */
+
+    /* The breaker is pinned in shared memory in this process's name: a forked child has no pin, and
+     * its view is of no use. `release` gets NULL there. */
+    bool is_pinned;
     void *context;
 };
 

@@ -170,10 +170,17 @@ static const struct kind kinds[NEAP_CELL_KIND_COUNT] = {
     [NEAP_CELL_BOARD] = {board_bytes, board_init, board_measure, board_reclaim, board_fits},
 };
 
+/* A stranger may have written over the number of holders: no board has more than these. */
+static uint32_t holders_of(const struct neap_board *board)
+{
+    return board->holders <= NEAP_HOLDER_MAX ? board->holders : NEAP_HOLDER_MAX + 1;
+}
+
 int64_t neap_board_in_flight(const struct neap_board *board)
 {
     int64_t sum = 0;
-    for (uint32_t holder = 0; holder < board->holders; holder++)
+    uint32_t holders = holders_of(board);
+    for (uint32_t holder = 0; holder < holders; holder++)
         sum += atomic_load_explicit(&board->in_flight[holder], memory_order_relaxed);
     return sum > 0 ? sum : 0;
 }

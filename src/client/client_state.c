@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/holder.h"
 #include "client/client.h"
+#include "platform/process.h"
 
 static void *acquire(struct neap_client *client, enum neap_cell_kind kind, const void *policy)
 {
@@ -106,7 +107,7 @@ static void release_all(struct neap_client *client)
 /* In a child that never used it the pins are the parent's. */
 void neap_client_drop_state(struct neap_client *client)
 {
-    if (client->cells.region && neap_engine_is_inherited(client->engine))
+    if (client->cells.region && client->member.process != neap_process_id())
         forget_all(client);
     else
         release_all(client);

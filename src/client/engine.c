@@ -64,6 +64,7 @@ struct neap_hash_seed neap_engine_hash_seed(struct neap_engine *engine)
 
 void neap_engine_join(struct neap_engine *engine, struct neap_member *member)
 {
+    member->process = neap_process_id();
     member->next = engine->members;
     member->link = &engine->members;
     if (member->next)
@@ -98,12 +99,17 @@ void neap_engine_share(struct neap_engine *engine, struct neap_region *region)
     neap_region_release(former);
 }
 
+/* Where one fails, those before it keep what they have, and are not asked a second time. */
 static enum neap_status adopt_members(struct neap_engine *engine)
 {
+    int64_t process = neap_process_id();
     for (struct neap_member *member = engine->members; member; member = member->next) {
+        if (member->process == process)
+            continue;
         enum neap_status status = member->adopt(member);
         if (status != NEAP_OK)
             return status;
+        member->process = process;
     }
     return NEAP_OK;
 }

@@ -37,7 +37,8 @@ struct neap_job {
 /* Somebody who belongs to an engine and has something of the process's in hands. */
 struct neap_member {
     struct neap_member *next, **link;
-    /* This is a forked child now. May be called again after a failure. */
+    int64_t process; /* whose that is: the one that it joined in, or that adopted it last */
+    /* This is a forked child now. Called again after a failure, and not after a success. */
     enum neap_status (*adopt)(struct neap_member *member);
 };
 

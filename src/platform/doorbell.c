@@ -98,7 +98,7 @@ static void on_heartbeat(struct neap_loop_timer *timer, int64_t now_ns)
     (void)now_ns;
     bool listens = listen_again(bell);
     neap_doorbell_ring(bell);
-    if (bell->visitors || !listens)
+    if (!listens)
         keep_heartbeat(bell);
 }
 
@@ -204,6 +204,8 @@ int neap_doorbell_address(const struct neap_doorbell *bell)
 void neap_doorbell_ring(struct neap_doorbell *bell)
 {
     admit_all(bell);
+    if (bell->visitors)
+        keep_heartbeat(bell);
     for (struct visitor *visitor = bell->visitors; visitor; visitor = visitor->next) {
         ssize_t unused = send(visitor->watch.fd, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
         (void)unused;

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "platform/entropy.h"
 #include "platform/process.h"
 #include "shared/region_internal.h"
 

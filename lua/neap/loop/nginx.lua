@@ -3,8 +3,9 @@
 --
 -- ngx_lua cannot wait for a descriptor. One coroutine, the notifier, which runs in a timer while
 -- somebody waits, is connected to the helper's doorbell and pumps the engine when it rings; beside
--- it the keeper pumps when somebody's time has come. Timers are refused once a worker is exiting;
--- who waits then listens at the doorbell itself.
+-- it the keeper pumps when somebody's time has come. No timer is begun once a worker is exiting:
+-- ngx_lua refuses those with a delay, and for those without leaves a connection open, of which
+-- nginx complains. Who waits then listens at the doorbell itself.
 local base = require "resty.core.base"
 local core = require "neap.core"
 local ffi = require "ffi"
@@ -128,13 +129,20 @@ local function pump_while_needed(engine, keeper)
   end
 end
 
--- However it ends, the next one that is parked starts another.
-local function notify(_, engine)
+local function pump_beside_keeper(engine)
   local keeper = notified[engine]
   local timekeeper = ngx.thread.spawn(keep_time, engine, keeper)
   local done, message = pcall(pump_while_needed, engine, keeper)
-  notified[engine] = nil
   ngx.thread.kill(timekeeper)
+  if not done then
+    error(message, 0)
+  end
+end
+
+-- However it ends, the next one that is parked starts another.
+local function notify(_, engine)
+  local done, message = pcall(pump_beside_keeper, engine)
+  notified[engine] = nil
   if not done then
     error(message, 0)
   end
@@ -144,7 +152,7 @@ function loop.watch(engine)
   local keeper = notified[engine]
   if keeper then
     hurry(engine, keeper)
-  elseif engine:doorbell() then
+  elseif engine:doorbell() and not ngx.worker.exiting() then
     notified[engine] = { due = 0, semaphore = semaphore.new() }
     if not ngx.timer.at(0, notify, engine) then
       notified[engine] = nil

@@ -237,6 +237,8 @@ static void a_board_adds_up_what_all_holders_have_in_flight(void **state)
     atomic_store(&board->in_flight[7], 20);
     atomic_store(&board->in_flight[NEAP_HOLDER_MAX], 300);
     assert_int_equal(neap_board_in_flight(board), 321);
+    board->holders = UINT32_MAX; /* by a stranger */
+    assert_int_equal(neap_board_in_flight(board), 321);
     atomic_store(&board->in_flight[7], -400);
     assert_int_equal(neap_board_in_flight(board), 0);
 }

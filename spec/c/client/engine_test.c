@@ -231,7 +231,8 @@ static bool adopt_where_a_member_cannot(void)
         engine->loop != before)
         return false;
     members[0].answer = NEAP_OK;
-    return neap_engine_adopt(engine) == NEAP_OK && !neap_engine_is_inherited(engine);
+    return neap_engine_adopt(engine) == NEAP_OK && !neap_engine_is_inherited(engine) &&
+           members[0].adopted == 2 && members[2].adopted == 1;
 }
 
 static void its_members_are_told(void **state)

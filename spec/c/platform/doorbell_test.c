@@ -111,6 +111,19 @@ static void a_visitor_hears_a_heartbeat(void **state)
     close(visitor);
 }
 
+static void who_was_let_in_by_a_ring_hears_a_heartbeat_too(void **state)
+{
+    (void)state;
+    int visitor = connect_visitor();
+    neap_doorbell_ring(bell);
+    assert_int_equal(count_rings(visitor), 1);
+    look();
+    assert_int_not_equal(neap_loop_next(loop), NEAP_NEVER);
+    while (!hears(visitor, 0))
+        assert_true(neap_loop_turn(loop, NEAP_NEVER));
+    close(visitor);
+}
+
 static void there_is_no_heartbeat_for_nobody(void **state)
 {
     (void)state;
@@ -324,6 +337,7 @@ int main(void)
         TEST(who_has_not_been_let_in_yet_hears_it_too),
         TEST(it_rings_for_nobody),
         TEST(a_visitor_hears_a_heartbeat),
+        TEST(who_was_let_in_by_a_ring_hears_a_heartbeat_too),
         TEST(there_is_no_heartbeat_for_nobody),
         TEST(who_leaves_is_seen_off),
         TEST(who_left_before_being_let_in_is_seen_off),
