@@ -102,6 +102,18 @@ static void a_release_makes_room(void **state)
     assert_refused();
 }
 
+static void a_permit_names_its_place(void **state)
+{
+    (void)state;
+    bool is_taken[3] = {false};
+    for (int i = 0; i < 3; i++) {
+        uint32_t place = neap_bulkhead_place(acquire());
+        assert_in_range(place, 0, 2);
+        assert_false(is_taken[place]);
+        is_taken[place] = true;
+    }
+}
+
 static void a_permit_given_back_twice_changes_nothing(void **state)
 {
     (void)state;
@@ -387,6 +399,7 @@ int main(void)
         SPEC(as_many_as_allowed_go),
         SPEC(permits_out_at_once_differ),
         SPEC(a_release_makes_room),
+        SPEC(a_permit_names_its_place),
         SPEC(a_permit_given_back_twice_changes_nothing),
         SPEC(an_old_permit_does_not_release_its_slot_in_new_hands),
         SPEC(what_is_no_permit_changes_nothing),
