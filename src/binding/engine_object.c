@@ -39,6 +39,9 @@ static int made(lua_State *L, enum neap_status status)
     return 1;
 }
 
+#define FORKED_WHILE_BUSY                                                                          \
+    "this process was forked while calls were under way; make a client in each process"
+
 enum neap_status neap_binding_adopt(struct neap_engine *engine)
 {
     return neap_engine_is_inherited(engine) ? neap_engine_adopt(engine) : NEAP_OK;
@@ -49,8 +52,7 @@ const char *neap_binding_adoption_failure(enum neap_status status)
     static const char *const reasons[] = {
         [NEAP_OK] = "",
         [NEAP_NO_MEMORY] = "not enough memory",
-        [NEAP_INVALID] = "this process was forked while calls were under way; make a client in "
-                         "each process",
+        [NEAP_INVALID] = FORKED_WHILE_BUSY,
         [NEAP_NOT_FOUND] = "the shared region has no room for this process now",
         [NEAP_SYSTEM] = NO_MEANS,
     };
