@@ -66,7 +66,7 @@ static bool may_change(const struct step *step)
 /* False if somebody else has changed the state since `seen`. */
 static bool change_state(struct step *step, struct neap_breaker_word next)
 {
-    uint64_t seen = neap_breaker_word_pack(step->seen);
+    uint64_t seen = step->seen.raw;
     next.generation = neap_breaker_next_generation(step->seen.generation);
     if (!atomic_compare_exchange_strong(&step->breaker->word, &seen, neap_breaker_word_pack(next)))
         return false;
@@ -263,7 +263,7 @@ struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
 static void tell_would_open(struct step *step)
 {
     struct neap_breaker_word told = step->seen;
-    uint64_t seen = neap_breaker_word_pack(step->seen);
+    uint64_t seen = step->seen.raw;
     told.told = true;
     step->change->would_open =
         !step->seen.told &&

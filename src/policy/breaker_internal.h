@@ -34,6 +34,7 @@ struct neap_breaker_word {
     bool ramp;           /* closed: by probes, so a ramp may follow */
     uint32_t openings;   /* in a row */
     uint32_t generation; /* never 0 */
+    uint64_t raw;        /* as it was loaded: what a swap compares with */
 };
 
 static inline uint64_t neap_breaker_word_pack(struct neap_breaker_word word)
@@ -42,14 +43,18 @@ static inline uint64_t neap_breaker_word_pack(struct neap_breaker_word word)
            (uint64_t)word.openings << 5 | (uint64_t)word.generation << 21;
 }
 
+/* Shared memory may have been written over by a stranger: bits that mean nothing are passed over,
+ * a state that is none counts as closed, and the next swap puts the word right. */
 static inline struct neap_breaker_word neap_breaker_word_unpack(uint64_t bits)
 {
     return (struct neap_breaker_word){
-        .state = (enum neap_breaker_state)(bits & 7),
+        .state = (bits & 7) < NEAP_BREAKER_STATE_COUNT ? (enum neap_breaker_state)(bits & 7)
+                                                       : NEAP_BREAKER_CLOSED,
         .told = bits >> 3 & 1,
         .ramp = bits >> 4 & 1,
         .openings = (uint32_t)(bits >> 5) & NEAP_BREAKER_OPENINGS_MAX,
         .generation = (uint32_t)(bits >> 21) & NEAP_BREAKER_GENERATION_MASK,
+        .raw = bits,
     };
 }
 

@@ -109,6 +109,7 @@ static bool advance(struct neap_breaker *breaker, uint32_t generation, uint32_t 
         if (!neap_breaker_is_current(breaker, generation))
             return false;
         *place = place_of(seen, generation);
+        *place = *place < places ? *place : 0; /* what a stranger wrote leads nowhere outside */
         *in_row = next_in_row(in_row_of(seen, generation), result);
         next = pack_sequence(generation, *place + 1 < places ? *place + 1 : 0, *in_row);
     } while (!atomic_compare_exchange_weak(&breaker->sequence, &seen, next));

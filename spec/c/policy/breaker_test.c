@@ -1223,6 +1223,26 @@ static void who_dies_before_the_change_has_changed_nothing(void **state)
     assert_changed(NEAP_BREAKER_CLOSED, NEAP_BREAKER_OPEN);
 }
 
+static void a_word_that_a_stranger_wrote_over_is_put_right(void **state)
+{
+    (void)state;
+    for (int bit = 49; bit < 64; bit++) {
+        begin();
+        open_for(30);
+        atomic_fetch_or(&breaker->word, UINT64_C(1) << bit);
+        now += 30 * NEAP_SECOND;
+        assert_true(acquire_as(7) > 0);
+        assert_state(NEAP_BREAKER_HALF_OPEN);
+    }
+    for (uint64_t none = NEAP_BREAKER_STATE_COUNT; none < 8; none++) {
+        begin();
+        atomic_fetch_or(&breaker->word, none);
+        assert_state(NEAP_BREAKER_CLOSED);
+        calls(10, FAILURE);
+        assert_state(NEAP_BREAKER_OPEN);
+    }
+}
+
 static void who_dies_while_reclaiming_leaves_the_rest_to_the_next(void **state)
 {
     (void)state;
@@ -1588,6 +1608,7 @@ int main(void)
         TEST(who_dies_before_it_decides_leaves_that_to_the_next),
         TEST(who_dies_before_the_change_has_changed_nothing),
         TEST(who_dies_while_reclaiming_leaves_the_rest_to_the_next),
+        TEST(a_word_that_a_stranger_wrote_over_is_put_right),
     };
     const struct CMUnitTest ramp[] = {
         TEST(the_ramp_admits_a_growing_share_after_a_close),
