@@ -1,5 +1,6 @@
 /* The client for Lua: made from a policy table, watched, counted, closed. */
 #include "base/duration.h"
+#include "base/holder.h"
 #include "base/method.h"
 #include "binding/error_object.h"
 #include "binding/objects.h"
@@ -24,11 +25,16 @@ struct neap_client *neap_check_client(lua_State *L, int index)
 
 static int refuse_room(lua_State *L, const struct neap_engine *engine)
 {
+    const char *name = neap_region_name(engine->region);
     lua_pushnil(L);
-    lua_pushfstring(L,
-                    "policy: the shared region \"%s\" has no room for another client; make it "
-                    "larger",
-                    neap_region_name(engine->region));
+    if (neap_region_holder(engine->region) == NEAP_HOLDER_NONE)
+        lua_pushfstring(L, "policy: %d processes use the shared region \"%s\", and no more can",
+                        (int)NEAP_HOLDER_MAX, name);
+    else
+        lua_pushfstring(L,
+                        "policy: the shared region \"%s\" has no room for another client; make "
+                        "it larger",
+                        name);
     return 2;
 }
 
