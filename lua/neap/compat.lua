@@ -67,7 +67,7 @@ end
 ---@param fn function
 ---@return thread
 function compat.coroutine(fn)
-  if debug.getinfo(fn, "S").what ~= "C" then
+  if type(fn) == "function" and debug.getinfo(fn, "S").what ~= "C" then
     return coroutine.create(fn)
   end
   return coroutine.create(function(...)

@@ -25,6 +25,13 @@ local neap = {
   Error = Error,
 }
 
+-- A host that can neither yield nor block here could not run anything side by side.
+local function check_can_wait(name)
+  if host.cannot_wait_on(host.engine()) then
+    error(name .. ": the host cannot wait here, in this phase or inside a C function", 3)
+  end
+end
+
 --- Runs fn, and all that it spawns, on neap's own loop: calls in them run side by side in one
 --- thread. Returns what fn returns once everything has ended; raises what a task raised and
 --- nobody awaited.
@@ -39,6 +46,7 @@ function neap.run(fn, ...)
   if host.in_task() then
     return host.spawn(fn, ...):await()
   end
+  check_can_wait("run")
   return host.run(fn, ...)
 end
 
@@ -79,6 +87,7 @@ function neap.all(functions)
         type(functions[index])), 2)
     end
   end
+  check_can_wait("all")
   return neap.run(function()
     local tasks, results = {}, {}
     for index, fn in ipairs(functions) do

@@ -75,6 +75,21 @@ local CONF = [[
     }
     return 200 ok;
   }
+  location = /together {
+    header_filter_by_lua_block {
+      local _, ran = pcall(neap.run, function() neap.sleep(2) end)
+      local _, all = pcall(neap.all, { function() return api:get("/slow?headers=2") end })
+      ngx.header["X-Run"], ngx.header["X-All"] = ran, all
+    }
+    return 200 ok;
+  }
+  location = /gsub {
+    content_by_lua_block {
+      local message
+      string.gsub("a", ".", function() message = select(2, pcall(neap.run, function() end)) end)
+      ngx.print(message)
+    }
+  }
   location = /balancer { proxy_pass http://balanced; }
 ]]
 
@@ -151,6 +166,14 @@ describe("a call", function()
     local answer = curl("-i " .. n.url .. "/filters")
     is_refused("header_filter", answer:match("X%-Word: ([^\r]*)"))
     is_refused("body_filter", answer:match("\r\n\r\n(.*)$"))
+  end)
+
+  it("neap.run and neap.all are refused where nothing can wait", function()
+    local answer = curl("-i -m 1 " .. n.url .. "/together")
+    local text = ": the host cannot wait here, in this phase or inside a C function"
+    assert.equal("run" .. text, answer:match("X%-Run: ([^\r]*)"))
+    assert.equal("all" .. text, answer:match("X%-All: ([^\r]*)"))
+    assert.equal("run" .. text, curl(n.url .. "/gsub"))
   end)
 
   it("is refused in balancer, and nothing is sent", function()
