@@ -28,15 +28,23 @@ export JOBS
 
 # ---------------------------------------------------------------------------------------- sources
 
+# Kinds of store that need a library, where it is there; `WITH_SQLITE= WITH_REDIS=` forgoes them.
+has_library = $(shell $(PKG_CONFIG) --exists $1 2>/dev/null && echo yes)
+WITH_SQLITE ?= $(call has_library,sqlite3)
+WITH_REDIS ?= $(call has_library,hiredis libssl)
+
 CORE_ROOMS := base policy metrics pipeline
 ROOMS := $(CORE_ROOMS) platform shared transport store client
 
 sources_of = $(sort $(shell find src/$1 -name '*.c' 2>/dev/null))
 
 $(foreach room,$(ROOMS) binding,$(eval sources_$(room) := $(call sources_of,$(room))))
+sources_store := $(filter-out $(if $(WITH_SQLITE),%/missing_sqlite.c,src/store/sqlite_%.c) \
+    $(if $(WITH_REDIS),%/missing_redis.c,src/store/redis_%.c),$(sources_store))
 ROOM_SOURCES := $(foreach room,$(ROOMS),$(sources_$(room)))
 SUPPORT_SOURCES := $(sort $(wildcard spec/c/support/*.c))
-TEST_SOURCES := $(sort $(shell find spec/c -name '*_test.c' 2>/dev/null))
+TEST_SOURCES := $(filter-out $(if $(WITH_SQLITE),,spec/c/store/sqlite_%.c),\
+    $(sort $(shell find spec/c -name '*_test.c' 2>/dev/null)))
 THREAD_TEST_SOURCES := $(filter %_threads_test.c,$(TEST_SOURCES))
 LUA_FILES := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 # Those of nginx run once, on Lua 5.4: they steer an nginx from outside.
@@ -63,9 +71,14 @@ incdir_for = $(or $(if $(filter 5.1,$1),$(incdir_luajit)),$(incdir_lua$1))
 # A directory that the caller names counts only if the headers are in it.
 incdir_install := $(if $(wildcard $(LUA_INCDIR)/lua.h),$(LUA_INCDIR),$(call incdir_for,$(LUA_VERSION)))
 
+# hiredis's headers do not pass our warnings.
+STORE_LIBRARIES := $(if $(WITH_SQLITE),sqlite3) $(if $(WITH_REDIS),hiredis libssl)
 LIBRARY_CPPFLAGS := $(addprefix -I,$(CURL_INCDIR) $(CRYPTO_INCDIR)) \
-    $(call cflags_from,libcurl) $(call cflags_from,libcrypto)
+    $(call cflags_from,libcurl) $(call cflags_from,libcrypto) \
+    $(if $(strip $(STORE_LIBRARIES)),\
+        $(patsubst -I%,-isystem %,$(call cflags_from,$(STORE_LIBRARIES))))
 LIBRARIES := $(addprefix -L,$(CURL_LIBDIR) $(CRYPTO_LIBDIR)) \
+    $(if $(strip $(STORE_LIBRARIES)),$(call libs_from,$(STORE_LIBRARIES))) \
     $(call libs_from,libcurl,-lcurl) $(call libs_from,libcrypto,-lcrypto) -lm -ldl -lrt -pthread
 
 # ------------------------------------------------------------------------------------------ flags

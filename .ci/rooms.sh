@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The rooms' rule: each room below SOURCES includes only the rooms that docs and CONTRIBUTING.md
-# allow it, Lua's headers appear in the binding alone, libcurl's in the transport alone, the clock's
-# in the platform alone, and the core uses only headers without input, output, time or memory.
+# allow it, Lua's headers appear in the binding alone, libcurl's in the transport alone, SQLite's and
+# hiredis's in the store alone, the clock's in the platform alone, and the core uses only headers
+# without input, output, time or memory.
 # Usage: rooms.sh SOURCES
 set -u
 
@@ -44,6 +45,8 @@ function check_system(room, name) {
         complain("only binding includes <" name ">")
     else if (name ~ /^curl\// && room != "transport")
         complain("only transport includes <" name ">")
+    else if (name ~ /^(sqlite3.*\.h|hiredis(_ssl)?\.h|hiredis\/.*)$/ && room != "store")
+        complain("only store includes <" name ">")
     else if (name ~ /^(time\.h|sys\/time\.h|sys\/timeb\.h|sys\/random\.h)$/ && room != "platform")
         complain("only platform includes <" name ">")
     else if (room == "policy" && name == "openssl/sha.h")

@@ -119,6 +119,8 @@ test_rooms() {
     refused client/a.c '"lauxlib.h"'
     refused client/a.c '<curl/curl.h>'
     refused binding/a.c '<curl/curl.h>'
+    refused client/a.c '<sqlite3.h>'
+    refused binding/a.c '<hiredis/hiredis.h>'
     refused metrics/a.c '<time.h>'
     refused client/a.c '<time.h>'
     refused policy/a.c '<pthread.h>'
@@ -131,6 +133,8 @@ test_rooms() {
     allowed policy/a.c '<openssl/sha.h>'
     allowed platform/a.c '<time.h>'
     allowed transport/a.c '<curl/curl.h>'
+    allowed store/a.c '<sqlite3.h>'
+    allowed store/a.c '<hiredis.h>'
     allowed binding/a.c '<lua.h>'
     allowed client/a.c '"pipeline/call.h"'
     expect 'rooms: spaces hide nothing' 1/1 "$(rooms_say policy/a.c '  #  include   "client/b.h"')"

@@ -2,7 +2,8 @@
 # Installs the Debian packages that are missing for what is to be done, and nothing else.
 # Usage: setup.sh [build|test|check|demo|demo-nginx]...      (all of them by default)
 #
-# In a list `a|b` is satisfied by either; `a` is what gets installed.
+# In a list `a|b` is satisfied by either; `a` is what gets installed. Without what is optional neap
+# can do less, and tests are skipped; that it is missing is told, and is no failure.
 set -u
 
 build='gcc make pkg-config|pkgconf lua5.4 liblua5.4-dev luajit2|luajit libluajit2-5.1-dev|libluajit-5.1-dev
@@ -13,16 +14,19 @@ demo_nginx='nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua lu
 test='lua5.1 liblua5.1-0-dev|liblua5.1-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev
     curl lua-busted lua-cjson lua-cqueues lua-dkjson lua-luv lua-socket libcmocka-dev openssl zlib1g-dev luarocks
     nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua'
+optional_build='libsqlite3-dev libhiredis-dev'
+optional_test='redis-server|redis'
 check='clang-format clang-tidy cppcheck lua-check binutils util-linux'
 
 [ $# -gt 0 ] || set -- build test check demo
 wanted=
+optional=
 for purpose in "$@"; do
     case "$purpose" in
-    build) wanted="$wanted $build" ;;
+    build) wanted="$wanted $build"; optional="$optional $optional_build" ;;
     demo) wanted="$wanted $demo" ;;
     demo-nginx) wanted="$wanted $demo $demo_nginx" ;;
-    test) wanted="$wanted $test" ;;
+    test) wanted="$wanted $test"; optional="$optional $optional_test" ;;
     check) wanted="$wanted $check" ;;
     *) echo "setup: unknown purpose '$purpose'; known are build, test, check, demo, demo-nginx" >&2; exit 2 ;;
     esac
@@ -30,6 +34,7 @@ done
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo 'setup: this is not a Debian system; what is needed, by its Debian names:' $wanted >&2
+    echo 'setup: and what is optional:' $optional >&2
     exit 0
 fi
 
@@ -37,30 +42,42 @@ installed() {
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-missing=
-for choice in $wanted; do
-    found=
-    for package in ${choice//|/ }; do
-        installed "$package" && found=1 && break
+missing_of() { # choices -> the packages to be installed
+    local choice package found missing=
+    for choice in "$@"; do
+        found=
+        for package in ${choice//|/ }; do
+            installed "$package" && found=1 && break
+        done
+        [ -n "$found" ] || missing="$missing ${choice%%|*}"
     done
-    [ -n "$found" ] || missing="$missing ${choice%%|*}"
-done
-[ -n "$missing" ] || exit 0
-missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+    printf '%s\n' $missing | sort -u | tr '\n' ' '
+}
+
+missing=$(missing_of $wanted)
+lacking=$(missing_of $optional)
+[ -n "${missing// /}${lacking// /}" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
+    [ -z "${lacking// /}" ] || echo "setup: going on without what is optional: $lacking" >&2
+    [ -n "${missing// /}" ] || exit 0
     echo "setup: packages are missing; as root, run:" >&2
     echo "    apt-get install --no-install-recommends $missing" >&2
     exit 1
 fi
 
-# RUNLEVEL keeps the package of nginx from starting a server on port 80.
+# RUNLEVEL keeps the packages of nginx and Redis from starting a server on the system's ports.
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-echo "setup: installing $missing"
+echo "setup: installing $missing$lacking"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! { apt-get update && apt-get install --yes --no-install-recommends $missing; } >"$log" 2>&1; then
+install() { apt-get update && apt-get install --yes --no-install-recommends "$@"; }
+
+if [ -n "${missing// /}" ] && ! install $missing >"$log" 2>&1; then
     cat "$log" >&2
     echo "setup: could not install: $missing" >&2
     exit 1
+fi
+if [ -n "${lacking// /}" ] && ! install $lacking >"$log" 2>&1; then
+    echo "setup: could not install, and going on without: $lacking" >&2
 fi
