@@ -1,5 +1,6 @@
 /* The engine for Lua: its clock, its turns, and sleepers. */
 #include "base/duration.h"
+#include "base/owner.h"
 #include "binding/objects.h"
 #include "platform/memory.h"
 
@@ -198,7 +199,7 @@ static int engine_take(lua_State *L)
 
 static void on_sleep_over(struct neap_loop_timer *timer, int64_t now_ns)
 {
-    struct sleeper *sleeper = (struct sleeper *)((char *)timer - offsetof(struct sleeper, timer));
+    struct sleeper *sleeper = NEAP_OWNER(timer, struct sleeper, timer);
     (void)now_ns;
     sleeper->over = true;
     neap_waiter_wake(&sleeper->waiter, sleeper->engine);

@@ -1,15 +1,14 @@
 #include "client/client.h"
 
-#include <stddef.h>
 #include <string.h>
 
+#include "base/owner.h"
 #include "client/client_state.h"
 #include "client/exchange.h"
 
 static enum neap_status adopt(struct neap_member *member)
 {
-    struct neap_client *client =
-        (struct neap_client *)((char *)member - offsetof(struct neap_client, member));
+    struct neap_client *client = NEAP_OWNER(member, struct neap_client, member);
     neap_network_forsake(&client->network);
     return neap_client_adopt_state(client);
 }

@@ -4,11 +4,8 @@
 #ifndef NEAP_CLIENT_EXCHANGE_INTERNAL_H
 #define NEAP_CLIENT_EXCHANGE_INTERNAL_H
 
-#include <stddef.h>
-
+#include "base/owner.h"
 #include "client/exchange.h"
-
-#define NEAP_OWNER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 /* Headers, replayability, and the pinned breaker and gates. NEAP_NO_MEMORY. */
 NEAP_MUST_CHECK enum neap_status neap_exchange_prepare(struct neap_exchange *exchange,

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/duration.h"
+#include "base/owner.h"
 
 #define BACKLOG 64
 #define HEARTBEAT_NS (NEAP_SECOND / 2)
@@ -93,8 +93,7 @@ static bool listen_again(struct neap_doorbell *bell)
 
 static void on_heartbeat(struct neap_loop_timer *timer, int64_t now_ns)
 {
-    struct neap_doorbell *bell =
-        (struct neap_doorbell *)((char *)timer - offsetof(struct neap_doorbell, heartbeat));
+    struct neap_doorbell *bell = NEAP_OWNER(timer, struct neap_doorbell, heartbeat);
     (void)now_ns;
     bool listens = listen_again(bell);
     neap_doorbell_ring(bell);
@@ -106,8 +105,7 @@ static void on_heartbeat(struct neap_loop_timer *timer, int64_t now_ns)
  * again before the next heartbeat keeps the thread from spinning. */
 static void on_connect(struct neap_watch *watch, unsigned events, int64_t now_ns)
 {
-    struct neap_doorbell *bell =
-        (struct neap_doorbell *)((char *)watch - offsetof(struct neap_doorbell, watch));
+    struct neap_doorbell *bell = NEAP_OWNER(watch, struct neap_doorbell, watch);
     (void)events;
     (void)now_ns;
     bool admitted = admit_all(bell);

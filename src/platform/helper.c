@@ -3,12 +3,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/duration.h"
+#include "base/owner.h"
 #include "platform/doorbell.h"
 #include "platform/process.h"
 
@@ -146,7 +146,7 @@ static void on_wake(struct neap_watch *watch, unsigned events, int64_t now_ns)
     (void)events;
     (void)now_ns;
     (void)unused;
-    run_inbox((struct neap_helper *)((char *)watch - offsetof(struct neap_helper, wake)));
+    run_inbox(NEAP_OWNER(watch, struct neap_helper, wake));
 }
 
 static void ring_if_awaited(struct neap_helper *helper)
@@ -170,13 +170,12 @@ static void *live(void *context)
 
 static void on_nudge(struct neap_errand *errand)
 {
-    neap_helper_return((struct neap_helper *)((char *)errand - offsetof(struct neap_helper, nudge)),
-                       errand);
+    neap_helper_return(NEAP_OWNER(errand, struct neap_helper, nudge), errand);
 }
 
 static void on_nudged(struct neap_errand *errand)
 {
-    ((struct neap_helper *)((char *)errand - offsetof(struct neap_helper, nudge)))->nudging = false;
+    (NEAP_OWNER(errand, struct neap_helper, nudge))->nudging = false;
 }
 
 static enum neap_status set_up(struct neap_helper *helper)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/owner.h"
+
 struct neap_memory_cached {
     struct neap_table_node node; /* the key lies behind the struct, the value behind the key */
     struct neap_timer end;
@@ -19,7 +21,7 @@ static struct neap_memory_cached *of_node(struct neap_table_node *node)
 
 static struct neap_memory_cached *of_timer(struct neap_timer *timer)
 {
-    return (struct neap_memory_cached *)((char *)timer - offsetof(struct neap_memory_cached, end));
+    return NEAP_OWNER(timer, struct neap_memory_cached, end);
 }
 
 static size_t cost_of(size_t key_bytes, size_t value_bytes)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/owner.h"
 #include "store/claim_rules.h"
 
 struct neap_memory_claim {
@@ -20,7 +21,7 @@ static struct neap_memory_claim *of_node(struct neap_table_node *node)
 
 static struct neap_memory_claim *of_timer(struct neap_timer *timer)
 {
-    return (struct neap_memory_claim *)((char *)timer - offsetof(struct neap_memory_claim, end));
+    return NEAP_OWNER(timer, struct neap_memory_claim, end);
 }
 
 static struct neap_memory_claim *find(struct neap_memory *memory, struct neap_bytes key)

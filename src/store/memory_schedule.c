@@ -1,9 +1,11 @@
 /* Which entry of an outbox is next; the rules stand in memory_outbox.h. */
 #include "store/memory_outbox.h"
 
+#include "base/owner.h"
+
 static struct neap_memory_entry *of_timer(struct neap_timer *timer)
 {
-    return (struct neap_memory_entry *)((char *)timer - offsetof(struct neap_memory_entry, timer));
+    return NEAP_OWNER(timer, struct neap_memory_entry, timer);
 }
 
 /* From the end, where the youngest ones belong. */

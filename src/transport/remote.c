@@ -1,11 +1,10 @@
 #include "transport/remote.h"
 
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#define OWNER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+#include "base/owner.h"
 
 struct neap_remote {
     const struct neap_alloc *alloc;
@@ -77,7 +76,7 @@ static void fail(struct neap_parcel *parcel)
 
 static void run_send(struct neap_errand *errand)
 {
-    struct neap_parcel *parcel = OWNER(errand, struct neap_parcel, errand);
+    struct neap_parcel *parcel = NEAP_OWNER(errand, struct neap_parcel, errand);
     struct neap_remote *remote = parcel->remote;
     if (atomic_load(&parcel->fate) == FATE_RECALLED)
         return;
@@ -92,7 +91,7 @@ static void run_send(struct neap_errand *errand)
 
 static void run_recall(struct neap_errand *errand)
 {
-    struct neap_parcel *parcel = OWNER(errand, struct neap_parcel, recall);
+    struct neap_parcel *parcel = NEAP_OWNER(errand, struct neap_parcel, recall);
     if (parcel->transfer)
         neap_transport_cancel(parcel->remote->transport, parcel->transfer);
     parcel->transfer = NULL;
@@ -101,7 +100,7 @@ static void run_recall(struct neap_errand *errand)
 
 static void run_close(struct neap_errand *errand)
 {
-    struct neap_remote *remote = OWNER(errand, struct neap_remote, closing);
+    struct neap_remote *remote = NEAP_OWNER(errand, struct neap_remote, closing);
     neap_transport_free(remote->transport);
     neap_helper_return(remote->helper, errand);
 }
@@ -110,7 +109,7 @@ static void run_close(struct neap_errand *errand)
 
 static void back_sent(struct neap_errand *errand)
 {
-    struct neap_parcel *parcel = OWNER(errand, struct neap_parcel, errand);
+    struct neap_parcel *parcel = NEAP_OWNER(errand, struct neap_parcel, errand);
     struct neap_remote *remote = parcel->remote;
     if (parcel->recalled) { /* its recall is on the way, and needs the parcel */
         neap_response_free(parcel->response);
@@ -128,13 +127,13 @@ static void back_sent(struct neap_errand *errand)
 
 static void back_recalled(struct neap_errand *errand)
 {
-    struct neap_parcel *parcel = OWNER(errand, struct neap_parcel, recall);
+    struct neap_parcel *parcel = NEAP_OWNER(errand, struct neap_parcel, recall);
     neap_free(parcel->remote->alloc, parcel);
 }
 
 static void back_closed(struct neap_errand *errand)
 {
-    struct neap_remote *remote = OWNER(errand, struct neap_remote, closing);
+    struct neap_remote *remote = NEAP_OWNER(errand, struct neap_remote, closing);
     neap_free(remote->alloc, remote);
 }
 

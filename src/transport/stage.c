@@ -3,9 +3,8 @@
  * The callbacks come far more often than a limit ends, so they only note the moment; the timer
  * stays where it was set, and sets itself anew when it fires too early. Connecting is limited as a
  * whole, writing and reading by their silence. */
-#include <stddef.h>
-
 #include "base/duration.h"
+#include "base/owner.h"
 #include "transport/transport_internal.h"
 
 static int64_t now_of(const struct neap_transfer *transfer)
@@ -114,8 +113,7 @@ static void expire(struct neap_transfer *transfer)
 
 static void fire(struct neap_loop_timer *timer, int64_t now_ns)
 {
-    struct neap_transfer *transfer =
-        (struct neap_transfer *)((char *)timer - offsetof(struct neap_transfer, stage_timer));
+    struct neap_transfer *transfer = NEAP_OWNER(timer, struct neap_transfer, stage_timer);
     (void)now_ns;
     if (has_expired(transfer)) {
         expire(transfer);

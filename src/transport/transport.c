@@ -2,11 +2,11 @@
 #include "transport/transport.h"
 
 #include <pthread.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/duration.h"
+#include "base/owner.h"
 #include "transport/curl_compat.h"
 #include "transport/sigpipe.h"
 #include "transport/transport_internal.h"
@@ -48,9 +48,7 @@ static void act(struct neap_transport *transport, int fd, int curl_events)
 static void fire(struct neap_loop_timer *timer, int64_t now_ns)
 {
     (void)now_ns;
-    neap_transport_act(
-        (struct neap_transport *)((char *)timer - offsetof(struct neap_transport, timer)),
-        CURL_SOCKET_TIMEOUT, 0);
+    neap_transport_act(NEAP_OWNER(timer, struct neap_transport, timer), CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int on_timer(CURLM *multi, long wait_ms, void *context)
