@@ -115,6 +115,12 @@ static int engine_is_inherited(lua_State *L)
     return 1;
 }
 
+static int engine_is_virtual(lua_State *L)
+{
+    lua_pushboolean(L, neap_loop_is_virtual(neap_check_engine(L, 1)->loop));
+    return 1;
+}
+
 /* adopt(): makes it this process's own; false where calls of the parent were under way. */
 static int engine_adopt(lua_State *L)
 {
@@ -276,6 +282,7 @@ void neap_binding_add_engine(lua_State *L)
         {"turn", engine_turn},
         {"take", engine_take},
         {"sleeper", engine_sleeper},
+        {"is_virtual", engine_is_virtual},
         {"is_inherited", engine_is_inherited},
         {"adopt", engine_adopt},
         {"use_helper", engine_use_helper},

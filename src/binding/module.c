@@ -37,6 +37,8 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_exchange(L);
     neap_binding_add_tie(L);
     neap_binding_add_region(L);
+    neap_binding_add_stores(L);
+    neap_binding_add_store_steps(L);
     neap_binding_add_result(L);
     neap_binding_add_policies(L);
     return 1;

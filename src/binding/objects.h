@@ -9,8 +9,10 @@
 #include "binding/compat.h"
 #include "binding/fields.h"
 #include "client/client.h"
+#include "client/desk.h"
 #include "client/engine.h"
 #include "client/exchange.h"
+#include "client/store_step.h"
 #include "client/tie.h"
 
 struct neap_engine_object {
@@ -34,6 +36,7 @@ struct neap_engine *neap_check_engine(lua_State *L, int index);
 struct neap_client *neap_check_client(lua_State *L, int index);
 struct neap_exchange *neap_check_exchange(lua_State *L, int index);
 struct neap_tie *neap_check_tie(lua_State *L, int index);
+struct neap_desk *neap_check_store(lua_State *L, int index);
 
 /* An engine that was made before a fork becomes this process's own; as neap_engine_adopt. */
 NEAP_MUST_CHECK enum neap_status neap_binding_adopt(struct neap_engine *engine);
@@ -47,6 +50,8 @@ void neap_binding_add_client(lua_State *L);
 void neap_binding_add_exchange(lua_State *L);
 void neap_binding_add_tie(lua_State *L);
 void neap_binding_add_region(lua_State *L);
+void neap_binding_add_stores(lua_State *L);
+void neap_binding_add_store_steps(lua_State *L);
 void neap_binding_add_result(lua_State *L);
 void neap_binding_add_policies(lua_State *L);
 

@@ -19,7 +19,8 @@ struct queue {
 struct neap_helper {
     const struct neap_alloc *alloc;
     struct neap_loop *loop;
-    struct neap_doorbell *bell;
+    struct neap_doorbell *bell; /* or */
+    struct neap_helper_listener *listener;
     struct neap_watch wake; /* an eventfd: the inbox is not empty, or it is time to stop */
     int wake_fd;
     pthread_t thread;
@@ -30,6 +31,7 @@ struct neap_helper {
     _Atomic bool stops, armed, has_returned;
     struct neap_errand nudge;
     bool nudging; /* owner's: the nudge is on its way */
+    bool untold;  /* the thread's: the listener is to hear of what came back */
 
     struct neap_helper *next_running, **link_running;
     int64_t process;
@@ -155,12 +157,22 @@ static void ring_if_awaited(struct neap_helper *helper)
         neap_doorbell_ring(helper->bell);
 }
 
+static void announce(struct neap_helper *helper)
+{
+    if (!helper->listener) {
+        ring_if_awaited(helper);
+    } else if (helper->untold) {
+        helper->untold = false;
+        helper->listener->returned(helper->listener);
+    }
+}
+
 static void *live(void *context)
 {
     struct neap_helper *helper = context;
     while (!atomic_load(&helper->stops)) {
         neap_loop_turn(helper->loop, NEAP_NEVER);
-        ring_if_awaited(helper);
+        announce(helper);
     }
     run_inbox(helper);
     return NULL;
@@ -181,7 +193,7 @@ static void on_nudged(struct neap_errand *errand)
 static enum neap_status set_up(struct neap_helper *helper)
 {
     enum neap_status status = neap_loop_new(helper->alloc, &helper->loop);
-    if (status == NEAP_OK)
+    if (status == NEAP_OK && !helper->listener)
         status = neap_doorbell_new(helper->alloc, helper->loop, &helper->bell);
     if (status != NEAP_OK)
         return status;
@@ -192,12 +204,14 @@ static enum neap_status set_up(struct neap_helper *helper)
     return neap_loop_watch(helper->loop, &helper->wake, helper->wake_fd, NEAP_READABLE);
 }
 
-enum neap_status neap_helper_new(const struct neap_alloc *alloc, struct neap_helper **helper)
+static enum neap_status make(const struct neap_alloc *alloc, struct neap_helper_listener *listener,
+                             struct neap_helper **helper)
 {
     struct neap_helper *made = neap_alloc_zeroed(alloc, sizeof *made);
     if (!made)
         return NEAP_NO_MEMORY;
     made->alloc = alloc;
+    made->listener = listener;
     made->wake_fd = -1;
     made->process = neap_process_id();
     made->nudge = (struct neap_errand){.run = on_nudge, .back = on_nudged};
@@ -208,6 +222,18 @@ enum neap_status neap_helper_new(const struct neap_alloc *alloc, struct neap_hel
     else
         neap_helper_free(made);
     return status;
+}
+
+enum neap_status neap_helper_new(const struct neap_alloc *alloc, struct neap_helper **helper)
+{
+    return make(alloc, NULL, helper);
+}
+
+enum neap_status neap_helper_new_heard(const struct neap_alloc *alloc,
+                                       struct neap_helper_listener *listener,
+                                       struct neap_helper **helper)
+{
+    return make(alloc, listener, helper);
 }
 
 static void stop(struct neap_helper *helper)
@@ -243,7 +269,8 @@ void neap_helper_forsake(struct neap_helper *helper)
 {
     close(neap_loop_fd(helper->loop));
     close(helper->wake_fd);
-    neap_doorbell_forsake(helper->bell);
+    if (helper->bell)
+        neap_doorbell_forsake(helper->bell);
 }
 
 enum neap_status neap_helper_start(struct neap_helper *helper)
@@ -276,6 +303,7 @@ void neap_helper_return(struct neap_helper *helper, struct neap_errand *errand)
 {
     push(helper, &helper->outbox, errand);
     atomic_store(&helper->has_returned, true);
+    helper->untold = true;
 }
 
 bool neap_helper_collect(struct neap_helper *helper)
@@ -306,6 +334,12 @@ void neap_helper_nudge(struct neap_helper *helper)
         return;
     helper->nudging = true;
     neap_helper_post(helper, &helper->nudge);
+}
+
+void neap_helper_knock(struct neap_helper *helper)
+{
+    atomic_store(&helper->has_returned, true);
+    wake_up(helper);
 }
 
 int neap_helper_doorbell(const struct neap_helper *helper)

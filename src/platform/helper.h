@@ -33,6 +33,17 @@ struct neap_errand {
 NEAP_MUST_CHECK enum neap_status neap_helper_new(const struct neap_alloc *alloc,
                                                  struct neap_helper **helper);
 
+/* For an owner that does not wait at a doorbell: `returned` is called on the helper's thread
+ * whenever something has come back. */
+struct neap_helper_listener {
+    void (*returned)(struct neap_helper_listener *listener);
+};
+
+/* As neap_helper_new, without a doorbell; the listener must outlive the helper. */
+NEAP_MUST_CHECK enum neap_status neap_helper_new_heard(const struct neap_alloc *alloc,
+                                                       struct neap_helper_listener *listener,
+                                                       struct neap_helper **helper);
+
 /* Runs the errands that are posted, stops the thread, and lets those that came back end. NULL is
  * harmless. */
 void neap_helper_free(struct neap_helper *helper);
@@ -62,6 +73,9 @@ bool neap_helper_arm(struct neap_helper *helper);
 
 /* Owner's thread: lets the bell ring as if something had come back. */
 void neap_helper_nudge(struct neap_helper *helper);
+
+/* Any thread: lets the bell ring as if something had come back. The helper runs, or has run. */
+void neap_helper_knock(struct neap_helper *helper);
 
 /* The descriptor N for which unix:/proc/self/fd/N is the doorbell's address: who connects there is
  * sent a byte whenever it rings. -1 where there is none. */

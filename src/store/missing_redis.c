@@ -3,6 +3,8 @@
 
 #include "store/store.h"
 
+const bool neap_store_has_redis = false;
+
 enum neap_store_status neap_store_open_redis(const struct neap_alloc *alloc,
                                              const struct neap_redis_settings *settings,
                                              struct neap_store **store,

@@ -3,6 +3,8 @@
 
 #include "store/store.h"
 
+const bool neap_store_has_sqlite = false;
+
 enum neap_store_status neap_store_open_sqlite(const struct neap_alloc *alloc,
                                               const struct neap_sqlite_settings *settings,
                                               struct neap_store **store,

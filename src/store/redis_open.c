@@ -113,6 +113,8 @@ static const char *find_fault(const struct neap_redis_settings *settings)
     return NULL;
 }
 
+const bool neap_store_has_redis = true;
+
 enum neap_store_status neap_store_open_redis(const struct neap_alloc *alloc,
                                              const struct neap_redis_settings *settings,
                                              struct neap_store **store,

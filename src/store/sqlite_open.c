@@ -118,6 +118,8 @@ static enum neap_store_status make_path(const struct neap_alloc *alloc, const ch
     return *absolute ? NEAP_STORE_OK : NEAP_STORE_NO_MEMORY;
 }
 
+const bool neap_store_has_sqlite = true;
+
 enum neap_store_status neap_store_open_sqlite(const struct neap_alloc *alloc,
                                               const struct neap_sqlite_settings *settings,
                                               struct neap_store **store,

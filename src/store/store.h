@@ -245,6 +245,9 @@ NEAP_MUST_CHECK enum neap_store_status
 neap_store_open_sqlite(const struct neap_alloc *alloc, const struct neap_sqlite_settings *settings,
                        struct neap_store **store, char message[NEAP_MESSAGE_BYTES]);
 
+/* Was neap built with that library? */
+extern const bool neap_store_has_sqlite, neap_store_has_redis;
+
 /* Texts may be NULL for "not set". A connection is made at the first step, again after it was lost,
  * and anew after a fork; a step that finds it lost is tried once more on a new one, in a way that
  * is safe: whatever the first try did is done once, and the answer is the one that was lost. Every

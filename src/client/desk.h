@@ -1,0 +1,78 @@
+/* Desk: a store at work for one thread that must not wait for it: what is asked of the store is
+ * done on a thread of the desk's own, and ends on the owner's.
+ *
+ * An errand goes out by neap_desk_send, runs on the desk's thread, comes back by neap_desk_return
+ * and ends on the owner's thread, inside a turn of the engine for which it was sent. Who does not
+ * mind waiting takes the store itself for a moment: neap_desk_take, neap_desk_give.
+ *
+ * Made without a thread, which starts with the first errand. Functions are for the owner's thread
+ * unless they say otherwise. References are counted. In a forked child the desk goes on with a
+ * thread of its own, unless errands were out at the fork: its store is then in nobody knows which
+ * state, and the child cannot use it. */
+#ifndef NEAP_CLIENT_DESK_H
+#define NEAP_CLIENT_DESK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/alloc.h"
+#include "base/attributes.h"
+#include "base/status.h"
+#include "client/engine.h"
+#include "platform/helper.h"
+#include "store/store.h"
+
+struct neap_desk;
+
+/* Embedded in its owner; of the desk while it is out. */
+struct neap_desk_errand {
+    struct neap_errand errand; /* the desk's */
+    struct neap_desk *desk;    /* the desk's */
+    /* On the desk's thread; neap_desk_return must follow, then or later. */
+    void (*run)(struct neap_desk_errand *errand);
+    void (*back)(struct neap_desk_errand *errand); /* on the owner's thread */
+};
+
+/* Somebody who stays at the desk's thread between errands. `evict` is called when the desk goes,
+ * after the thread has ended, and ends the guest. Not called in a forked child. */
+struct neap_desk_guest {
+    struct neap_desk_guest *next, **link; /* the desk's */
+    void (*evict)(struct neap_desk_guest *guest);
+};
+
+/* Takes the store over, also on failure. `is_quick` says that its steps never wait for anything.
+ * NEAP_NO_MEMORY. */
+NEAP_MUST_CHECK enum neap_status neap_desk_new(const struct neap_alloc *alloc,
+                                               struct neap_store *store, bool is_quick,
+                                               struct neap_desk **desk);
+struct neap_desk *neap_desk_hold(struct neap_desk *desk);
+
+/* The last one waits until the thread has done what was sent. */
+void neap_desk_release(struct neap_desk *desk);
+
+bool neap_desk_is_quick(const struct neap_desk *desk);
+
+/* Can it be used in this process? Not where errands were out when the process was forked. */
+bool neap_desk_is_lost(const struct neap_desk *desk);
+
+/* The engine is one on the real clock. NEAP_INVALID where the desk is lost, or errands are out
+ * for another engine; NEAP_NO_MEMORY; NEAP_SYSTEM where no thread or no descriptors can be had. On
+ * success `back` will be called. */
+NEAP_MUST_CHECK enum neap_status neap_desk_send(struct neap_desk *desk, struct neap_engine *engine,
+                                                struct neap_desk_errand *errand);
+
+/* Desk's thread: what was sent goes back. */
+void neap_desk_return(struct neap_desk_errand *errand);
+
+/* Desk's thread: its loop, for timers. */
+struct neap_loop *neap_desk_loop(struct neap_desk *desk);
+
+/* Desk's thread: comes to stay, and leaves. */
+void neap_desk_admit(struct neap_desk *desk, struct neap_desk_guest *guest);
+void neap_desk_dismiss(struct neap_desk_guest *guest);
+
+/* Any thread: the store, for one step; waits until nobody else has it. */
+struct neap_store *neap_desk_take(struct neap_desk *desk);
+void neap_desk_give(struct neap_desk *desk);
+
+#endif
