@@ -164,7 +164,7 @@ static int exchange_wait(lua_State *L)
 /* tie(tie): the call is given up when that request of the host ends. */
 static int exchange_tie(lua_State *L)
 {
-    neap_tie_add(neap_check_tie(L, 2), neap_check_exchange(L, 1));
+    neap_exchange_tie(neap_check_exchange(L, 1), neap_check_tie(L, 2));
     return 0;
 }
 

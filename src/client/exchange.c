@@ -332,9 +332,22 @@ void neap_exchange_give_up(struct neap_exchange *exchange)
     neap_waiter_forget(&exchange->waiter, engine);
     if (!is_parents(exchange))
         neap_exchange_unprepare(exchange);
-    neap_tie_remove(exchange);
+    neap_tie_remove(&exchange->tied);
     unlink_from_client(exchange);
     engine->busy--;
+}
+
+static void on_tie_end(struct neap_tied *tied)
+{
+    neap_exchange_give_up(NEAP_OWNER(tied, struct neap_exchange, tied));
+}
+
+void neap_exchange_tie(struct neap_exchange *exchange, struct neap_tie *tie)
+{
+    exchange->tied.engine = exchange->client->engine;
+    exchange->tied.give_up = on_tie_end;
+    if (!exchange->given_up)
+        neap_tie_add(tie, &exchange->tied);
 }
 
 void neap_exchange_free(struct neap_exchange *exchange)

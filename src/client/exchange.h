@@ -71,8 +71,7 @@ struct neap_exchange {
     struct neap_exchange *next_of_client, *previous_of_client;
     struct neap_exchange *next_queued, *previous_queued;
     bool queued;
-    struct neap_tie *tie; /* NULL: none */
-    struct neap_exchange *next_of_tie, **link_of_tie;
+    struct neap_tied tied;
 
     struct neap_arena arena;
     struct neap_url url;
@@ -102,6 +101,9 @@ NEAP_MUST_CHECK enum neap_status neap_exchange_new(struct neap_client *client,
                                                    struct neap_draft *draft,
                                                    struct neap_exchange **exchange);
 void neap_exchange_free(struct neap_exchange *exchange);
+
+/* The call is given up when the tie ends. */
+void neap_exchange_tie(struct neap_exchange *exchange, struct neap_tie *tie);
 
 /* Ends the call where it stands, telling nobody: its transfer is cancelled and its permits are
  * free. Only neap_exchange_free may follow; a second time changes nothing. */

@@ -2,8 +2,6 @@
 
 #include <stddef.h>
 
-#include "client/exchange.h"
-
 enum neap_status neap_tie_new(const struct neap_alloc *alloc, struct neap_tie **tie)
 {
     struct neap_tie *made = neap_alloc_zeroed(alloc, sizeof *made);
@@ -27,43 +25,42 @@ void neap_tie_release(struct neap_tie *tie)
         neap_free(tie->alloc, tie);
 }
 
-void neap_tie_add(struct neap_tie *tie, struct neap_exchange *exchange)
+void neap_tie_add(struct neap_tie *tie, struct neap_tied *tied)
 {
-    if (exchange->tie || exchange->given_up)
+    if (tied->tie)
         return;
     if (tie->ended) {
-        neap_exchange_give_up(exchange);
+        tied->give_up(tied);
         return;
     }
-    exchange->tie = neap_tie_hold(tie);
-    exchange->link_of_tie = &tie->first;
-    exchange->next_of_tie = tie->first;
+    tied->tie = neap_tie_hold(tie);
+    tied->link = &tie->first;
+    tied->next = tie->first;
     if (tie->first)
-        tie->first->link_of_tie = &exchange->next_of_tie;
-    tie->first = exchange;
+        tie->first->link = &tied->next;
+    tie->first = tied;
 }
 
-void neap_tie_remove(struct neap_exchange *exchange)
+void neap_tie_remove(struct neap_tied *tied)
 {
-    struct neap_tie *tie = exchange->tie;
+    struct neap_tie *tie = tied->tie;
     if (!tie)
         return;
-    *exchange->link_of_tie = exchange->next_of_tie;
-    if (exchange->next_of_tie)
-        exchange->next_of_tie->link_of_tie = exchange->link_of_tie;
-    exchange->tie = NULL;
+    *tied->link = tied->next;
+    if (tied->next)
+        tied->next->link = tied->link;
+    tied->tie = NULL;
     neap_tie_release(tie);
 }
 
-/* Nobody turns the engine for calls that nobody waits for: what their end makes possible for others
- * is done when the host's bell has rung. */
+/* Nobody turns the engine for what nobody waits for: what its end makes possible for others is done
+ * when the host's bell has rung. */
 void neap_tie_end(struct neap_tie *tie)
 {
     tie->ended = true;
     while (tie->first) {
-        struct neap_exchange *exchange = tie->first;
-        struct neap_helper *helper = exchange->client->engine->helper;
-        neap_exchange_give_up(exchange);
+        struct neap_helper *helper = tie->first->engine->helper;
+        tie->first->give_up(tie->first);
         if (helper)
             neap_helper_nudge(helper);
     }
