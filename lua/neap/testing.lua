@@ -11,6 +11,7 @@
 local Client = require "neap.client"
 local Script = require "neap.script"
 local core = require "neap.core"
+local env = require "neap.env"
 local scheduler = require "neap.scheduler"
 
 -- Nanoseconds in 64 bits reach a little further, both in the future and in the past.
@@ -20,7 +21,7 @@ local DEFAULT_EPOCH = 1767225600 -- 2026-01-01T00:00:00Z
 
 ---@class neap.Kit
 ---@field requests table[] what was sent: at, n, call, attempt, client, method, url, path, query, …
----@field env table clock, time and random for stand-alone policies
+---@field env neap.Env clock, time and random for stand-alone policies, stores, guard and outbox
 local Kit = {}
 Kit.__index = Kit
 
@@ -118,13 +119,15 @@ end
 function Kit.new(options)
   options = check_options(options)
   local engine = core.virtual_engine(options.seed or 1, options.epoch or DEFAULT_EPOCH)
+  local kit_env = {
+    clock = function() return engine:now() end,
+    time = function() return engine:time() end,
+    random = function() return engine:random() end,
+  }
+  env.stand_for(kit_env, engine)
   return setmetatable({
     requests = {},
-    env = {
-      clock = function() return engine:now() end,
-      time = function() return engine:time() end,
-      random = function() return engine:random() end,
-    },
+    env = kit_env,
     _engine = engine,
     _clients = setmetatable({}, { __mode = "k" }),
     _scripts = setmetatable({}, { __mode = "k" }),

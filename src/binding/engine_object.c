@@ -121,6 +121,16 @@ static int engine_is_virtual(lua_State *L)
     return 1;
 }
 
+/* place(now, time): puts the clocks of a virtual engine to another moment. */
+static int engine_place(lua_State *L)
+{
+    struct neap_loop *loop = neap_check_engine(L, 1)->loop;
+    luaL_argcheck(L, neap_loop_is_virtual(loop), 1, "expected a virtual engine");
+    neap_loop_place(loop, neap_ns_from_seconds(luaL_checknumber(L, 2)),
+                    neap_ns_from_seconds(luaL_checknumber(L, 3)));
+    return 0;
+}
+
 /* adopt(): makes it this process's own; false where calls of the parent were under way. */
 static int engine_adopt(lua_State *L)
 {
@@ -283,6 +293,7 @@ void neap_binding_add_engine(lua_State *L)
         {"take", engine_take},
         {"sleeper", engine_sleeper},
         {"is_virtual", engine_is_virtual},
+        {"place", engine_place},
         {"is_inherited", engine_is_inherited},
         {"adopt", engine_adopt},
         {"use_helper", engine_use_helper},

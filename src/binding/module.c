@@ -39,6 +39,8 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_region(L);
     neap_binding_add_stores(L);
     neap_binding_add_store_steps(L);
+    neap_binding_add_guard(L);
+    neap_binding_add_serving(L);
     neap_binding_add_result(L);
     neap_binding_add_policies(L);
     return 1;

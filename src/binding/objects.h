@@ -52,6 +52,8 @@ void neap_binding_add_tie(lua_State *L);
 void neap_binding_add_region(lua_State *L);
 void neap_binding_add_stores(lua_State *L);
 void neap_binding_add_store_steps(lua_State *L);
+void neap_binding_add_guard(lua_State *L);
+void neap_binding_add_serving(lua_State *L);
 void neap_binding_add_result(lua_State *L);
 void neap_binding_add_policies(lua_State *L);
 

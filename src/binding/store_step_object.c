@@ -47,7 +47,7 @@ static void read_token(lua_State *L, struct neap_engine *engine, enum neap_store
                        uint8_t token[NEAP_STORE_TOKEN_BYTES])
 {
     if (op == NEAP_STORE_OP_OUTBOX_TAKE) {
-        if (neap_engine_random_bytes(engine, token) != NEAP_OK)
+        if (neap_entropy_pool_take(&engine->entropy, token, NEAP_STORE_TOKEN_BYTES) != NEAP_OK)
             luaL_error(L, "neap: the system gives no random bytes");
         return;
     }

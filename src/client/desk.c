@@ -171,10 +171,12 @@ static enum neap_status start_bell(struct neap_engine *engine)
     return status == NEAP_OK ? neap_helper_start(helper) : status;
 }
 
-enum neap_status neap_desk_send(struct neap_desk *desk, struct neap_engine *engine,
-                                struct neap_desk_errand *errand)
+/* What comes back while the desk is closing may be sent once more: it is run by who closes. */
+static enum neap_status make_ready(struct neap_desk *desk, struct neap_engine *engine)
 {
     bool is_out_for_another = desk->out > 0 && desk->engine != engine;
+    if (desk->closing)
+        return NEAP_OK;
     if (neap_desk_is_lost(desk) || is_out_for_another)
         return NEAP_INVALID;
     join_engine(desk, engine);
@@ -183,6 +185,13 @@ enum neap_status neap_desk_send(struct neap_desk *desk, struct neap_engine *engi
         status = start_thread(desk);
     if (status == NEAP_OK && desk->out == 0)
         status = neap_loop_watch(engine->loop, &desk->watch, desk->back_fd, NEAP_READABLE);
+    return status;
+}
+
+enum neap_status neap_desk_send(struct neap_desk *desk, struct neap_engine *engine,
+                                struct neap_desk_errand *errand)
+{
+    enum neap_status status = make_ready(desk, engine);
     if (status != NEAP_OK)
         return status;
     desk->out++;
@@ -191,6 +200,19 @@ enum neap_status neap_desk_send(struct neap_desk *desk, struct neap_engine *engi
     errand->errand = (struct neap_errand){.run = run_errand, .back = end_errand};
     neap_helper_post(desk->helper, &errand->errand);
     return NEAP_OK;
+}
+
+const char *neap_desk_failure(enum neap_status status)
+{
+    static const char *const reasons[] = {
+        [NEAP_OK] = "",
+        [NEAP_NO_MEMORY] = "not enough memory",
+        [NEAP_INVALID] = "this process was forked while the store was at work; make a store in "
+                         "each process",
+        [NEAP_NOT_FOUND] = "",
+        [NEAP_SYSTEM] = "the system gives no thread or no descriptors for the store",
+    };
+    return reasons[status];
 }
 
 void neap_desk_return(struct neap_desk_errand *errand)

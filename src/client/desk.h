@@ -61,6 +61,9 @@ bool neap_desk_is_lost(const struct neap_desk *desk);
 NEAP_MUST_CHECK enum neap_status neap_desk_send(struct neap_desk *desk, struct neap_engine *engine,
                                                 struct neap_desk_errand *errand);
 
+/* Why it could not be sent, for people. */
+const char *neap_desk_failure(enum neap_status status);
+
 /* Desk's thread: what was sent goes back. */
 void neap_desk_return(struct neap_desk_errand *errand);
 

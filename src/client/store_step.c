@@ -144,7 +144,7 @@ static void end(struct neap_store_step *step)
     neap_blob_free(&step->letter.value);
     neap_blob_free(&step->letter.reason);
     neap_waiter_forget(&step->waiter, step->engine);
-    struct neap_desk *desk = step->desk;
+    struct neap_desk *desk = step->abandoned ? NULL : step->desk;
     struct neap_engine *engine = step->engine;
     neap_free(step->alloc, step);
     neap_desk_release(desk);
@@ -155,9 +155,12 @@ void neap_store_step_free(struct neap_store_step *step)
 {
     if (!step)
         return;
-    step->abandoned = true;
-    if (!step->out)
+    if (!step->out) {
         end(step);
+        return;
+    }
+    step->abandoned = true; /* the desk is held by the errand alone, which may be the last */
+    neap_desk_release(step->desk);
 }
 
 /* ------------------------------------------------------------------------------- doing it */
@@ -168,9 +171,6 @@ static void fail(struct neap_store_step *step, const char *message)
     snprintf(step->message, sizeof step->message, "%s", message);
     step->over = true;
 }
-
-#define FORKED_WHILE_BUSY                                                                          \
-    "this process was forked while the store was at work; make a store in each process"
 
 static void perform(struct neap_store_step *step)
 {
@@ -184,7 +184,7 @@ static void perform(struct neap_store_step *step)
 void neap_store_step_perform(struct neap_store_step *step)
 {
     if (neap_desk_is_lost(step->desk)) {
-        fail(step, FORKED_WHILE_BUSY);
+        fail(step, neap_desk_failure(NEAP_INVALID));
         return;
     }
     perform(step);
@@ -210,18 +210,11 @@ static void on_back(struct neap_desk_errand *errand)
 
 void neap_store_step_send(struct neap_store_step *step)
 {
-    static const char *const reasons[] = {
-        [NEAP_OK] = "",
-        [NEAP_NO_MEMORY] = "not enough memory",
-        [NEAP_INVALID] = FORKED_WHILE_BUSY,
-        [NEAP_NOT_FOUND] = "",
-        [NEAP_SYSTEM] = "the system gives no thread or no descriptors for the store",
-    };
     step->errand = (struct neap_desk_errand){.run = on_desk, .back = on_back};
     enum neap_status status = neap_desk_send(step->desk, step->engine, &step->errand);
     step->out = status == NEAP_OK;
     if (step->out)
         return;
-    fail(step, reasons[status]);
+    fail(step, neap_desk_failure(status));
     neap_waiter_wake(&step->waiter, step->engine);
 }

@@ -87,6 +87,12 @@ int64_t neap_loop_wall(const struct neap_loop *loop)
 
 /* A moment in the past becomes now: otherwise a timer that keeps setting itself to the past would
  * for ever come before those that are due. */
+void neap_loop_place(struct neap_loop *loop, int64_t now_ns, int64_t wall_ns)
+{
+    loop->now_ns = now_ns;
+    loop->epoch_ns = neap_time_add(wall_ns, -now_ns);
+}
+
 enum neap_status neap_loop_set(struct neap_loop *loop, struct neap_loop_timer *timer,
                                int64_t when_ns)
 {

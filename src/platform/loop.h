@@ -62,6 +62,10 @@ int64_t neap_loop_update(struct neap_loop *loop);
 /* Nanoseconds since 1970. */
 int64_t neap_loop_wall(const struct neap_loop *loop);
 
+/* Puts the clocks of a virtual loop to another moment, a later or an earlier one; what is due by
+ * then is done at the next turn. */
+void neap_loop_place(struct neap_loop *loop, int64_t now_ns, int64_t wall_ns);
+
 /* Sets or moves a timer; a moment that has passed counts as now, NEAP_NEVER clears it. What is set
  * for now inside a turn fires in the next one. NEAP_NO_MEMORY can come only while more timers are
  * set than ever before. */

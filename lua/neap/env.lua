@@ -1,0 +1,70 @@
+--- The `env` of stores, the guard and the outbox: the engine by whose clock they work.
+--
+-- That of a testing kit stands for the kit's own engine. Any other with a clock of its own gets a
+-- virtual engine, which is put to the time that the functions say whenever something is asked of
+-- it; what waits on it takes no time. `time`, the wall clock, counts where something must outlive a
+-- process; where only one of the two clocks is given it is both.
+local core = require "neap.core"
+local host = require "neap.host"
+
+local env = {}
+
+local engines = setmetatable({}, { __mode = "k" })
+local kits = setmetatable({}, { __mode = "k" })
+
+--- The kit's env from now on stands for its engine.
+---@param given neap.Env
+---@param engine userdata
+function env.stand_for(given, engine)
+  engines[given] = engine
+  kits[given] = true
+end
+
+local KEYS = { clock = true, time = true, random = true }
+
+--- What is wrong with an env, or nil.
+---@param given any
+---@return string?
+function env.flaw(given)
+  if type(given) ~= "table" and given ~= nil then
+    return ("expected a table, got a %s"):format(type(given))
+  end
+  for key, value in pairs(given or {}) do
+    if not KEYS[key] then
+      return ("%s: unknown key, expected clock, time or random"):format(tostring(key))
+    end
+    if type(value) ~= "function" then
+      return ("%s: expected a function, got a %s"):format(key, type(value))
+    end
+  end
+end
+
+local function read(given, name, other)
+  local seconds = (given[name] or given[other])()
+  if type(seconds) ~= "number" or seconds ~= seconds or math.abs(seconds) == math.huge then
+    error(("env.%s: expected a number of seconds to be returned, got %s"):format(name,
+      tostring(seconds)), 0)
+  end
+  return seconds
+end
+
+--- The engine that counts here and now for somebody with this env; its clocks are right.
+---@param given? neap.Env
+---@return userdata engine
+function env.engine(given)
+  if not given or not (given.clock or given.time) then
+    return host.engine()
+  end
+  local engine = engines[given]
+  if not engine then
+    engine = core.virtual_engine(0, 0)
+    engines[given] = engine
+  end
+  if not kits[given] then
+    engine:place(read(given, "clock", "time"), read(given, "time", "clock"))
+    engine:poll()
+  end
+  return engine
+end
+
+return env
