@@ -118,6 +118,15 @@ static bool reserve(struct neap_memory *memory)
     return neap_table_reserve(&memory->cached) && neap_heap_reserve(ends, wanted) == NEAP_OK;
 }
 
+/* What has expired goes before what is merely old. */
+static void make_room_for_one(struct neap_memory *memory, int64_t now_ns)
+{
+    while (memory->max_entries > 0 && memory->cached.count >= memory->max_entries) {
+        struct neap_memory_cached *expired = neap_memory_expired_cached(memory, now_ns);
+        neap_memory_drop_cached(memory, expired ? expired : memory->cached_first);
+    }
+}
+
 /* All that can fail comes before the old answer goes. */
 enum neap_store_status neap_memory_put(struct neap_store *store, struct neap_bytes key,
                                        struct neap_bytes value, int64_t now_ns, int64_t expires_ns)
@@ -131,6 +140,7 @@ enum neap_store_status neap_memory_put(struct neap_store *store, struct neap_byt
     if (!made)
         return NEAP_STORE_NO_MEMORY;
     (void)neap_memory_remove(store, key);
+    make_room_for_one(memory, now_ns);
     neap_memory_charge(memory, cost);
     memory->cached_bytes += cost;
     made->expires_ns = expires_ns;

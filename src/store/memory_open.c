@@ -57,6 +57,7 @@ enum neap_store_status neap_store_open_memory(const struct neap_alloc *alloc,
     memory->store.kind = &memory_kind;
     memory->store.alloc = alloc;
     memory->max_bytes = settings->max_bytes;
+    memory->max_entries = settings->max_entries;
     neap_table_init(&memory->claims, alloc, seed);
     neap_table_init(&memory->cached, alloc, seed);
     neap_table_init(&memory->outboxes, alloc, seed);

@@ -12,6 +12,7 @@ struct neap_memory_cached;
 struct neap_memory {
     struct neap_store store;
     size_t max_bytes;
+    size_t max_entries;  /* cached answers; 0: no bound */
     size_t used_bytes;   /* by everything */
     size_t cached_bytes; /* by the cached answers, which may all go */
     struct neap_table claims, cached, outboxes, entries;

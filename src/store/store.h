@@ -222,10 +222,12 @@ void neap_store_free(struct neap_store *store);
 
 /* Bounded: over `max_bytes` what has expired goes, then the cached answers, the one used longest
  * ago first; a claim or an entry without room is FULL, since forgetting a result that counts would
- * pay twice. Counted are keys, blobs and all that belongs to them. UNAVAILABLE where the system
- * gives no random bytes. */
+ * pay twice. Counted are keys, blobs and all that belongs to them. Of cached answers there are
+ * never more than `max_entries` (0: no bound of their own), the one used longest ago makes room.
+ * UNAVAILABLE where the system gives no random bytes. */
 struct neap_memory_settings {
     size_t max_bytes;
+    size_t max_entries;
 };
 NEAP_MUST_CHECK enum neap_store_status
 neap_store_open_memory(const struct neap_alloc *alloc, const struct neap_memory_settings *settings,

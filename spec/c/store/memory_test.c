@@ -317,6 +317,62 @@ static void without_memory_nothing_is_half(void **state)
     assert_true(needed > 10);
 }
 
+static void open_for(size_t max_entries)
+{
+    const struct neap_memory_settings settings = {.max_bytes = LARGE, .max_entries = max_entries};
+    neap_store_free(store);
+    assert_int_equal(neap_store_open_memory(&scales.alloc, &settings, &store), NEAP_STORE_OK);
+}
+
+static void answers_are_no_more_than_their_bound(void **state)
+{
+    (void)state;
+    open_for(2);
+    assert_int_equal(put("a", 1, NOW + 100), NEAP_STORE_OK);
+    assert_int_equal(put("b", 1, NOW + 100), NEAP_STORE_OK);
+    assert_true(has("a"));
+    assert_int_equal(put("c", 1, NOW + 100), NEAP_STORE_OK);
+    assert_true(has("a"));
+    assert_false(has("b"));
+    assert_true(has("c"));
+}
+
+static void within_its_bound_an_answer_replaces_only_itself(void **state)
+{
+    (void)state;
+    open_for(2);
+    assert_int_equal(put("a", 1, NOW + 100), NEAP_STORE_OK);
+    assert_int_equal(put("b", 1, NOW + 100), NEAP_STORE_OK);
+    assert_int_equal(put("b", 2, NOW + 100), NEAP_STORE_OK);
+    assert_true(has("a"));
+    assert_true(has("b"));
+}
+
+static void at_the_bound_what_has_expired_goes_first(void **state)
+{
+    (void)state;
+    open_for(3);
+    assert_int_equal(put("old", 1, NOW + 100), NEAP_STORE_OK);
+    assert_int_equal(put("x", 1, NOW), NEAP_STORE_OK);
+    assert_int_equal(put("new", 1, NOW + 100), NEAP_STORE_OK);
+    assert_int_equal(put("newer", 1, NOW + 100), NEAP_STORE_OK);
+    assert_true(has("old"));
+    assert_true(has("new"));
+    assert_true(has("newer"));
+}
+
+static void claims_do_not_count_as_answers(void **state)
+{
+    (void)state;
+    open_for(1);
+    struct neap_claim_request request;
+    struct neap_claim claim;
+    assert_int_equal(put("a", 1, NOW + 100), NEAP_STORE_OK);
+    fill_request(&request, "k", 't', NOW);
+    assert_int_equal(neap_store_claim(store, &request, &claim), NEAP_STORE_OK);
+    assert_true(has("a"));
+}
+
 #define SPEC(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -332,6 +388,10 @@ int main(void)
         SPEC(an_outbox_without_room_takes_no_more),
         SPEC(what_is_counted_is_what_is_used),
         SPEC(a_bound_of_nothing_holds_nothing),
+        SPEC(answers_are_no_more_than_their_bound),
+        SPEC(within_its_bound_an_answer_replaces_only_itself),
+        SPEC(at_the_bound_what_has_expired_goes_first),
+        SPEC(claims_do_not_count_as_answers),
         SPEC(without_memory_nothing_is_half),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
