@@ -59,7 +59,7 @@ enum neap_stored_fault {
     NEAP_STORED_FAULT_VERSION, /* of another version of this format */
     NEAP_STORED_FAULT_LENGTH,  /* cut off, or a length in it does not fit */
     NEAP_STORED_FAULT_CHECK,   /* some byte has changed */
-    NEAP_STORED_FAULT_STATUS   /* an answer's: not a status */
+    NEAP_STORED_FAULT_STATUS   /* a fixed field out of range, such as an answer's status */
 };
 
 /* Where the next pair stands. */
