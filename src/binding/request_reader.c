@@ -308,10 +308,16 @@ static bool read_times(struct reader *reader)
     return true;
 }
 
-static void read_keys(struct reader *reader)
+static void read_extras(struct reader *reader)
 {
+    lua_State *L = reader->L;
     struct neap_draft *draft = reader->draft;
     int extras = reader->source->extras;
+    if (!lua_istable(L, extras))
+        return;
+    lua_getfield(L, extras, "without_fallbacks");
+    draft->without_fallbacks = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     draft->breaker_key = text_field(reader, extras, "breaker_key", &draft->breaker_key_bytes);
     draft->gate_key = text_field(reader, extras, "gate_key", &draft->gate_key_bytes);
 }
@@ -334,6 +340,6 @@ bool neap_read_request(lua_State *L, const struct neap_request_source *source,
     if (!read_method(&reader) || !read_url(&reader) || !read_headers(&reader) ||
         !read_body(&reader) || !read_times(&reader))
         return false;
-    read_keys(&reader);
+    read_extras(&reader);
     return neap_read_request_key(L, source, client, object, keeper, draft);
 }

@@ -13,7 +13,7 @@ struct neap_request_source {
     const char *path;   /* likewise; NULL: the table's */
     size_t path_bytes;
     int extras; /* a table with what the face found out by asking Lua: body (encoded JSON),
-                   breaker_key, gate_key, idempotency_key; or nil */
+                   breaker_key, gate_key, idempotency_key; without_fallbacks = true; or nil */
 };
 
 /* Texts of the draft point into Lua strings and userdata that stay on the stack, which grows; the

@@ -244,6 +244,7 @@ static void init_call(struct neap_exchange *exchange, const struct neap_draft *d
                                         .timeout = draft->timeout,
                                         .deadline_ns = draft->deadline_ns,
                                         .replayable = exchange->replayable,
+                                        .without_fallbacks = draft->without_fallbacks,
                                         .uninterruptible = client->carrier == NEAP_CARRIER_FUNCTION,
                                         .watched = client->watched,
                                     });

@@ -59,7 +59,8 @@ struct neap_draft {
     int64_t deadline_ns;
     const char *idempotency_key; /* ready to be sent, prefix and quotes included; NULL: none */
     bool replayable;             /* the request says so */
-    const char *breaker_key;     /* what breaker.key returned; NULL: by policy */
+    bool without_fallbacks;
+    const char *breaker_key; /* what breaker.key returned; NULL: by policy */
     size_t breaker_key_bytes;
     const char *gate_key; /* what gate.key returned; NULL: by the Authorization header */
     size_t gate_key_bytes;

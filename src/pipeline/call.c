@@ -114,7 +114,7 @@ static bool fallback_applies(const struct neap_call *call, uint32_t index)
 
 static struct neap_effect next_fallback(struct neap_call *call, int64_t now_ns)
 {
-    uint32_t count = call->setup.pipeline->fallback_count;
+    uint32_t count = call->setup.without_fallbacks ? 0 : call->setup.pipeline->fallback_count;
     if (!call->broken_off && neap_classify_is_failure(&call->result.outcome)) {
         for (; call->fallback < count; call->fallback++) {
             if (!fallback_applies(call, call->fallback))

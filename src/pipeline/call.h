@@ -138,7 +138,9 @@ struct neap_call_setup {
     struct neap_timeouts timeout; /* the policy's, or the request's own */
     int64_t deadline_ns;          /* the request's own; NEAP_NEVER: none */
     bool replayable;
-    bool uninterruptible; /* a function: time cannot end an attempt, it only counts */
+    bool uninterruptible;   /* a function: time cannot end an attempt, it only counts */
+    bool without_fallbacks; /* the caller wants to know what the attempts came to, and nothing else
+                             */
     uint32_t watched;
 };
 

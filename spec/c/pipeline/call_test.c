@@ -535,6 +535,21 @@ static void nobody_answering_leaves_the_original_result(void **state)
     end_call(&call);
 }
 
+static void without_its_fallbacks_a_call_ends_as_its_attempts_did(void **state)
+{
+    (void)state;
+    pipeline.retry.max_attempts = 1;
+    pipeline.fallback_count = 1;
+    make_state();
+    init_call(&call);
+    call.setup.without_fallbacks = true;
+    tell(&call, NEAP_EVENT_BEGIN);
+    assert_send(1);
+    tell_status(&call, 1, 503);
+    assert_response(&call, 503);
+    end_call(&call);
+}
+
 /* ---- cancelling */
 
 static void cancelling_ends_the_live_attempt_and_gives_all_back(void **state)
@@ -937,6 +952,7 @@ int main(void)
         TEST(a_refresh_is_asked_once_and_needs_no_delay),
         TEST(fallbacks_are_tried_in_order_until_one_answers),
         TEST(nobody_answering_leaves_the_original_result),
+        TEST(without_its_fallbacks_a_call_ends_as_its_attempts_did),
         TEST(cancelling_ends_the_live_attempt_and_gives_all_back),
         TEST(cancelling_before_the_begin_is_counted_as_a_call),
         TEST(cancelling_while_lua_is_asked_ends_the_call),
