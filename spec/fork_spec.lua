@@ -283,6 +283,93 @@ describe("after a fork", function()
     end))
   end)
 
+  describe("what was begun in the background", function()
+    local host = require "neap.host"
+    local rounds
+
+    -- One call on the wire, one that waits to be repeated, one in a listener, and a sleep.
+    local function begin(engine, fast, slow, watched)
+      rounds = 0
+      watched:on("attempt", function() neap.sleep(0.2) end)
+      host.background(engine, function()
+        fast:get("/status/200?after=0.3")
+        rounds = rounds + 1
+      end)
+      host.background(engine, function()
+        slow:get("/status/503")
+        rounds = rounds + 1
+      end)
+      host.background(engine, function() watched:get("/status/200") end)
+      host.background(engine, function()
+        neap.sleep(0.1)
+        rounds = rounds + 1
+      end)
+    end
+
+    local function client(name, policy)
+      policy = policy or {}
+      policy.name, policy.base_url, policy.gate = name, s.url, false
+      return neap.client(policy)
+    end
+
+    it("is not the child's, which makes calls with the parent's clients", function()
+      local fast, watched = client "fast", client "watched"
+      local slow = client("slow", { retry = { max_attempts = 2,
+        backoff = { kind = "fixed", base = 0.1, jitter = "none" } } })
+      fast:get("/status/200")
+      begin(fast._engine, fast, slow, watched)
+      neap.sleep(0.05)
+      for _ = 1, 2 do
+        assert.is_true(in_child(function()
+          local statuses = {}
+          for index, each in ipairs { fast, slow, watched } do
+            statuses[index] = each:get("/status/200").status
+          end
+          neap.sleep(0.5)
+          return statuses[1] == 200 and statuses[2] == 200 and statuses[3] == 200 and rounds == 0
+            and fast:stats().in_flight == 0
+        end))
+      end
+      calls.wait_for(function() return rounds == 3 end)
+      for _, each in ipairs { fast, slow, watched } do
+        each:close()
+      end
+    end)
+
+    it("is not the child's, which sleeps, runs and wraps", function()
+      local fast, slow, watched = client "fast", client("slow", { retry = false }), client "watched"
+      local wrapped = neap.wrap({ name = "double" }, function(number) return number * 2 end)
+      begin(fast._engine, fast, slow, watched)
+      assert.is_true(in_child(function() return wrapped(2) == 4 end))
+      assert.is_true(in_child(function()
+        neap.sleep(0.5)
+        return rounds == 0
+      end))
+      assert.is_true(in_child(function()
+        neap.run(neap.sleep, 0.5)
+        return rounds == 0
+      end))
+      calls.wait_for(function() return rounds == 3 end)
+      for _, each in ipairs { fast, slow, watched } do
+        each:close()
+      end
+    end)
+
+    it("in a kit is not the child's", function()
+      local t = testing.new()
+      local api = t:client{ name = "kit", base_url = "https://api.example" }
+      local ended
+      t:script{ { status = 200, after = 1 }, { status = 201 } }
+      t:run(host.background, api._engine, function() ended = api:get("/").status end)
+      assert.is_true(in_child(function()
+        t:advance(2)
+        return ended == nil and t:run(api.get, api, "/").status == 201
+      end))
+      t:advance(1)
+      assert.equal(200, ended)
+    end)
+  end)
+
   it("the parent's call goes on while a child closes the client", function()
     local api = neap.client{ name = "closing", base_url = s.url, retry = false }
     local closed

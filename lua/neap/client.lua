@@ -143,6 +143,9 @@ local function prepare(client, method, path, req)
   end
   local exchange
   exchange, message = core.exchange(client._core, method, path, req, extras)
+  if not exchange and host.forsake_background(client._engine) then
+    exchange, message = core.exchange(client._core, method, path, req, extras)
+  end
   if not exchange then
     return nil, message
   end

@@ -104,7 +104,7 @@ local function drive(flight)
     elseif host.cannot_wait_on(engine) then
       attention = exchange:refuse()
     else
-      attention = exchange:run()
+      attention = host.block(engine, exchange)
     end
   end
 end

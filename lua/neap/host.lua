@@ -3,6 +3,7 @@
 -- Plain Lua blocks; inside `neap.run`, and inside a testing kit, the task yields to neap's own loop
 -- (lua/neap/scheduler.lua). On a loop that is not ours, which nginx brings along and the modules
 -- neap.loop.luv and neap.loop.cqueues put in place, the coroutine is parked (lua/neap/parking.lua).
+local compat = require "neap.compat"
 local core = require "neap.core"
 local parking = require "neap.parking"
 local scheduler = require "neap.scheduler"
@@ -47,9 +48,21 @@ function host.use(new_loop)
   end
 end
 
+--- In a forked child: the parent's background is none of its business. True if there was any, and
+--- what it stood in the way of may be tried again.
+host.forsake_background = scheduler.forsake
+
+local function is_lost(engine)
+  if not engine:is_inherited() then
+    return false
+  end
+  scheduler.forsake(engine)
+  return not engine:adopt()
+end
+
 --- The engine of this process's ordinary clients.
 function host.default_engine()
-  local lost = default_engine and default_engine:is_inherited() and not default_engine:adopt()
+  local lost = default_engine and is_lost(default_engine)
   if not default_engine or lost then
     default_engine = core.engine()
     if loop and loop.needs_helper then
@@ -87,11 +100,45 @@ function host.wait(engine, waiter)
   return parking.wait(loop, engine, waiter)
 end
 
+local backgrounds = scheduler.backgrounds
+
+--- Blocks until the waiter is ready; what is in the background goes on meanwhile.
+function host.block(engine, waiter)
+  if backgrounds[engine] then
+    scheduler.block(engine, waiter)
+  end
+  return waiter:run()
+end
+
 --- Sees to it that what a call has left to do, for others too, is done.
 function host.settle(engine)
   if loop and engine == default_engine then
     parking.settle(loop, engine)
   end
+  if backgrounds[engine] then
+    scheduler.go_on(engine)
+  end
+end
+
+--- Runs fn beside the code that runs, and beside all else on this host: nobody waits for it, and
+--- what it raises is nobody's. It is begun now, or where the loop is not ours, at its next turn; on
+--- neap's own loop, in a kit and in plain Lua it goes on whenever the engine is turned. False where
+--- the host begins nothing any more, as a worker of nginx that is exiting.
+---@param engine userdata
+---@param fn function
+---@return boolean begun
+function host.background(engine, fn)
+  local begun
+  if loop and engine == default_engine then
+    begun = loop.detach(function()
+      compat.pcall(parking.run, loop, engine, fn)
+    end)
+  end
+  if begun == nil then
+    scheduler.background(engine, fn)
+    begun = true
+  end
+  return begun
 end
 
 --- The call is to end when the host drops the code that runs.
@@ -139,7 +186,7 @@ function host.sleep(seconds)
   if host.can_yield_on(engine) then
     host.wait(engine, sleeper)
   else
-    sleeper:run()
+    host.block(engine, sleeper)
     host.settle(engine)
   end
   sleeper:free()

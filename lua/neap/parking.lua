@@ -11,6 +11,9 @@
 --                         earlier for no reason; retire() says that the wait is over
 --     start(fn)           runs fn beside the code that runs; what it returns is for kill
 --     kill(started)       ends what was started, where it stands
+--     detach(fn)          runs fn, which raises nothing, beside all else, for nobody: true; false
+--                         where that is not to be had any more; nil where the code that runs is
+--                         outside of the loop
 --     watch(engine)       somebody is about to be parked: parking.pump is to be called when the
 --                         engine has something to do
 --     tie(exchange)       optional: the call is to be given up when its coroutine is dropped

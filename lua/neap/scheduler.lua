@@ -3,7 +3,11 @@
 --
 -- A coroutine that the program made itself inside a task cannot yield to the loop, so a call in it
 -- blocks its task's loop; the rest works.
+--
+-- Beside its runs an engine may have a background: one more loop whose tasks belong to no run.
+-- Nobody waits for it; it goes on whenever somebody turns the engine.
 local compat = require "neap.compat"
+local core = require "neap.core"
 local waiting = require "neap.waiting"
 
 local scheduler = {}
@@ -64,7 +68,7 @@ local function finish(loop, task, results)
   loop.tasks[task] = nil
   if not results[1] then
     task.failed = true
-    loop.failures[#loop.failures + 1] = task
+    loop.on_failure(loop, task)
   end
   for _, waits in ipairs(task.awaiting) do
     make_ready(loop, waits)
@@ -99,23 +103,60 @@ local function has_ready(loop)
   return loop.first <= loop.last
 end
 
+-- The backgrounds that have tasks, by their engines; held by what the engine keeps.
+local backgrounds = setmetatable({}, { __mode = "kv" })
+
+-- What a fork left of the parent's background is given up: the child has no part in it.
+local abandon
+
+local function forsake(engine, background)
+  backgrounds[engine] = nil
+  engine:kept().background = nil
+  abandon(background)
+  background.tasks, background.queue = {}, {}
+  collectgarbage() -- also calls that nobody but their coroutines knew of
+end
+
+-- True if there was anything to go on with.
+local function resume_background(engine)
+  local background = backgrounds[engine]
+  if not background then
+    return false
+  end
+  if background.process ~= core.process_id() then
+    forsake(engine, background)
+    return false
+  end
+  local found = has_ready(background)
+  resume_all_ready(background)
+  if background.live == 0 then
+    backgrounds[engine] = nil
+  end
+  return found
+end
+
 local STUCK = "every task waits for something that cannot happen any more"
 
 local function run_until(loop, done)
+  local engine = loop.engine
   while true do
     resume_all_ready(loop)
     if done() then
       return
     end
-    waiting.wake_ready(loop.engine, loop.waiting)
-    if not has_ready(loop) then
-      local did = loop.waits > 0 and loop.engine:turn()
-      waiting.wake_ready(loop.engine, loop.waiting)
+    waiting.wake_ready(engine, loop.waiting)
+    if not resume_background(engine) and not has_ready(loop) then
+      local did = loop.waits > 0 and engine:turn()
+      waiting.wake_ready(engine, loop.waiting)
       if not did and not has_ready(loop) then
         error(STUCK, 0)
       end
     end
   end
+end
+
+local function note_failure(loop, task)
+  loop.failures[#loop.failures + 1] = task
 end
 
 local function new_loop(engine)
@@ -129,12 +170,13 @@ local function new_loop(engine)
     tasks = {},
     waits = 0,
     failures = {},
+    on_failure = note_failure,
   }
 end
 
 -- What the tasks that are left are doing is given up: their calls end, from the inside out, and
 -- their permits are free.
-local function abandon(loop)
+function abandon(loop)
   for task in pairs(loop.tasks) do
     if task.waiter then
       loop.waiting[task.waiter:id()] = nil
@@ -166,8 +208,96 @@ function scheduler.run(engine, fn, ...)
     abandon(loop)
     error(done and main.results[2] or message, 0)
   end
+  scheduler.settle(engine)
   raise_unseen_failure(loop)
   return compat.unpack(main.results, 2, main.results.n)
+end
+
+-- Of what fails in the background nobody is told.
+local function forget_failure() end
+
+local function background_of(engine)
+  local kept = engine:kept()
+  local background = kept.background
+  if background and background.process ~= core.process_id() then
+    forsake(engine, background)
+    background = nil
+  end
+  if not background then
+    background = new_loop(engine)
+    background.process = core.process_id()
+    background.on_failure = forget_failure
+    kept.background = background
+  end
+  return background
+end
+
+--- Begins fn in the engine's background, at once.
+function scheduler.background(engine, fn)
+  local background = background_of(engine)
+  spawn(background, fn)
+  backgrounds[engine] = background
+  resume_background(engine)
+  if not active then
+    engine:poll() -- what it sends goes out, whenever the engine is turned next
+  end
+end
+
+--- The engines that have a background, as keys.
+scheduler.backgrounds = backgrounds
+
+--- Outside of all runs, where the engine has been turned: what has become ready in its background
+--- goes on. True if there was anything.
+function scheduler.go_on(engine)
+  local background = not active and backgrounds[engine]
+  if not background then
+    return false
+  end
+  waiting.wake_ready(engine, background.waiting)
+  return resume_background(engine)
+end
+
+-- A task that sleeps for no time, again and again, must not hold up the end of a run.
+local MOST_ROUNDS = 100
+
+--- Outside of all runs: does what is due now in the background, without waiting.
+function scheduler.settle(engine)
+  local rounds, did = 0, true
+  while did and rounds < MOST_ROUNDS and backgrounds[engine] and not active do
+    did = engine:poll()
+    did = scheduler.go_on(engine) or did
+    rounds = rounds + 1
+  end
+end
+
+local Blocked = {}
+Blocked.__index = Blocked
+
+function Blocked:wake()
+  self.ready = true
+end
+
+--- Outside of all runs, before the thread blocks for the waiter (a call or a sleeper): turns the
+--- engine until it is ready, with the background going on meanwhile, for as long as there is any.
+function scheduler.block(engine, waiter)
+  local list, id = waiting.on(engine), waiter:id()
+  local blocked = setmetatable({}, Blocked)
+  list[id] = blocked
+  repeat
+    scheduler.go_on(engine)
+  until blocked.ready or active or not backgrounds[engine] or not engine:turn()
+  list[id] = nil
+end
+
+--- In a forked child: gives up what the parent had in the background of the engine. True if there
+--- was anything.
+function scheduler.forsake(engine)
+  local background = engine:is_inherited() and backgrounds[engine]
+  if not background or background.process == core.process_id() then
+    return false
+  end
+  forsake(engine, background)
+  return true
 end
 
 --- Can the task that runs wait for something of this engine without blocking? Inside a C function,

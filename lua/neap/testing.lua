@@ -70,7 +70,7 @@ end
 
 -- The program under test may swallow the error, so the kit's run raises it once more.
 local function fail(kit, message)
-  if kit._running then
+  if kit._running or scheduler.engine() == kit._engine then
     kit._failure = kit._failure or message
   end
   error(message, 0)
@@ -193,6 +193,27 @@ local function raise_failure(kit)
   end
 end
 
+-- Calls fn; what the script had no entry for is raised at its end, whoever has swallowed it.
+local function watched(kit, fn, ...)
+  local outer = kit._running
+  kit._running = true
+  local function ended(done, ...)
+    kit._running = outer
+    raise_failure(kit)
+    if not done then
+      error((...), 0)
+    end
+    return ...
+  end
+  return ended(pcall(fn, ...))
+end
+
+local function advance(engine, until_time)
+  repeat
+    scheduler.go_on(engine)
+  until not engine:turn(until_time)
+end
+
 --- Runs fn on the virtual loop and returns what it returns. Time moves by itself while everything
 --- waits; neap.run, spawn, all, sleep and now work inside. Raises if an attempt found no entry in
 --- the script, and names its request.
@@ -202,16 +223,7 @@ function Kit:run(fn, ...)
   if type(fn) ~= "function" then
     error(("fn: expected a function, got a %s"):format(type(fn)), 2)
   end
-  self._running = true
-  local function ended(done, ...)
-    self._running = false
-    raise_failure(self)
-    if not done then
-      error((...), 0)
-    end
-    return ...
-  end
-  return ended(pcall(scheduler.run, self._engine, fn, ...))
+  return watched(self, scheduler.run, self._engine, fn, ...)
 end
 
 --- Outside of run: lets so many seconds pass, and does all that falls due, in order.
@@ -226,8 +238,7 @@ function Kit:advance(seconds)
   if scheduler.in_task() then
     error("advance: inside run time moves by itself; use neap.sleep", 2)
   end
-  local until_time = self._engine:now() + seconds
-  while self._engine:turn(until_time) do end -- luacheck: ignore 542
+  watched(self, advance, self._engine, self._engine:now() + seconds)
 end
 
 return { new = Kit.new }

@@ -56,6 +56,9 @@ local function wrap(policy, fn)
         tostring(key)), 2)
     end
     local exchange, refusal = core.function_exchange(client._core, key)
+    if not exchange and host.forsake_background(client._engine) then
+      exchange, refusal = core.function_exchange(client._core, key)
+    end
     if not exchange then
       error(refusal, 2)
     end

@@ -463,6 +463,66 @@ function loops.behave(loop)
     end)
   end)
 
+  describe("what is begun in the background", function()
+    it("runs beside who began it, and the loop waits for its end", function()
+      local report = fast(0.8, function()
+        return run [[
+          local host = require "neap.host"
+          local c, order = client {}, {}
+          go(function()
+            assert(host.background(c._engine, function()
+              local tasks = neap.all {
+                function() return c:get("/status/200?after=0.2").status end,
+                function() neap.sleep(0.2) return "slept" end,
+              }
+              order[#order + 1] = tasks[1][2]
+              order[#order + 1] = tasks[2][2]
+            end))
+            order[#order + 1] = "begun"
+            order[#order + 1] = c:get("/status/201").status
+          end)
+          run()
+          report { order = order, seconds = elapsed() }
+        ]]
+      end)
+      assert.same({ "begun", 201, 200, "slept" }, report.order)
+    end)
+
+    it("troubles nobody by its errors", function()
+      local report = run [[
+        local host = require "neap.host"
+        local c, ended = client {}, 0
+        go(function()
+          host.background(c._engine, error)
+          host.background(c._engine, function() neap.sleep(0.01) error {} end)
+          host.background(c._engine, function()
+            neap.run(function() neap.spawn(error, "of a task") end)
+          end)
+          neap.sleep(0.05)
+          ended = c:get("/status/200").status
+        end)
+        run()
+        report { ended = ended }
+      ]]
+      assert.equal(200, report.ended)
+    end)
+
+    it("of the main chunk goes on when the loop or a call does", function()
+      local report = run [[
+        local host = require "neap.host"
+        local c, status = client {}, nil
+        assert(host.background(c._engine, function() status = c:get("/status/204").status end))
+        run()
+        for _ = 1, 100 do
+          if status then break end
+          neap.sleep(0.02)
+        end
+        report { status = status }
+      ]]
+      assert.equal(204, report.status)
+    end)
+  end)
+
   describe("a call in the main chunk", function()
     it("blocks, and whoever is parked meanwhile is woken afterwards", function()
       local report = fast(0.6, function()

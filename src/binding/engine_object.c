@@ -3,6 +3,7 @@
 #include "base/owner.h"
 #include "binding/objects.h"
 #include "platform/memory.h"
+#include "platform/process.h"
 
 #define ENGINE_NAME "neap.engine"
 #define SLEEPER_NAME "neap.sleeper"
@@ -26,6 +27,8 @@ static struct neap_engine_object *push_engine(lua_State *L)
     struct neap_engine_object *object = neap_lua_new_userdata(L, sizeof *object);
     object->engine = NULL;
     luaL_setmetatable(L, ENGINE_NAME);
+    lua_newtable(L);
+    neap_lua_set_user_table(L, -2);
     return object;
 }
 
@@ -82,6 +85,14 @@ static int engine_collect(lua_State *L)
     return 0;
 }
 
+/* kept(): a table that lives as long as the engine, for what Lua has running on it. */
+static int engine_kept(lua_State *L)
+{
+    neap_check_engine(L, 1);
+    neap_lua_get_user_table(L, 1);
+    return 1;
+}
+
 static int engine_now(lua_State *L)
 {
     lua_pushnumber(L, neap_seconds_from_ns(neap_loop_update(neap_check_engine(L, 1)->loop)));
@@ -129,6 +140,13 @@ static int engine_place(lua_State *L)
     neap_loop_place(loop, neap_ns_from_seconds(luaL_checknumber(L, 2)),
                     neap_ns_from_seconds(luaL_checknumber(L, 3)));
     return 0;
+}
+
+/* process_id(): the number of this process. */
+static int process_id(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)neap_process_id());
+    return 1;
 }
 
 /* adopt(): makes it this process's own; false where calls of the parent were under way. */
@@ -286,25 +304,16 @@ static int sleeper_free(lua_State *L)
 void neap_binding_add_engine(lua_State *L)
 {
     static const luaL_Reg engine_methods[] = {
-        {"now", engine_now},
-        {"time", engine_time},
-        {"random", engine_random},
-        {"turn", engine_turn},
-        {"take", engine_take},
-        {"sleeper", engine_sleeper},
-        {"is_virtual", engine_is_virtual},
-        {"place", engine_place},
-        {"is_inherited", engine_is_inherited},
-        {"adopt", engine_adopt},
-        {"use_helper", engine_use_helper},
-        {"poll", engine_poll},
-        {"is_pending", engine_is_pending},
-        {"doorbell", engine_doorbell},
-        {"arm", engine_arm},
-        {"nudge", engine_nudge},
-        {"descriptor", engine_descriptor},
-        {"wait", engine_wait},
-        {NULL, NULL},
+        {"kept", engine_kept},         {"now", engine_now},
+        {"time", engine_time},         {"random", engine_random},
+        {"turn", engine_turn},         {"take", engine_take},
+        {"sleeper", engine_sleeper},   {"is_virtual", engine_is_virtual},
+        {"place", engine_place},       {"is_inherited", engine_is_inherited},
+        {"adopt", engine_adopt},       {"use_helper", engine_use_helper},
+        {"poll", engine_poll},         {"is_pending", engine_is_pending},
+        {"doorbell", engine_doorbell}, {"arm", engine_arm},
+        {"nudge", engine_nudge},       {"descriptor", engine_descriptor},
+        {"wait", engine_wait},         {NULL, NULL},
     };
     static const luaL_Reg sleeper_methods[] = {
         {"id", sleeper_id},     {"run", sleeper_run}, {"wait", sleeper_wait},
@@ -317,4 +326,6 @@ void neap_binding_add_engine(lua_State *L)
     lua_setfield(L, -2, "engine");
     lua_pushcfunction(L, engine_new_virtual);
     lua_setfield(L, -2, "virtual_engine");
+    lua_pushcfunction(L, process_id);
+    lua_setfield(L, -2, "process_id");
 }

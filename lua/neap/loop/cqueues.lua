@@ -189,6 +189,14 @@ function loop.start(fn)
   return started
 end
 
+function loop.detach(fn)
+  if not cqueues.running() then
+    return nil
+  end
+  loop.start(fn)
+  return true
+end
+
 function loop.kill(started)
   local co = started.co
   local parker = parked[co]

@@ -211,6 +211,11 @@ function loop.start(fn)
   return runner
 end
 
+function loop.detach(fn)
+  loop.start(fn)
+  return true
+end
+
 function loop.kill(started)
   local co = started.co
   local runner = runners[co] or started

@@ -208,4 +208,20 @@ end
 loop.start = ngx.thread.spawn
 loop.kill = ngx.thread.kill
 
+local function run_detached(is_too_late, fn)
+  if not is_too_late then
+    fn()
+  end
+end
+
+--- In a timer, whose end is not the request's. There is none while nginx reads its configuration,
+--- where no call can be made either.
+function loop.detach(fn)
+  if ngx.worker.exiting() then
+    return false
+  end
+  local done, begun = pcall(ngx.timer.at, 0, run_detached, fn)
+  return done and begun ~= nil and begun ~= false
+end
+
 return loop
