@@ -1,7 +1,8 @@
 /* A response as it came: status, headers in their order, body. Knows no policy.
  *
  * Headers stay in one block and are looked up when asked, since making a table of all of them for
- * each response costs more than the rest of the call's bookkeeping. */
+ * each response costs more than the rest of the call's bookkeeping. A response has one thread at a
+ * time. Several may hold it, on one thread, once nobody changes it any more. */
 #ifndef NEAP_TRANSPORT_RESPONSE_H
 #define NEAP_TRANSPORT_RESPONSE_H
 
@@ -20,6 +21,7 @@ struct neap_header_span {
 
 struct neap_response {
     const struct neap_alloc *alloc;
+    uint32_t others; /* who hold it besides the one that it was made for */
     int status;
     int http_version; /* 10, 11, 20, 30; 0 unknown */
     char *reason;     /* NULL or "" where there is none (HTTP/2) */
@@ -35,7 +37,16 @@ struct neap_response {
 /* NEAP_NO_MEMORY. */
 NEAP_MUST_CHECK enum neap_status neap_response_new(const struct neap_alloc *alloc,
                                                    struct neap_response **response);
+
+/* The memory goes with the last who holds it. */
 void neap_response_free(struct neap_response *response);
+
+/* One more holds it, and frees it. The response itself. */
+struct neap_response *neap_response_hold(struct neap_response *response);
+
+/* A response of its own with everything but the body. NEAP_NO_MEMORY. */
+NEAP_MUST_CHECK enum neap_status neap_response_copy_head(const struct neap_response *response,
+                                                         struct neap_response **copy);
 
 /* NEAP_NO_MEMORY. */
 NEAP_MUST_CHECK enum neap_status neap_response_add_header(struct neap_response *response,
