@@ -38,7 +38,8 @@ enum neap_source {
 
 struct neap_counters {
     _Atomic uint64_t calls;
-    _Atomic uint64_t ok; /* calls that returned a response below 400, or a value */
+    _Atomic uint64_t ok;        /* calls that returned a response below 400, or a value */
+    _Atomic uint64_t coalesced; /* calls that another one's outcome has served */
     _Atomic uint64_t attempts;
     _Atomic uint64_t errors[NEAP_KIND_COUNT];
     _Atomic uint64_t retries[NEAP_RETRY_REASON_COUNT];

@@ -158,7 +158,7 @@ static struct neap_outcome broken_off_outcome(enum neap_kind kind)
     return (struct neap_outcome){.kind = NEAP_KIND_CANCELLED, .message = "the call was cancelled"};
 }
 
-static struct neap_effect conclude(struct neap_call *call, int64_t now_ns)
+struct neap_effect neap_call_conclude(struct neap_call *call, int64_t now_ns)
 {
     struct neap_result *result = &call->result;
     if (call->broken_off) {
@@ -189,12 +189,13 @@ static struct neap_effect end_the_living(struct neap_call *call, int64_t now_ns)
     for (int i = 0; i < NEAP_LIVE_MAX; i++)
         if (call->live[i].number)
             return neap_call_wait_effect(call);
-    return conclude(call, now_ns);
+    return neap_call_conclude(call, now_ns);
 }
 
 struct neap_effect neap_call_finish(struct neap_call *call, int64_t now_ns, enum neap_stop stop)
 {
     struct neap_trace_entry *last = neap_trace_last(&call->trace);
+    call->out_of_time |= stop == NEAP_STOP_DEADLINE;
     if (last && stop != NEAP_STOP_NONE)
         last->reason = neap_stop_name(stop);
     return end_the_living(call, now_ns);
@@ -209,13 +210,14 @@ struct neap_effect neap_call_finish_refused(struct neap_call *call, int64_t now_
         [NEAP_KIND_BULKHEAD_FULL] = "all places of the bulkhead are taken",
         [NEAP_KIND_DEADLINE] = "no time is left to try before the deadline",
     };
+    call->out_of_time |= kind == NEAP_KIND_DEADLINE;
     call->error = (struct neap_outcome){.kind = kind, .unsent = true};
     const char *why = kind == NEAP_KIND_BREAKER_OPEN
                           ? neap_breaker_refusal(neap_breaker_state(call->setup.state.breaker))
                           : text[kind];
     snprintf(call->error.message, sizeof call->error.message, "%s", why);
     call->result.retry_after_ns = retry_after_ns;
-    return conclude(call, now_ns);
+    return neap_call_conclude(call, now_ns);
 }
 
 static struct neap_attempt *find_live(struct neap_call *call, uint32_t number)
@@ -301,6 +303,7 @@ static struct neap_effect expire(struct neap_call *call, int64_t now_ns)
             continue;
         attempt->cancelling = true;
         attempt->expired = now_ns >= call->deadline_ns ? NEAP_PHASE_TOTAL : NEAP_PHASE_ATTEMPT;
+        call->out_of_time |= attempt->expired == NEAP_PHASE_TOTAL;
         return (struct neap_effect){.kind = NEAP_EFFECT_CANCEL, .attempt = attempt->number};
     }
     struct neap_effect effect;
@@ -309,7 +312,7 @@ static struct neap_effect expire(struct neap_call *call, int64_t now_ns)
     return neap_call_wait_effect(call);
 }
 
-static struct neap_effect begin(struct neap_call *call, int64_t now_ns)
+void neap_call_count_begin(struct neap_call *call, int64_t now_ns)
 {
     const struct neap_call_setup *setup = &call->setup;
     call->began_ns = now_ns;
@@ -317,9 +320,24 @@ static struct neap_effect begin(struct neap_call *call, int64_t now_ns)
         neap_time_min(neap_time_add(now_ns, setup->timeout.total_ns), setup->deadline_ns);
     neap_count(&setup->counters->calls);
     atomic_fetch_add_explicit(setup->in_flight, 1, memory_order_relaxed);
+}
+
+/* A call that is served by another one's attempts pays nothing into the budget for retries. */
+struct neap_effect neap_call_set_out(struct neap_call *call, int64_t now_ns)
+{
+    const struct neap_call_setup *setup = &call->setup;
     if (setup->pipeline->has_budget)
         neap_retry_budget_deposit(setup->state.budget, &setup->pipeline->budget, now_ns);
     return neap_call_admit(call, now_ns);
+}
+
+static struct neap_effect begin(struct neap_call *call, int64_t now_ns,
+                                const struct neap_event *event)
+{
+    if (event->kind == NEAP_EVENT_FOLLOW)
+        return neap_call_follow(call, now_ns);
+    neap_call_count_begin(call, now_ns);
+    return neap_call_set_out(call, now_ns);
 }
 
 static struct neap_effect break_off(struct neap_call *call, int64_t now_ns, enum neap_kind kind)
@@ -331,11 +349,8 @@ static struct neap_effect break_off(struct neap_call *call, int64_t now_ns, enum
     neap_call_drop_admission(call, now_ns);
     if (call->state == NEAP_CALL_ASKING)
         neap_call_settle(call, &call->judged, NEAP_VERDICT_IGNORE, now_ns);
-    if (call->state == NEAP_CALL_NEW) {
-        call->began_ns = now_ns;
-        neap_count(&call->setup.counters->calls);
-        atomic_fetch_add_explicit(call->setup.in_flight, 1, memory_order_relaxed);
-    }
+    if (call->state == NEAP_CALL_NEW)
+        neap_call_count_begin(call, now_ns);
     return end_the_living(call, now_ns);
 }
 
@@ -367,7 +382,9 @@ struct neap_effect neap_call_step(struct neap_call *call, int64_t now_ns,
 
     switch (call->state) {
     case NEAP_CALL_NEW:
-        return begin(call, now_ns);
+        return begin(call, now_ns, event);
+    case NEAP_CALL_FOLLOWING:
+        return neap_call_step_following(call, now_ns, event);
     case NEAP_CALL_ADMISSION:
         return neap_call_resume_admission(call, now_ns);
     case NEAP_CALL_LIVE:
@@ -422,6 +439,8 @@ int64_t neap_call_next_wakeup(const struct neap_call *call)
         return call->wait_until_ns;
     case NEAP_CALL_LIVE:
         return live_wakeup(call);
+    case NEAP_CALL_FOLLOWING:
+        return call->deadline_ns;
     case NEAP_CALL_NEW:
     case NEAP_CALL_ASKING:
     case NEAP_CALL_CANCELLING:

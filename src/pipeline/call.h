@@ -15,6 +15,10 @@
  * waits as after WAIT. CANCEL (the event) may come at any time and ends in DONE, and so does
  * REFUSE, by a host that cannot wait. More than one attempt can be live at once.
  *
+ * A call may begin with FOLLOW instead: it waits for the outcome of another one that is alike, the
+ * leader. SHARE brings that outcome, and then the call goes on with its own fallbacks; BEGIN, where
+ * the leader is lost, lets it make attempts of its own; its own deadline ends it as any call.
+ *
  * All waiting, refusing and repeating is decided here, in the order of docs/order.md. A call is
  * used by one thread; the state it shares with others (breaker, gates, …) is atomic. */
 #ifndef NEAP_PIPELINE_CALL_H
@@ -38,7 +42,9 @@ enum neap_event_kind {
     NEAP_EVENT_OUTCOME,
     NEAP_EVENT_ANSWER,
     NEAP_EVENT_CANCEL,
-    NEAP_EVENT_REFUSE
+    NEAP_EVENT_REFUSE,
+    NEAP_EVENT_FOLLOW,
+    NEAP_EVENT_SHARE
 };
 
 /* What a response says about coming back; delays are -1 where it says nothing. */
@@ -67,6 +73,7 @@ struct neap_event {
     const struct neap_outcome *outcome; /* OUTCOME */
     struct neap_hint hint;              /* OUTCOME */
     struct neap_answer answer;          /* ANSWER */
+    const struct neap_call *leader;     /* SHARE: has concluded, and neap_call_may_share */
 };
 
 enum neap_effect_kind {
@@ -146,6 +153,7 @@ struct neap_call_setup {
 
 enum neap_call_state {
     NEAP_CALL_NEW,
+    NEAP_CALL_FOLLOWING,
     NEAP_CALL_ADMISSION,
     NEAP_CALL_LIVE,
     NEAP_CALL_ASKING,
@@ -203,6 +211,8 @@ struct neap_call {
     struct neap_result result;
     uint32_t fallback;
     int64_t fallback_began_ns;
+    bool out_of_time;          /* with more time it might have come to something else */
+    bool coalesced;            /* another call's outcome has served it */
     enum neap_kind broken_off; /* CANCELLED or PHASE: what ended it from outside; NONE: nothing */
 
     struct neap_trace trace;
@@ -222,6 +232,13 @@ void neap_call_deinit(struct neap_call *call, int64_t now_ns);
 
 struct neap_effect neap_call_step(struct neap_call *call, int64_t now_ns,
                                   const struct neap_event *event);
+
+/* Are its attempts over? Fallbacks may still run. */
+bool neap_call_has_concluded(const struct neap_call *call);
+
+/* May what the leader has concluded serve that follower? Not where the leader was broken off, or
+ * failed for want of time while the follower has more. */
+bool neap_call_may_share(const struct neap_call *leader, const struct neap_call *follower);
 
 /* When to step with TIME at the latest; NEAP_NEVER while only another event helps. */
 int64_t neap_call_next_wakeup(const struct neap_call *call);

@@ -168,10 +168,32 @@ static void note_rejection(struct neap_call *call, int64_t now_ns, enum neap_kin
                                                .entry = *entry});
 }
 
+/* Would a later deadline have let it wait? */
+static bool is_for_want_of_time(const struct neap_call *call, int64_t now_ns, enum neap_stage stage,
+                                int64_t until_ns)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    int64_t left_ns = neap_time_since(last_start(call), now_ns);
+    switch (stage) {
+    case NEAP_STAGE_GATE:
+        return neap_time_add(neap_time_since(until_ns, now_ns), call->gate_waited_ns) <=
+               pipeline->gate.max_wait_ns;
+    case NEAP_STAGE_RATE_LIMIT:
+        return left_ns < pipeline->limiter.max_wait_ns;
+    case NEAP_STAGE_BULKHEAD:
+        return call->bulkhead_until_ns >= call->deadline_ns;
+    case NEAP_STAGE_BREAKER:
+    case NEAP_STAGE_COUNT:
+        break;
+    }
+    return false;
+}
+
 static struct neap_effect refuse(struct neap_call *call, int64_t now_ns, enum neap_stage stage,
                                  int64_t until_ns)
 {
     enum neap_kind kind = stage_words[stage].kind;
+    call->out_of_time |= is_for_want_of_time(call, now_ns, stage, until_ns);
     neap_call_drop_admission(call, now_ns);
     note_rejection(call, now_ns, kind);
     if (call->attempts > 0)
@@ -180,7 +202,13 @@ static struct neap_effect refuse(struct neap_call *call, int64_t now_ns, enum ne
     return neap_call_finish_refused(call, now_ns, kind, left_ns);
 }
 
-static struct neap_effect out_of_time(struct neap_call *call, int64_t now_ns)
+bool neap_call_has_time(const struct neap_call *call, int64_t now_ns)
+{
+    return call->deadline_ns == NEAP_NEVER ||
+           neap_time_since(call->deadline_ns, now_ns) >= LEAST_LEFT_NS;
+}
+
+struct neap_effect neap_call_out_of_time(struct neap_call *call, int64_t now_ns)
 {
     neap_call_drop_admission(call, now_ns);
     note_rejection(call, now_ns, NEAP_KIND_DEADLINE);
@@ -208,8 +236,8 @@ static struct neap_effect launch(struct neap_call *call, int64_t now_ns)
 {
     int64_t left_ns =
         call->deadline_ns == NEAP_NEVER ? NEAP_NEVER : neap_time_since(call->deadline_ns, now_ns);
-    if (left_ns < LEAST_LEFT_NS)
-        return out_of_time(call, now_ns);
+    if (!neap_call_has_time(call, now_ns))
+        return neap_call_out_of_time(call, now_ns);
 
     call->attempts++;
     neap_count(&call->setup.counters->attempts);

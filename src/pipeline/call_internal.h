@@ -1,5 +1,6 @@
 /* What the files of the call share among themselves: call.c steps, call_admission.c asks the
- * policies before an attempt, call_judgement.c decides after one. */
+ * policies before an attempt, call_judgement.c decides after one, call_following.c waits for
+ * another call's outcome. */
 #ifndef NEAP_PIPELINE_CALL_INTERNAL_H
 #define NEAP_PIPELINE_CALL_INTERNAL_H
 
@@ -7,7 +8,10 @@
 
 /* The one place where a state is assigned.
  *
- *     NEW         -> ADMISSION, DONE          nothing is held
+ *     NEW         -> FOLLOWING, ADMISSION, DONE
+ *                                             nothing is held
+ *     FOLLOWING   -> ADMISSION, LIVE, FALLBACK, DONE
+ *                                             nothing is held
  *     ADMISSION   -> LIVE, ADMISSION (waiting), FALLBACK, DONE, BACKOFF
  *                                             may hold a breaker permit and a rate reservation
  *     LIVE        -> ASKING, BACKOFF, ADMISSION, CANCELLING, FALLBACK, DONE
@@ -21,6 +25,24 @@ void neap_call_enter(struct neap_call *call, enum neap_call_state state);
 
 struct neap_effect neap_call_wait_effect(const struct neap_call *call);
 double neap_call_random(struct neap_call *call);
+
+/* The call begins now: it is counted, and its time runs. */
+void neap_call_count_begin(struct neap_call *call, int64_t now_ns);
+
+/* The first attempt of its own. */
+struct neap_effect neap_call_set_out(struct neap_call *call, int64_t now_ns);
+
+/* FOLLOW, and all that happens while FOLLOWING. */
+struct neap_effect neap_call_follow(struct neap_call *call, int64_t now_ns);
+struct neap_effect neap_call_step_following(struct neap_call *call, int64_t now_ns,
+                                            const struct neap_event *event);
+
+/* The attempts are over: the result stands, and fallbacks may follow. */
+struct neap_effect neap_call_conclude(struct neap_call *call, int64_t now_ns);
+
+/* Is enough left to begin an attempt? If not, neap_call_out_of_time ends the call. */
+bool neap_call_has_time(const struct neap_call *call, int64_t now_ns);
+struct neap_effect neap_call_out_of_time(struct neap_call *call, int64_t now_ns);
 
 /* Begins asking for admission to a new attempt. */
 struct neap_effect neap_call_admit(struct neap_call *call, int64_t now_ns);
