@@ -164,7 +164,7 @@ local function next_stage(life, engine)
     host.wait(engine, serving)
     return serving:stage()
   end
-  return serving:run()
+  return host.block(engine, serving)
 end
 
 -- On a virtual engine what the store has not learnt yet is told to it by later turns.
