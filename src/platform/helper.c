@@ -31,7 +31,6 @@ struct neap_helper {
     _Atomic bool stops, armed, has_returned;
     struct neap_errand nudge;
     bool nudging; /* owner's: the nudge is on its way */
-    bool untold;  /* the thread's: the listener is to hear of what came back */
 
     struct neap_helper *next_running, **link_running;
     int64_t process;
@@ -44,7 +43,7 @@ static pthread_mutex_t running_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct neap_helper *running;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
-static void stop(struct neap_helper *helper);
+static void join(struct neap_helper *helper);
 
 static void lock_running(void)
 {
@@ -62,7 +61,7 @@ static void stop_all(void)
     lock_running();
     for (struct neap_helper *helper = running; helper; helper = helper->next_running)
         if (helper->process == neap_process_id())
-            stop(helper);
+            join(helper);
     unlock_running();
 }
 
@@ -151,20 +150,11 @@ static void on_wake(struct neap_watch *watch, unsigned events, int64_t now_ns)
     run_inbox(NEAP_OWNER(watch, struct neap_helper, wake));
 }
 
+/* Once for all that a turn has brought back: whoever answers the bell does a round of his own. */
 static void ring_if_awaited(struct neap_helper *helper)
 {
     if (atomic_load(&helper->has_returned) && atomic_exchange(&helper->armed, false))
         neap_doorbell_ring(helper->bell);
-}
-
-static void announce(struct neap_helper *helper)
-{
-    if (!helper->listener) {
-        ring_if_awaited(helper);
-    } else if (helper->untold) {
-        helper->untold = false;
-        helper->listener->returned(helper->listener);
-    }
 }
 
 static void *live(void *context)
@@ -172,7 +162,7 @@ static void *live(void *context)
     struct neap_helper *helper = context;
     while (!atomic_load(&helper->stops)) {
         neap_loop_turn(helper->loop, NEAP_NEVER);
-        announce(helper);
+        ring_if_awaited(helper);
     }
     run_inbox(helper);
     return NULL;
@@ -236,7 +226,7 @@ enum neap_status neap_helper_new_heard(const struct neap_alloc *alloc,
     return make(alloc, listener, helper);
 }
 
-static void stop(struct neap_helper *helper)
+static void join(struct neap_helper *helper)
 {
     if (!helper->runs)
         return;
@@ -246,15 +236,22 @@ static void stop(struct neap_helper *helper)
     helper->runs = false;
 }
 
-void neap_helper_free(struct neap_helper *helper)
+void neap_helper_stop(struct neap_helper *helper)
 {
     if (!helper)
         return;
     delist(helper);
-    stop(helper);
+    join(helper);
     do
         run_inbox(helper); /* what was posted since the thread has ended */
     while (neap_helper_collect(helper));
+}
+
+void neap_helper_free(struct neap_helper *helper)
+{
+    if (!helper)
+        return;
+    neap_helper_stop(helper);
     neap_doorbell_free(helper->bell);
     if (helper->loop)
         neap_loop_unwatch(helper->loop, &helper->wake);
@@ -278,6 +275,8 @@ enum neap_status neap_helper_start(struct neap_helper *helper)
     sigset_t all, before;
     if (helper->runs)
         return NEAP_OK;
+    if (atomic_load(&helper->stops))
+        return NEAP_SYSTEM;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* a new thread has its maker's mask */
     helper->runs = pthread_create(&helper->thread, NULL, live, helper) == 0;
@@ -303,7 +302,8 @@ void neap_helper_return(struct neap_helper *helper, struct neap_errand *errand)
 {
     push(helper, &helper->outbox, errand);
     atomic_store(&helper->has_returned, true);
-    helper->untold = true;
+    if (helper->listener)
+        helper->listener->returned(helper->listener);
 }
 
 bool neap_helper_collect(struct neap_helper *helper)
@@ -344,5 +344,5 @@ void neap_helper_knock(struct neap_helper *helper)
 
 int neap_helper_doorbell(const struct neap_helper *helper)
 {
-    return neap_doorbell_address(helper->bell);
+    return helper->bell ? neap_doorbell_address(helper->bell) : -1;
 }

@@ -33,8 +33,9 @@ struct neap_errand {
 NEAP_MUST_CHECK enum neap_status neap_helper_new(const struct neap_alloc *alloc,
                                                  struct neap_helper **helper);
 
-/* For an owner that does not wait at a doorbell: `returned` is called on the helper's thread
- * whenever something has come back. */
+/* For an owner that does not wait at a doorbell: `returned` is called on the helper's thread as
+ * soon as an errand has come back, whatever that thread does next. What comes back at the helper's
+ * end comes on the owner's thread. */
 struct neap_helper_listener {
     void (*returned)(struct neap_helper_listener *listener);
 };
@@ -44,15 +45,20 @@ NEAP_MUST_CHECK enum neap_status neap_helper_new_heard(const struct neap_alloc *
                                                        struct neap_helper_listener *listener,
                                                        struct neap_helper **helper);
 
-/* Runs the errands that are posted, stops the thread, and lets those that came back end. NULL is
- * harmless. */
+/* Runs the errands that are posted, stops the thread for good, and lets those that came back end.
+ * The loop is this thread's from now on, and so is what is posted by those who end: it is run here,
+ * before this returns or in neap_helper_free. NULL is harmless. */
+void neap_helper_stop(struct neap_helper *helper);
+
+/* Stops it first. NULL is harmless. */
 void neap_helper_free(struct neap_helper *helper);
 
 /* In a forked child: closes the descriptors of what the parent made. Its memory stays, since the
  * parent's thread may have been in the middle of using it. */
 void neap_helper_forsake(struct neap_helper *helper);
 
-/* Starts the thread if it does not run yet. NEAP_SYSTEM where none can be had. */
+/* Starts the thread if it does not run yet. NEAP_SYSTEM where none can be had, and where it was
+ * stopped: by neap_helper_stop, or because the process exits. */
 NEAP_MUST_CHECK enum neap_status neap_helper_start(struct neap_helper *helper);
 
 /* The loop that the errands of a running thread may use, on that thread. */

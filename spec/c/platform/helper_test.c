@@ -30,6 +30,37 @@ static void making_one_tells_what_is_out(void **state)
     }
 }
 
+static void ignore(struct neap_helper_listener *unused)
+{
+    (void)unused;
+}
+
+static void making_one_that_is_heard_tells_what_is_out(void **state)
+{
+    struct neap_helper_listener listener = {ignore};
+    struct neap_helper *none;
+    (void)state;
+    int before = open_descriptors();
+    size_t blocks = memory.outstanding;
+    for (size_t n = 1; n <= 3; n++) {
+        failing_alloc_fail(&memory, n);
+        assert_int_equal(neap_helper_new_heard(&memory.alloc, &listener, &none), NEAP_NO_MEMORY);
+        assert_int_equal(memory.outstanding, blocks);
+        assert_int_equal(open_descriptors(), before);
+    }
+    failing_alloc_fail(&memory, 0);
+    for (int count = 0; count < 2; count++) {
+        limit_descriptors(count);
+        enum neap_status status = neap_helper_new_heard(&memory.alloc, &listener, &none);
+        allow_descriptors();
+        assert_int_equal(status, NEAP_SYSTEM);
+        assert_int_equal(memory.outstanding, blocks);
+        assert_int_equal(open_descriptors(), before);
+    }
+    assert_int_equal(neap_helper_new_heard(&memory.alloc, &listener, &none), NEAP_OK);
+    neap_helper_free(none);
+}
+
 /* Threads of so large a stack are not to be had. */
 static void starting_one_tells_that_there_are_no_threads(void **state)
 {
@@ -194,6 +225,7 @@ int main(void)
         TEST(a_child_may_exit_while_its_helper_runs),
         TEST(a_child_forsakes_it_and_the_parent_goes_on),
         TEST(making_one_tells_what_is_out),
+        TEST(making_one_that_is_heard_tells_what_is_out),
         TEST(starting_one_tells_that_there_are_no_threads),
     };
     atexit(at_exit);

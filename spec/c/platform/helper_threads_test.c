@@ -234,7 +234,161 @@ static void a_nudge_rings_the_bell(void **state)
     close(visitor);
 }
 
+static void *knock_once(void *unused)
+{
+    neap_helper_knock(helper);
+    return unused;
+}
+
+static void anybody_may_knock_at_it(void **state)
+{
+    pthread_t thread;
+    (void)state;
+    int visitor = visit(neap_helper_doorbell(helper));
+    start();
+    for (int i = 0; i < 20; i++) {
+        count_rings(visitor);
+        assert_true(neap_helper_arm(helper));
+        assert_int_equal(pthread_create(&thread, NULL, knock_once, NULL), 0);
+        assert_true(hears(visitor, LIMIT_MS));
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_false(neap_helper_arm(helper)); /* as if something had come back */
+        assert_false(neap_helper_collect(helper));
+    }
+    close(visitor);
+}
+
+/* What somebody else has for the owner, who is told by a knock and looks when he hears it. */
+#define KNOCKS 20000
+
+static _Atomic int brought, last_brought_ms;
+
+static int milliseconds_now(void)
+{
+    return (int)(neap_clock_monotonic_ns() / NEAP_MS % 1000000000);
+}
+
+static void *bring(void *unused)
+{
+    for (int i = 0; i < KNOCKS; i++) {
+        int64_t end_ns = neap_clock_monotonic_ns() + i * 37 % 30000;
+        while (neap_clock_monotonic_ns() < end_ns)
+            continue;
+        last_brought_ms = milliseconds_now();
+        brought++;
+        neap_helper_knock(helper);
+        while (i % 3 == 0 && brought > 0)
+            continue; /* waits until it is taken: the owner is about to arm */
+    }
+    return unused;
+}
+
+static void no_knock_is_lost(void **state)
+{
+    pthread_t thread;
+    (void)state;
+    int visitor = visit(neap_helper_doorbell(helper)), taken = 0;
+    late = 0;
+    brought = 0;
+    start();
+    assert_int_equal(pthread_create(&thread, NULL, bring, NULL), 0);
+    while (taken < KNOCKS) {
+        neap_helper_collect(helper);
+        int found = atomic_exchange(&brought, 0);
+        taken += found;
+        late += found > 0 && milliseconds_now() - last_brought_ms > LATE_NS / NEAP_MS;
+        if (!neap_helper_arm(helper))
+            continue;
+        assert_true(hears(visitor, LIMIT_MS));
+        count_rings(visitor);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_in_range(late, 0, LATE_MAX);
+    close(visitor);
+}
+
+/* ------------------------------------------------------------------------------- the listener */
+
+static struct neap_helper *heard;
+static struct neap_helper_listener listener;
+static _Atomic int told;
+static _Atomic bool told_elsewhere;
+static pthread_t owner;
+
+static void on_told(struct neap_helper_listener *unused)
+{
+    (void)unused;
+    told_elsewhere = !pthread_equal(pthread_self(), owner);
+    told++;
+}
+
+static void make_heard(void)
+{
+    told = 0;
+    owner = pthread_self();
+    listener.returned = on_told;
+    assert_int_equal(neap_helper_new_heard(&memory.alloc, &listener, &heard), NEAP_OK);
+    for (int i = 0; i < ERRANDS; i++)
+        work[i].helper = heard;
+}
+
+static void one_that_is_heard_tells_of_each_errand_at_once(void **state)
+{
+    (void)state;
+    make_heard();
+    assert_int_equal(neap_helper_doorbell(heard), -1);
+    assert_int_equal(neap_helper_start(heard), NEAP_OK);
+    atomic_store(&may_end, false);
+    work[1].errand.run = run_until_told;
+    for (int i = 0; i < 10; i++)
+        post(&work[i]);
+    while (told < 1)
+        usleep(100); /* between two looks; the second errand holds the thread up */
+    assert_true(neap_helper_collect(heard));
+    assert_int_equal(backs, 1);
+    atomic_store(&may_end, true);
+    while (told < 10)
+        usleep(100); /* between two looks */
+    assert_true(neap_helper_collect(heard));
+    assert_int_equal(backs, 10);
+    assert_true(told_elsewhere);
+    neap_helper_free(heard);
+}
+
+static void one_that_is_heard_is_told_of_the_end_too(void **state)
+{
+    (void)state;
+    make_heard();
+    assert_int_equal(neap_helper_start(heard), NEAP_OK);
+    work[0].next = &work[1];
+    post(&work[0]);
+    neap_helper_free(heard);
+    assert_int_equal(backs, 2);
+    assert_int_equal(told, 2);
+    assert_false(told_elsewhere);
+}
+
 /* ------------------------------------------------------------------------------- the end */
+
+static void what_is_stopped_stays_stopped(void **state)
+{
+    (void)state;
+    neap_helper_stop(NULL);
+    start();
+    work[0].next = &work[1];
+    post(&work[0]);
+    neap_helper_stop(helper);
+    assert_int_equal(backs, 2);
+    assert_int_equal(neap_helper_start(helper), NEAP_SYSTEM);
+    assert_non_null(neap_helper_loop(helper));
+    post(&work[2]);
+    neap_helper_stop(helper);
+    assert_int_equal(backs, 3);
+    post(&work[3]);
+    neap_helper_free(helper);
+    helper = NULL;
+    assert_int_equal(backs, 4);
+}
 
 static void errands_that_are_posted_end_before_it_does(void **state)
 {
@@ -310,6 +464,11 @@ int main(void)
         TEST(the_bell_is_silent_where_nobody_armed_it),
         TEST(arming_says_what_has_come_already),
         TEST(a_nudge_rings_the_bell),
+        TEST(anybody_may_knock_at_it),
+        TEST(no_knock_is_lost),
+        TEST(one_that_is_heard_tells_of_each_errand_at_once),
+        TEST(one_that_is_heard_is_told_of_the_end_too),
+        TEST(what_is_stopped_stays_stopped),
         TEST(errands_that_are_posted_end_before_it_does),
         TEST(what_is_posted_at_the_end_is_run_too),
         TEST(one_that_never_ran_is_freed),
