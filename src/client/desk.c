@@ -5,45 +5,29 @@
 #include <unistd.h>
 
 #include "base/owner.h"
+#include "platform/fork_lock.h"
 #include "platform/process.h"
 
 struct neap_desk {
     const struct neap_alloc *alloc;
     struct neap_store *store;
-    pthread_mutex_t lock; /* of the store */
+    struct neap_fork_lock lock; /* of the store */
     bool is_quick;
-    uint32_t references; /* those of the errands that are out included */
+    uint32_t references; /* one of each errand that is out included */
     bool closing;
 
     struct neap_engine *engine; /* the one that errands come back to; NULL before the first */
     struct neap_member member;
     struct neap_helper *helper; /* NULL: no thread yet */
     struct neap_helper_listener listener;
-    struct neap_watch watch; /* of an eventfd on the engine's loop, while errands are out */
+    pthread_mutex_t bell_lock;
+    struct neap_helper *bell; /* whose doorbell the host waits at; NULL: its loop is enough */
+    struct neap_watch watch;  /* of an eventfd on the engine's loop, while errands are out */
     int back_fd;
     uint32_t out;                   /* errands */
     int64_t process;                /* whose thread and descriptors these are */
     struct neap_desk_guest *guests; /* the thread's */
 };
-
-enum neap_status neap_desk_new(const struct neap_alloc *alloc, struct neap_store *store,
-                               bool is_quick, struct neap_desk **desk)
-{
-    struct neap_desk *made = neap_alloc_zeroed(alloc, sizeof *made);
-    if (!made) {
-        neap_store_free(store);
-        return NEAP_NO_MEMORY;
-    }
-    made->alloc = alloc;
-    made->store = store;
-    made->is_quick = is_quick;
-    made->references = 1;
-    made->back_fd = -1;
-    made->process = neap_process_id();
-    pthread_mutex_init(&made->lock, NULL);
-    *desk = made;
-    return NEAP_OK;
-}
 
 struct neap_desk *neap_desk_hold(struct neap_desk *desk)
 {
@@ -58,7 +42,8 @@ bool neap_desk_is_quick(const struct neap_desk *desk)
 
 bool neap_desk_is_lost(const struct neap_desk *desk)
 {
-    return desk->out > 0 && desk->process != neap_process_id();
+    bool was_at_work = desk->out > 0 || neap_fork_lock_is_torn(&desk->lock);
+    return was_at_work && desk->process != neap_process_id();
 }
 
 /* ------------------------------------------------------------------------------- coming back */
@@ -76,15 +61,27 @@ static void on_back(struct neap_watch *watch, unsigned events, int64_t now_ns)
     neap_desk_release(desk);
 }
 
-/* On the desk's thread. A host that waits at the doorbell of the engine's helper is told there. */
+/* On the desk's thread, which may still be here when what it returned has ended and the owner has
+ * gone over to another engine: hence the lock. */
 static void on_returned(struct neap_helper_listener *listener)
 {
     struct neap_desk *desk = NEAP_OWNER(listener, struct neap_desk, listener);
     uint64_t one = 1;
     ssize_t unused = write(desk->back_fd, &one, sizeof one);
     (void)unused;
-    if (desk->engine->wants_helper)
-        neap_helper_knock(desk->engine->helper);
+    pthread_mutex_lock(&desk->bell_lock);
+    if (desk->bell)
+        neap_helper_knock(desk->bell);
+    pthread_mutex_unlock(&desk->bell_lock);
+}
+
+static void set_bell(struct neap_desk *desk, struct neap_helper *bell)
+{
+    if (desk->bell == bell)
+        return;
+    pthread_mutex_lock(&desk->bell_lock);
+    desk->bell = bell;
+    pthread_mutex_unlock(&desk->bell_lock);
 }
 
 static void run_errand(struct neap_errand *errand)
@@ -120,8 +117,9 @@ static void forsake_thread(struct neap_desk *desk)
         neap_helper_forsake(desk->helper);
     desk->helper = NULL;
     desk->guests = NULL;
+    desk->bell = NULL;
     close_back(desk);
-    pthread_mutex_init(&desk->lock, NULL);
+    pthread_mutex_init(&desk->bell_lock, NULL);
     desk->process = neap_process_id();
 }
 
@@ -133,6 +131,13 @@ static enum neap_status adopt(struct neap_member *member)
     return NEAP_OK;
 }
 
+static void leave_engine(struct neap_desk *desk)
+{
+    set_bell(desk, NULL);
+    neap_engine_leave(&desk->member);
+    neap_engine_release(desk->engine);
+}
+
 /* A child whose engine could not be adopted has another one. */
 static void join_engine(struct neap_desk *desk, struct neap_engine *engine)
 {
@@ -140,10 +145,8 @@ static void join_engine(struct neap_desk *desk, struct neap_engine *engine)
         forsake_thread(desk);
     if (desk->engine == engine)
         return;
-    neap_engine_leave(&desk->member);
-    neap_engine_release(desk->engine);
+    leave_engine(desk);
     desk->engine = neap_engine_hold(engine);
-    desk->member.adopt = adopt;
     neap_engine_join(engine, &desk->member);
 }
 
@@ -154,33 +157,30 @@ static enum neap_status start_thread(struct neap_desk *desk)
         desk->back_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (desk->back_fd < 0)
         return NEAP_SYSTEM;
-    desk->watch.ready = on_back;
-    desk->listener.returned = on_returned;
     if (!desk->helper)
         status = neap_helper_new_heard(desk->alloc, &desk->listener, &desk->helper);
     return status == NEAP_OK ? neap_helper_start(desk->helper) : status;
 }
 
 /* The doorbell at which this host waits. */
-static enum neap_status start_bell(struct neap_engine *engine)
+static enum neap_status start_bell(struct neap_desk *desk)
 {
     struct neap_helper *helper;
-    if (!engine->wants_helper)
+    if (!desk->engine->wants_helper)
         return NEAP_OK;
-    enum neap_status status = neap_engine_get_helper(engine, &helper);
-    return status == NEAP_OK ? neap_helper_start(helper) : status;
+    enum neap_status status = neap_engine_get_helper(desk->engine, &helper);
+    if (status == NEAP_OK)
+        status = neap_helper_start(helper);
+    if (status == NEAP_OK)
+        set_bell(desk, helper);
+    return status;
 }
 
-/* What comes back while the desk is closing may be sent once more: it is run by who closes. */
-static enum neap_status make_ready(struct neap_desk *desk, struct neap_engine *engine)
+/* All that an errand's way there and back needs. */
+static enum neap_status open_way(struct neap_desk *desk, struct neap_engine *engine)
 {
-    bool is_out_for_another = desk->out > 0 && desk->engine != engine;
-    if (desk->closing)
-        return NEAP_OK;
-    if (neap_desk_is_lost(desk) || is_out_for_another)
-        return NEAP_INVALID;
     join_engine(desk, engine);
-    enum neap_status status = start_bell(engine);
+    enum neap_status status = start_bell(desk);
     if (status == NEAP_OK)
         status = start_thread(desk);
     if (status == NEAP_OK && desk->out == 0)
@@ -191,7 +191,10 @@ static enum neap_status make_ready(struct neap_desk *desk, struct neap_engine *e
 enum neap_status neap_desk_send(struct neap_desk *desk, struct neap_engine *engine,
                                 struct neap_desk_errand *errand)
 {
-    enum neap_status status = make_ready(desk, engine);
+    bool is_out_for_another = desk->out > 0 && desk->engine != engine;
+    if (neap_desk_is_lost(desk) || is_out_for_another)
+        return NEAP_INVALID;
+    enum neap_status status = desk->closing ? NEAP_OK : open_way(desk, engine);
     if (status != NEAP_OK)
         return status;
     desk->out++;
@@ -200,19 +203,6 @@ enum neap_status neap_desk_send(struct neap_desk *desk, struct neap_engine *engi
     errand->errand = (struct neap_errand){.run = run_errand, .back = end_errand};
     neap_helper_post(desk->helper, &errand->errand);
     return NEAP_OK;
-}
-
-const char *neap_desk_failure(enum neap_status status)
-{
-    static const char *const reasons[] = {
-        [NEAP_OK] = "",
-        [NEAP_NO_MEMORY] = "not enough memory",
-        [NEAP_INVALID] = "this process was forked while the store was at work; make a store in "
-                         "each process",
-        [NEAP_NOT_FOUND] = "",
-        [NEAP_SYSTEM] = "the system gives no thread or no descriptors for the store",
-    };
-    return reasons[status];
 }
 
 void neap_desk_return(struct neap_desk_errand *errand)
@@ -243,28 +233,67 @@ void neap_desk_dismiss(struct neap_desk_guest *guest)
 
 struct neap_store *neap_desk_take(struct neap_desk *desk)
 {
-    pthread_mutex_lock(&desk->lock);
+    neap_fork_lock_take(&desk->lock);
     return desk->store;
 }
 
 void neap_desk_give(struct neap_desk *desk)
 {
-    pthread_mutex_unlock(&desk->lock);
+    neap_fork_lock_give(&desk->lock);
 }
 
+/* ------------------------------------------------------------------------------- life */
+
+enum neap_status neap_desk_new(const struct neap_alloc *alloc, struct neap_store *store,
+                               bool is_quick, struct neap_desk **desk)
+{
+    struct neap_desk *made = neap_alloc_zeroed(alloc, sizeof *made);
+    if (!made) {
+        neap_store_free(store);
+        return NEAP_NO_MEMORY;
+    }
+    made->alloc = alloc;
+    made->store = store;
+    made->is_quick = is_quick;
+    made->references = 1;
+    made->back_fd = -1;
+    made->watch.ready = on_back;
+    made->listener.returned = on_returned;
+    made->member.adopt = adopt;
+    made->process = neap_process_id();
+    neap_fork_lock_init(&made->lock);
+    pthread_mutex_init(&made->bell_lock, NULL);
+    *desk = made;
+    return NEAP_OK;
+}
+
+/* Guests find the loop still there. */
 static void stop_thread(struct neap_desk *desk)
 {
-    if (desk->process != neap_process_id()) {
-        forsake_thread(desk);
-        return;
-    }
-    neap_helper_free(desk->helper);
+    neap_helper_stop(desk->helper);
     while (desk->guests) {
         struct neap_desk_guest *guest = desk->guests;
         neap_desk_dismiss(guest);
         guest->evict(guest);
     }
+    neap_helper_free(desk->helper);
     close_back(desk);
+}
+
+/* A store that nobody knows the state of stays where it is, since its end might not be safe. */
+static void end(struct neap_desk *desk)
+{
+    bool is_lost = neap_desk_is_lost(desk);
+    if (desk->process != neap_process_id())
+        forsake_thread(desk);
+    else
+        stop_thread(desk);
+    leave_engine(desk);
+    if (!is_lost)
+        neap_store_free(desk->store);
+    neap_fork_lock_deinit(&desk->lock);
+    pthread_mutex_destroy(&desk->bell_lock);
+    neap_free(desk->alloc, desk);
 }
 
 /* What is out when nobody holds the desk any more, nobody waits for. */
@@ -278,10 +307,5 @@ void neap_desk_release(struct neap_desk *desk)
     desk->closing = true;
     if (desk->engine && desk->out > 0 && !neap_engine_is_inherited(desk->engine))
         neap_loop_unwatch(desk->engine->loop, &desk->watch);
-    stop_thread(desk);
-    neap_engine_leave(&desk->member);
-    neap_engine_release(desk->engine);
-    neap_store_free(desk->store);
-    pthread_mutex_destroy(&desk->lock);
-    neap_free(desk->alloc, desk);
+    end(desk);
 }

@@ -7,8 +7,8 @@
  *
  * Made without a thread, which starts with the first errand. Functions are for the owner's thread
  * unless they say otherwise. References are counted. In a forked child the desk goes on with a
- * thread of its own, unless errands were out at the fork: its store is then in nobody knows which
- * state, and the child cannot use it. */
+ * thread of its own, unless errands were out or the store was in use at the fork: it is then in
+ * nobody knows which state, and the child cannot use it. */
 #ifndef NEAP_CLIENT_DESK_H
 #define NEAP_CLIENT_DESK_H
 
@@ -24,7 +24,9 @@
 
 struct neap_desk;
 
-/* Embedded in its owner; of the desk while it is out. */
+/* Embedded in its owner; of the desk while it is out, which it then holds by itself: an owner that
+ * nobody waits for any more lets go of its own reference at once, or the desk would wait for a turn
+ * of an engine that nobody may ever make. */
 struct neap_desk_errand {
     struct neap_errand errand; /* the desk's */
     struct neap_desk *desk;    /* the desk's */
@@ -33,8 +35,9 @@ struct neap_desk_errand {
     void (*back)(struct neap_desk_errand *errand); /* on the owner's thread */
 };
 
-/* Somebody who stays at the desk's thread between errands. `evict` is called when the desk goes,
- * after the thread has ended, and ends the guest. Not called in a forked child. */
+/* Somebody who stays at the desk's thread between errands, without a reference. `evict` is called
+ * when the desk goes, after the thread has ended, and ends the guest; the store and the loop are
+ * still there. Not called in a forked child. */
 struct neap_desk_guest {
     struct neap_desk_guest *next, **link; /* the desk's */
     void (*evict)(struct neap_desk_guest *guest);
@@ -47,12 +50,14 @@ NEAP_MUST_CHECK enum neap_status neap_desk_new(const struct neap_alloc *alloc,
                                                struct neap_desk **desk);
 struct neap_desk *neap_desk_hold(struct neap_desk *desk);
 
-/* The last one waits until the thread has done what was sent. */
+/* The last one waits until the thread has done what was sent; what has come back then ends, and may
+ * send something once more, which is done on this thread. Whoever turns the engine holds it. */
 void neap_desk_release(struct neap_desk *desk);
 
 bool neap_desk_is_quick(const struct neap_desk *desk);
 
-/* Can it be used in this process? Not where errands were out when the process was forked. */
+/* Can it not be used in this process? Where errands were out, or another thread had the store, when
+ * the process was forked. */
 bool neap_desk_is_lost(const struct neap_desk *desk);
 
 /* The engine is one on the real clock. NEAP_INVALID where the desk is lost, or errands are out
