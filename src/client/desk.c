@@ -205,6 +205,19 @@ enum neap_status neap_desk_send(struct neap_desk *desk, struct neap_engine *engi
     return NEAP_OK;
 }
 
+const char *neap_desk_failure(enum neap_status status)
+{
+    static const char *const reasons[] = {
+        [NEAP_OK] = "",
+        [NEAP_NO_MEMORY] = "not enough memory",
+        [NEAP_INVALID] = "this process was forked while the store was at work; make a store in "
+                         "each process",
+        [NEAP_NOT_FOUND] = "",
+        [NEAP_SYSTEM] = "the system gives no thread or no descriptors for the store",
+    };
+    return reasons[status];
+}
+
 void neap_desk_return(struct neap_desk_errand *errand)
 {
     neap_helper_return(errand->desk->helper, &errand->errand);

@@ -159,8 +159,8 @@ void neap_store_step_free(struct neap_store_step *step)
         end(step);
         return;
     }
-    step->abandoned = true; /* the desk is held by the errand alone, which may be the last */
-    neap_desk_release(step->desk);
+    step->abandoned = true;
+    neap_desk_release(step->desk); /* which may end the step */
 }
 
 /* ------------------------------------------------------------------------------- doing it */

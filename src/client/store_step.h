@@ -55,7 +55,8 @@ struct neap_store_step {
     struct neap_desk *desk;
     enum neap_store_op op;
     struct neap_store_arguments arguments; /* texts are copies behind the struct */
-    bool out, over, abandoned;
+    bool out, over;
+    bool abandoned; /* out, and without its reference to the desk */
 
     enum neap_store_status status;
     char message[NEAP_MESSAGE_BYTES]; /* where the status is UNAVAILABLE */
