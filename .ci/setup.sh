@@ -15,7 +15,7 @@ test='lua5.1 liblua5.1-0-dev|liblua5.1-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3
     curl lua-busted lua-cjson lua-cqueues lua-dkjson lua-luv lua-socket libcmocka-dev openssl zlib1g-dev luarocks
     nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua'
 optional_build='libsqlite3-dev libhiredis-dev'
-optional_test='redis-server|redis'
+optional_test='redis-server|redis sqlite3'
 check='clang-format clang-tidy cppcheck lua-check binutils util-linux'
 
 [ $# -gt 0 ] || set -- build test check demo

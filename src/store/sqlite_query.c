@@ -1,7 +1,11 @@
 /* The SQLite kind: queries, transactions, and what SQLite's failures mean. */
 #include "store/sqlite_store.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---------------------------------------------------------------------------------- failures */
 
@@ -30,13 +34,31 @@ static const char *explain(int result)
     }
 }
 
+/* What SQLite only calls impossible, because its log cannot be made either: may this process write
+ * the file and its directory? NULL where it may. */
+static const char *explain_system(const struct neap_sqlite *sqlite, char *reason, size_t bytes)
+{
+    char directory[PATH_MAX];
+    (void)snprintf(directory, sizeof directory, "%s", sqlite->path); /* absolute, and fits */
+    strrchr(directory, '/')[1] = '\0';
+    bool may = faccessat(AT_FDCWD, sqlite->path, R_OK | W_OK, AT_EACCESS) == 0 &&
+               faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
+    return may ? NULL : strerror_r(errno, reason, bytes);
+}
+
 enum neap_store_status neap_sqlite_failed(struct neap_sqlite *sqlite, int result)
 {
+    char buffer[64];
     const char *explanation = explain(result);
+    const char *reason =
+        (result & 0xff) == SQLITE_CANTOPEN ? explain_system(sqlite, buffer, sizeof buffer) : NULL;
     if ((result & 0xff) == SQLITE_NOMEM)
         return NEAP_STORE_NO_MEMORY;
     if ((result & 0xff) == SQLITE_TOOBIG)
         return NEAP_STORE_FULL;
+    if (explanation && reason)
+        return neap_store_unavailable(&sqlite->store, "%s: %s: %s", explanation, reason,
+                                      sqlite->path);
     if (explanation)
         return neap_store_unavailable(&sqlite->store, "%s: %s", explanation, sqlite->path);
     return neap_store_unavailable(&sqlite->store, "SQLite failed (%s): %s", sqlite3_errstr(result),
