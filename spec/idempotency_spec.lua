@@ -150,6 +150,22 @@ describe("a guard", function()
     end)
   end)
 
+  it("knows without its body whether a request will pass", function()
+    local without = request{ headers = {} }
+    assert.is_false(new():passes(request()))
+    assert.is_false(new():passes(without))
+    assert.is_true(new{ required = false }:passes(without))
+    assert.is_false(new{ required = false }:passes(keyed("")))
+    assert.is_true(new():passes(request{ method = "GET" }))
+    assert.is_false(new{ methods = { "PUT" } }:passes(request{ method = "put" }))
+  end)
+
+  it("is known as one", function()
+    assert.is_true(idempotency.is(new()))
+    assert.is_false(idempotency.is({}))
+    assert.is_false(idempotency.is("guard"))
+  end)
+
   it("is new to a key at the end of its ttl, and not before", function()
     local guard = new{ ttl = 100, env = t.env }
     guard:handle(request(), pay)

@@ -209,6 +209,15 @@ local function drive_safely(life, engine)
   return res, err
 end
 
+--- Does a request go to the handler as if there were no guard? Of `req` only `method` and `headers`
+--- are looked at.
+---@param req neap.ServedRequest
+---@return boolean
+function Guard:passes(req)
+  local has_key = #answer.values(req.headers, self._core:header()) > 0
+  return self._core:passes(req.method, has_key)
+end
+
 --- Serves the request: its own answer to the one that runs the handler, the stored one to those
 --- that come later, with `Idempotent-Replayed: true`. The handler is called with `req`, and answers
 --- with { status, headers, body }. Requests of other methods, and without a key where none is
@@ -248,4 +257,11 @@ function Guard:handle(req, handler)
   return res, err
 end
 
-return { new = new }
+--- Is the value a guard?
+---@param value any
+---@return boolean
+local function is(value)
+  return getmetatable(value) == Guard
+end
+
+return { new = new, is = is }

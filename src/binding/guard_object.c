@@ -122,6 +122,16 @@ static int guard_guards(lua_State *L)
     return 1;
 }
 
+/* passes(method, has_key): does the request go to the handler as if there were no guard? */
+static int guard_passes(lua_State *L)
+{
+    const struct neap_guard_object *guard = guard_object(L, 1);
+    bool guarded = neap_guard_object_guards(guard, luaL_checkstring(L, 2));
+    enum neap_key_fault fault = lua_toboolean(L, 3) ? NEAP_KEY_FAULT_NONE : NEAP_KEY_FAULT_MISSING;
+    lua_pushboolean(L, neap_guard_passes(&guard->policy, guarded, fault));
+    return 1;
+}
+
 /* header(): the name of the key's header. */
 static int guard_header(lua_State *L)
 {
@@ -133,6 +143,7 @@ void neap_binding_add_guard(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"guards", guard_guards},
+        {"passes", guard_passes},
         {"header", guard_header},
         {NULL, NULL},
     };

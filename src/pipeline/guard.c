@@ -135,10 +135,15 @@ static struct neap_guard_effect answer(struct neap_guard *guard, enum neap_guard
 
 /* ---- before the handler ---- */
 
+bool neap_guard_passes(const struct neap_guard_policy *policy, bool guarded,
+                       enum neap_key_fault fault)
+{
+    return !guarded || (fault == NEAP_KEY_FAULT_MISSING && !policy->required);
+}
+
 static struct neap_guard_effect begin(struct neap_guard *guard, int64_t now_ns)
 {
-    bool is_missing = guard->fault == NEAP_KEY_FAULT_MISSING;
-    if (!guard->guarded || (is_missing && !guard->policy->required))
+    if (neap_guard_passes(guard->policy, guard->guarded, guard->fault))
         return end(guard, NEAP_GUARD_PASS);
     if (guard->fault != NEAP_KEY_FAULT_NONE)
         return end_with_problem(guard, NEAP_PROBLEM_KEY);

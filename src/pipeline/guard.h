@@ -154,6 +154,10 @@ struct neap_guard {
     struct neap_guard_effect settling; /* FINISH or RELEASE */
 };
 
+/* Does such a request go to the handler as if there were no guard? */
+bool neap_guard_passes(const struct neap_guard_policy *policy, bool guarded,
+                       enum neap_key_fault fault);
+
 /* `guarded`: the request's method is one of the policy's. `fault` is that of its key, see
  * neap_key_field_read. The policy must outlive the guard; there is nothing to deinit. */
 void neap_guard_init(struct neap_guard *guard, const struct neap_guard_policy *policy, bool guarded,
