@@ -4,6 +4,7 @@ local assert = require "luassert"
 local busted = require "busted"
 local calls = require "spec.support.calls"
 local server = require "spec.support.server"
+local stores = require "spec.support.stores"
 
 local describe, it = busted.describe, busted.it
 
@@ -241,6 +242,66 @@ function loops.behave(loop)
         report { status = status }
       ]]
       assert.equal(204, report.status)
+    end)
+  end)
+
+  describe("a step of a store in a coroutine", function()
+    local STORE = [[
+      local store, host = require "neap.store", require "neap.host"
+      local path = path
+      local stores = require "spec.support.stores"
+      local st = assert(require("neap.store.sqlite").new{ path = path, busy_timeout = 20 })
+      local function perform(op, key)
+        return store.perform(st, host.engine(), op,
+          { key = key, value = "v" .. key, until_time = os.time() + 60 })
+      end
+    ]]
+
+    local function run_with_file(text)
+      local path, remove = stores.scratch()
+      local done, report = pcall(run, STORE .. text, path)
+      remove()
+      return done and report or error(report, 0)
+    end
+
+    local it_locked = stores.lacks() and busted.pending or it
+    it_locked("lets the loop go on while the file is locked", function()
+      local report = run_with_file [[
+        perform("put", "first")
+        local lock = stores.lock(path)
+        local ticks, during, stored = 0, nil, 0
+        for index = 1, 3 do
+          go(function()
+            assert(perform("put", "k" .. index))
+            during = during or ticks
+            stored = stored + 1
+          end)
+        end
+        tick(0.001, function()
+          ticks = ticks + 1
+          if ticks == 50 then lock:release() end
+          return ticks < 50
+        end)
+        run()
+        report { during = during, stored = stored, first = perform("get", "first") }
+      ]]
+      assert.same({ during = 50, stored = 3, first = "vfirst" }, report)
+    end)
+
+    it("ends where hundreds wait side by side, and the loop ends after them", function()
+      local report = run_with_file [[
+        local found = 0
+        for index = 1, 300 do
+          go(function()
+            assert(perform("put", "k" .. index))
+            neap.sleep(0)
+            if perform("get", "k" .. index) == "vk" .. index then found = found + 1 end
+          end)
+        end
+        run()
+        report { found = found }
+      ]]
+      assert.equal(300, report.found)
     end)
   end)
 
