@@ -3,8 +3,12 @@
 local found, ffi = pcall(require, "ffi")
 
 local calls = require "spec.support.calls"
+local host = require "neap.host"
 local neap = require "neap"
+local redis = require "spec.support.redis"
 local server = require "spec.support.server"
+local store = require "neap.store"
+local stores = require "spec.support.stores"
 local testing = require "neap.testing"
 
 describe("after a fork", function()
@@ -382,6 +386,110 @@ describe("after a fork", function()
     assert.equal(200, api:get("/status/200").status)
     assert.is_true(closed)
     api:close()
+  end)
+
+  local function perform(st, op, key, value)
+    return store.perform(st, host.engine(), op, { key = key, value = value,
+      until_time = os.time() + 600 })
+  end
+
+  local function in_task(fn)
+    return neap.run(fn)
+  end
+
+  local function at_once(fn)
+    return fn()
+  end
+
+  local function each_kind(fn)
+    local path, remove = stores.scratch()
+    local r = not redis.lacks() and redis.start() or nil
+    finally(function()
+      collectgarbage()
+      remove()
+      if r then
+        r:stop()
+      end
+    end)
+    fn(require("neap.store.memory").new(), false)
+    fn(require("neap.store.sqlite").new{ path = path }, true)
+    if r then
+      fn(require("neap.store.redis").new{ host = r.path }, true)
+    end
+    return r
+  end
+
+  for name, run in pairs{ ["on its own thread"] = in_task, blocking = at_once } do
+    it("a store works in parent, child and grandchild, " .. name, function()
+      local r = each_kind(function(st, is_shared)
+        local function writes(key)
+          return run(function() return perform(st, "put", key, "of " .. key) end)
+        end
+        local function has(key)
+          return run(function() return perform(st, "get", key) end) == "of " .. key
+        end
+        assert.is_true(in_child(function() return writes("unused before") end))
+        assert.is_true(writes("parent"))
+        for _ = 1, 3 do
+          assert.is_true(in_child(function()
+            return has("parent") and writes("child") and in_child(function()
+              return has("child") and writes("grandchild")
+            end) and has("grandchild") == is_shared
+          end))
+          assert.is_true(has("parent"))
+          assert.equal(is_shared, has("child"))
+          assert.equal(is_shared, has("grandchild"))
+        end
+      end)
+      if not r then
+        pending(redis.lacks())
+      end
+    end)
+  end
+
+  it("the parent's store is not closed by a child that drops it", function()
+    each_kind(function(st)
+      assert.is_true(neap.run(function() return perform(st, "put", "k", "v") end))
+      local held = { st }
+      assert.is_true(in_child(function()
+        st, held[1] = nil, nil
+        jit.flush()
+        collectgarbage()
+        collectgarbage()
+        return true
+      end))
+      assert.equal("v", neap.run(function() return perform(held[1], "get", "k") end))
+    end)
+  end)
+
+  it("a store that was at work is refused in the child, and the parent's step ends well", function()
+    if stores.lacks() then
+      return pending(stores.lacks())
+    end
+    local path, remove = stores.scratch()
+    local st = require("neap.store.sqlite").new{ path = path, busy_timeout = 20 }
+    local fresh = require("neap.store.memory").new()
+    perform(st, "put", "before", "v")
+    local lock = stores.lock(path)
+    finally(function()
+      lock:release()
+      remove()
+    end)
+    neap.run(function()
+      local step = neap.spawn(perform, st, "put", "k", "v")
+      neap.sleep(0.01)
+      for _ = 1, 3 do
+        assert.is_true(in_child(function()
+          local _, err = perform(st, "get", "before")
+          return err.kind == "store"
+            and err.message:find("was forked while the store was at work", 1, true) ~= nil
+            and perform(fresh, "put", "k", "v")
+        end))
+      end
+      lock:release()
+      assert.is_true(step:await())
+      assert.equal("v", perform(st, "get", "k"))
+    end)
   end)
 
   it("children spread their waits differently", function()
