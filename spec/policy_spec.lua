@@ -324,16 +324,18 @@ describe("fallback", function()
   end)
 end)
 
+describe("coalesce", function()
+  takes("true and false", { coalesce = true }, { coalesce = false })
+  refuses("what is neither", { coalesce = 1 }, "policy.coalesce: expected a boolean, got 1")
+end)
+
 describe("what this version does not have", function()
   refuses("a cache", { cache = {} }, "policy.cache: not available in this version of neap")
-  refuses("coalescing", { coalesce = true },
-    "policy.coalesce: not available in this version of neap")
   refuses("alerts", { alerts = {} }, "policy.alerts: not available in this version of neap")
   refuses("an entry of the cache", { fallback = { { cache = true } } },
     "policy.fallback[1].cache: not available in this version of neap")
   refuses("an entry of the outbox", { fallback = { { queue = {} } } },
     "policy.fallback[1].queue: not available in this version of neap")
-  takes("coalescing turned off", { coalesce = false })
 end)
 
 describe("a stand-alone policy", function()

@@ -65,6 +65,7 @@ function Client.make(policy, carrier, engine)
     _fallbacks = fallbacks,
     _listeners = {},
     _plain = next(functions) == nil and not fallbacks and carrier == "network",
+    _coalesces = rawget(policy, "coalesce") == true and carrier ~= "function",
     _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
       or functions["idempotency.from"] ~= nil,
   }, Client)

@@ -87,7 +87,7 @@ local function begin(flight, engine)
   if not flight.arguments and host.cannot_wait_on(engine) then
     return flight.exchange:refuse()
   end
-  return flight.exchange:begin()
+  return flight.exchange:begin(flight.client._coalesces and host.can_yield_on(engine))
 end
 
 local function drive(flight)
@@ -97,6 +97,9 @@ local function drive(flight)
   while attention ~= "done" do
     if attention then
       serve[attention](flight)
+      if flight.client._coalesces then
+        host.settle(engine) -- its end may have been the end of calls that others wait for
+      end
       attention = exchange:attention()
     elseif host.can_yield_on(engine) then
       host.wait(engine, exchange)

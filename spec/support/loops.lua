@@ -524,6 +524,53 @@ function loops.behave(loop)
     end)
   end)
 
+  describe("identical calls of coroutines", function()
+    it("are one request", function()
+      local report = run [[
+        local c, ok = client { coalesce = true }, 0
+        for _ = 1, 20 do
+          go(function()
+            local res = c:get("/status/200?after=0.2")
+            ok = ok + (res.ok and 1 or 0)
+          end)
+        end
+        run()
+        local stats = c:stats()
+        report { ok = ok, attempts = stats.attempts, coalesced = stats.coalesced }
+      ]]
+      assert.same({ ok = 20, attempts = 1, coalesced = 19 }, report)
+    end)
+
+    it("outlive the first one, whose time is over or whose function raises", function()
+      local report = fast(2, function()
+        return run [[
+          local raised = 0
+          local c = client { coalesce = true, retry = false, breaker = { failure = function()
+            raised = raised + 1
+            if raised == 2 then error("broken") end
+          end } }
+          local results = {}
+          local function get(name, timeout)
+            go(function()
+              local done, res, err = pcall(c.get, c, "/status/200?after=0.2", { timeout = timeout })
+              results[name] = not done and "raised" or err and err.kind or res.status
+            end)
+          end
+          get("hasty", { total = 0.1 })
+          go(function()
+            neap.sleep(0.05) -- later ones have more time
+            get("b", { total = 10 })
+            get("c", { total = 20 })
+            get("d", { total = 10 })
+          end)
+          run()
+          report { results = results, seconds = elapsed() }
+        ]]
+      end)
+      assert.same({ hasty = "timeout", b = 200, c = "raised", d = 200 }, report.results)
+    end)
+  end)
+
   describe("what is begun in the background", function()
     it("runs beside who began it, and the loop waits for its end", function()
       local report = fast(0.8, function()

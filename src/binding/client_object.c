@@ -168,9 +168,10 @@ static int client_stats(lua_State *L)
 
     /* What a killed process had in flight must not be counted until somebody makes a call. */
     neap_cells_reap(&client->cells, neap_loop_update(client->engine->loop));
-    lua_createtable(L, 0, 12);
+    lua_createtable(L, 0, 13);
     neap_set_count(L, "calls", atomic_load(&counters->calls));
     neap_set_count(L, "ok", atomic_load(&counters->ok));
+    neap_set_count(L, "coalesced", atomic_load(&counters->coalesced));
     neap_set_count(L, "attempts", atomic_load(&counters->attempts));
     neap_set_count(L, "listener_errors", atomic_load(&counters->listener_errors));
     neap_set_count(L, "in_flight", (uint64_t)neap_board_in_flight(client->board));

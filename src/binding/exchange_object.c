@@ -130,10 +130,11 @@ static int exchange_id(lua_State *L)
     return 1;
 }
 
+/* begin(may_follow): may it wait for another call that is alike? */
 static int exchange_begin(lua_State *L)
 {
     struct neap_exchange *exchange = neap_check_exchange(L, 1);
-    neap_exchange_begin(exchange);
+    neap_exchange_begin(exchange, lua_toboolean(L, 2));
     return push_attention(L, exchange);
 }
 
@@ -194,6 +195,13 @@ static int exchange_deadline(lua_State *L)
     if (deadline_ns == NEAP_NEVER)
         return 0;
     lua_pushnumber(L, neap_seconds_from_ns(deadline_ns));
+    return 1;
+}
+
+/* coalesced(): has another call's outcome served it? */
+static int exchange_coalesced(lua_State *L)
+{
+    lua_pushboolean(L, neap_check_exchange(L, 1)->call.coalesced);
     return 1;
 }
 
@@ -264,6 +272,7 @@ void neap_binding_add_exchange(lua_State *L)
         {"refuse", exchange_refuse},
         {"idempotency_key", exchange_key},
         {"deadline", exchange_deadline},
+        {"coalesced", exchange_coalesced},
         {"fallback", exchange_fallback},
         {"failure", exchange_failure},
         {"finish", exchange_finish},

@@ -393,7 +393,7 @@ static const struct neap_option client_rows[] = {
     {"idempotency", .kind = NEAP_OPTION_TABLE, .flags = NEAP_OPTION_OR_TRUE | NEAP_OPTION_OR_FALSE,
      .table = &idempotency_table, .mark = CLIENT(idempotency.source), .mark_value = NEAP_KEY_UUID},
     {"cache", .kind = NEAP_OPTION_MISSING},
-    {"coalesce", .kind = NEAP_OPTION_MISSING, .flags = NEAP_OPTION_OR_FALSE},
+    {"coalesce", .kind = NEAP_OPTION_BOOLEAN, .offset = CLIENT(coalesce), .number = false},
     {"fallback", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(TABLE), .expected = "a list",
      .read = neap_read_fallback},
     {"alerts", .kind = NEAP_OPTION_MISSING},

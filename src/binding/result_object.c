@@ -184,6 +184,24 @@ static void set_response_fields(lua_State *L, const struct neap_response *respon
     lua_setfield(L, -2, "degraded");
 }
 
+/* Lua has the body; the head is what may be asked for. While others still want the body of the same
+ * response, this one's head becomes a copy. */
+static enum neap_status take_head(struct neap_exchange *exchange, struct result *result)
+{
+    struct neap_response *response = exchange->response;
+    if (response->others > 0) {
+        enum neap_status status = neap_response_copy_head(response, &result->response);
+        if (status != NEAP_OK)
+            return status;
+        neap_response_free(response);
+    } else {
+        neap_buffer_deinit(&response->body);
+        result->response = response;
+    }
+    exchange->response = NULL;
+    return NEAP_OK;
+}
+
 void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole)
 {
     struct neap_response *response = exchange->response;
@@ -202,9 +220,8 @@ void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole
         lua_setfield(L, -2, "trace");
         return;
     }
-    push_result(L, exchange)->response = response;
-    exchange->response = NULL;
-    neap_buffer_deinit(&response->body); /* Lua has it; the head is what may be asked for */
+    if (take_head(exchange, push_result(L, exchange)) != NEAP_OK)
+        neap_raise_memory(L);
     lua_setfield(L, -2, "_result");
 }
 

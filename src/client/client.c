@@ -13,6 +13,14 @@ static enum neap_status adopt(struct neap_member *member)
     return neap_client_adopt_state(client);
 }
 
+static enum neap_status make_coalescing(struct neap_client *client)
+{
+    if (!client->policy.coalesce || client->carrier == NEAP_CARRIER_FUNCTION)
+        return NEAP_OK;
+    struct neap_hash_seed seed = neap_engine_hash_seed(client->engine);
+    return neap_coalescing_new(client->alloc, &seed, &client->coalescing);
+}
+
 enum neap_status neap_client_new(struct neap_engine *engine, struct neap_client_policy *policy,
                                  enum neap_carrier carrier, struct neap_client **client)
 {
@@ -31,6 +39,8 @@ enum neap_status neap_client_new(struct neap_engine *engine, struct neap_client_
     memset(policy, 0, sizeof *policy);
 
     enum neap_status status = neap_client_make_state(made);
+    if (status == NEAP_OK)
+        status = make_coalescing(made);
     if (status != NEAP_OK) {
         neap_client_release(made);
         return status;
@@ -60,6 +70,7 @@ void neap_client_release(struct neap_client *client)
     neap_engine_leave(&client->member);
     disconnect(client);
     neap_client_drop_state(client);
+    neap_coalescing_free(client->coalescing);
     neap_client_policy_deinit(&client->policy);
     neap_engine_release(client->engine);
     neap_free(client->alloc, client);

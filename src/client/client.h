@@ -10,6 +10,7 @@
 
 #include "base/keymap.h"
 #include "client/cells.h"
+#include "client/coalescing.h"
 #include "client/engine.h"
 #include "client/network.h"
 #include "client/policy.h"
@@ -45,6 +46,7 @@ struct neap_client {
     uint32_t bulkhead_waiting;
     struct neap_exchange *first_queued, *last_queued; /* for a place in the bulkhead */
     struct neap_exchange *exchanges;                  /* all that live */
+    struct neap_coalescing *coalescing;               /* NULL: off */
     uint32_t watched; /* bits of enum neap_notice_kind that have listeners */
     bool closed;
     uint32_t references;

@@ -9,6 +9,7 @@
 static void set_attention(struct neap_exchange *exchange, enum neap_attention attention)
 {
     exchange->attention = attention;
+    neap_coalescing_await_lua(exchange);
     neap_waiter_wake(&exchange->waiter, exchange->client->engine);
 }
 
@@ -108,6 +109,7 @@ static bool step_call(struct neap_exchange *exchange, const struct neap_event *e
     if (!exchange->call.queued)
         neap_exchange_dequeue(exchange);
     neap_exchange_wake_queue(exchange);
+    neap_coalescing_update(exchange);
     if (exchange->call.notice_count == 0)
         return true;
     exchange->effect = *effect;
@@ -124,7 +126,7 @@ static void go_on(struct neap_exchange *exchange, struct neap_effect effect)
             return;
 }
 
-static void step(struct neap_exchange *exchange, const struct neap_event *event)
+void neap_exchange_step(struct neap_exchange *exchange, const struct neap_event *event)
 {
     struct neap_effect effect;
     if (step_call(exchange, event, &effect))
@@ -152,7 +154,7 @@ static void tell_outcome(struct neap_flight *flight)
         flight->response = NULL;
     }
     land(flight);
-    step(exchange, &event);
+    neap_exchange_step(exchange, &event);
 }
 
 /* An outcome that came while listeners were being told is told now. */
@@ -187,7 +189,9 @@ static void on_time(struct neap_exchange *exchange)
         return;
     if (exchange->queued) /* a place may be held by a process that has died */
         neap_cells_reap(&client->cells, neap_loop_now(client->engine->loop));
-    step(exchange, &(struct neap_event){.kind = NEAP_EVENT_TIME});
+    bool is_heir = exchange->share.leads && exchange->call.state == NEAP_CALL_FOLLOWING;
+    neap_exchange_step(exchange,
+                       &(struct neap_event){.kind = is_heir ? NEAP_EVENT_BEGIN : NEAP_EVENT_TIME});
 }
 
 /* A reply that is due at the same moment as a limit has come in time. */
@@ -323,6 +327,7 @@ void neap_exchange_give_up(struct neap_exchange *exchange)
     for (int i = 0; i < NEAP_LIVE_MAX; i++)
         if (exchange->flight[i].attempt)
             abandon(exchange, exchange->flight[i].attempt);
+    neap_coalescing_leave(exchange);
     if (is_parents(exchange))
         neap_call_forsake(&exchange->call);
     neap_call_deinit(&exchange->call, neap_loop_now(engine->loop));
@@ -364,13 +369,19 @@ void neap_exchange_free(struct neap_exchange *exchange)
     neap_client_release(client);
 }
 
-void neap_exchange_begin(struct neap_exchange *exchange)
+static enum neap_event_kind first_event(struct neap_exchange *exchange, bool may_follow)
+{
+    if (exchange->client->closed)
+        return NEAP_EVENT_CANCEL;
+    return neap_coalescing_join(exchange, may_follow) ? NEAP_EVENT_FOLLOW : NEAP_EVENT_BEGIN;
+}
+
+void neap_exchange_begin(struct neap_exchange *exchange, bool may_follow)
 {
     struct neap_client *client = exchange->client;
     neap_cells_reap(&client->cells, neap_loop_update(client->engine->loop));
     exchange->begun = true;
-    step(exchange,
-         &(struct neap_event){.kind = client->closed ? NEAP_EVENT_CANCEL : NEAP_EVENT_BEGIN});
+    neap_exchange_step(exchange, &(struct neap_event){.kind = first_event(exchange, may_follow)});
 }
 
 bool neap_exchange_run(struct neap_exchange *exchange)
@@ -402,7 +413,8 @@ void neap_exchange_answer(struct neap_exchange *exchange, const struct neap_answ
         return;
     exchange->attention = NEAP_ATTENTION_NONE;
     neap_loop_update(exchange->client->engine->loop);
-    step(exchange, &(struct neap_event){.kind = NEAP_EVENT_ANSWER, .answer = *answer});
+    neap_exchange_step(exchange,
+                       &(struct neap_event){.kind = NEAP_EVENT_ANSWER, .answer = *answer});
 }
 
 /* Ends the call by CANCEL or REFUSE. */
@@ -416,7 +428,7 @@ static void end_call(struct neap_exchange *exchange, enum neap_event_kind how)
         return;
     exchange->attention = NEAP_ATTENTION_NONE;
     neap_loop_clear(exchange->client->engine->loop, &exchange->timer);
-    step(exchange, &(struct neap_event){.kind = how});
+    neap_exchange_step(exchange, &(struct neap_event){.kind = how});
 }
 
 void neap_exchange_resume(struct neap_exchange *exchange)

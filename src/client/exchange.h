@@ -84,6 +84,7 @@ struct neap_exchange {
     struct neap_text breaker_key; /* where the breaker is one of many */
     struct neap_gate *gates[2];   /* pinned: origin, credential */
 
+    struct neap_share share; /* with calls that are alike */
     struct neap_call call;
     struct neap_loop_timer timer;
     struct neap_job job;
@@ -110,8 +111,10 @@ void neap_exchange_tie(struct neap_exchange *exchange, struct neap_tie *tie);
  * free. Only neap_exchange_free may follow; a second time changes nothing. */
 void neap_exchange_give_up(struct neap_exchange *exchange);
 
-/* First step. A client that was closed ends the call as cancelled. */
-void neap_exchange_begin(struct neap_exchange *exchange);
+/* First step. A client that was closed ends the call as cancelled. With `may_follow` the call may
+ * wait for another one's attempts instead of its own, where the policy coalesces: only for a host
+ * that goes on with the other one meanwhile. */
+void neap_exchange_begin(struct neap_exchange *exchange, bool may_follow);
 
 /* Turns the engine until there is attention: the whole of a blocking call. False where nothing can
  * happen any more. */

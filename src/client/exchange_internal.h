@@ -1,6 +1,7 @@
 /* What the files of the exchange share: exchange.c drives, exchange_request.c prepares what is
  * sent, exchange_send.c puts an attempt on its carrier, exchange_script.c plays the network for a
- * test, exchange_queue.c keeps those who wait for the bulkhead. */
+ * test, exchange_queue.c keeps those who wait for the bulkhead, coalescing.c those who wait for the
+ * outcome of another one. */
 #ifndef NEAP_CLIENT_EXCHANGE_INTERNAL_H
 #define NEAP_CLIENT_EXCHANGE_INTERNAL_H
 
@@ -11,6 +12,9 @@
 NEAP_MUST_CHECK enum neap_status neap_exchange_prepare(struct neap_exchange *exchange,
                                                        const struct neap_draft *draft);
 void neap_exchange_unprepare(struct neap_exchange *exchange);
+
+/* The call is told of the event, and goes on. */
+void neap_exchange_step(struct neap_exchange *exchange, const struct neap_event *event);
 
 /* True if Lua has to carry the attempt out. */
 bool neap_exchange_send(struct neap_exchange *exchange, const struct neap_effect *effect);

@@ -41,6 +41,7 @@ struct neap_client_policy {
     uint32_t breaker_max_keys;
     bool gate_key_is_function;
     struct neap_idempotency_policy idempotency;
+    bool coalesce;
     uint64_t max_request_bytes; /* UINT64_MAX: no limit */
     char *deadline_header;      /* NULL: none */
 };

@@ -116,7 +116,7 @@ static struct neap_exchange *make_pending_exchange(void)
 static struct neap_exchange *begin_exchange(void)
 {
     struct neap_exchange *exchange = make_pending_exchange();
-    neap_exchange_begin(exchange);
+    neap_exchange_begin(exchange, false);
     return exchange;
 }
 
@@ -233,7 +233,7 @@ static struct neap_exchange *begin_sharing(void)
     struct neap_exchange *exchange;
     assert_int_equal(make_exchange(&exchange), NEAP_OK);
     exchange->call.setup.state.bulkhead_is_shared = true;
-    neap_exchange_begin(exchange);
+    neap_exchange_begin(exchange, false);
     assert_int_equal(exchange->attention, NEAP_ATTENTION_NONE);
     return exchange;
 }
@@ -305,7 +305,7 @@ static void the_next_wakeup_is_the_first_of_limit_and_reply(void **state)
     (void)state;
     struct neap_exchange *exchange = make_pending_exchange();
     assert_int_equal(neap_exchange_next_wakeup(exchange), NEAP_NEVER);
-    neap_exchange_begin(exchange);
+    neap_exchange_begin(exchange, false);
     assert_int_equal(neap_exchange_next_wakeup(exchange), 30 * S);
     assert_int_equal(reply_status(exchange, 200, 3 * S), NEAP_OK);
     assert_int_equal(neap_exchange_next_wakeup(exchange), 3 * S);
@@ -364,7 +364,7 @@ static bool tell_a_story(void)
     struct neap_exchange *exchange = NULL;
     bool whole = open_world() == NEAP_OK && make_exchange(&exchange) == NEAP_OK;
     if (whole) {
-        neap_exchange_begin(exchange);
+        neap_exchange_begin(exchange, false);
         whole = exchange->attention == NEAP_ATTENTION_ATTEMPT &&
                 reply_status(exchange, 503, S) == NEAP_OK && neap_exchange_run(exchange);
     }

@@ -46,7 +46,7 @@ static struct neap_exchange *begin_tied(void)
 {
     struct neap_exchange *exchange = make_exchange(client, "http://api.example/");
     neap_exchange_tie(exchange, tie);
-    neap_exchange_begin(exchange);
+    neap_exchange_begin(exchange, false);
     return exchange;
 }
 
@@ -219,7 +219,7 @@ static void its_end_takes_the_transfer_away_and_rings(void **state)
     (void)state;
     struct neap_exchange *tied = make_exchange(client, fetch_url("plain", "/echo?gate=never"));
     neap_exchange_tie(tied, tie);
-    neap_exchange_begin(tied);
+    neap_exchange_begin(tied, false);
     wait_for_in_flight("1");
     struct neap_exchange *queued = begin_exchange(client, fetch_url("plain", "/echo"));
     int visitor = visit(neap_helper_doorbell(engine->helper));

@@ -53,7 +53,7 @@ struct neap_exchange *make_exchange(struct neap_client *client, const char *url)
 struct neap_exchange *begin_exchange(struct neap_client *client, const char *url)
 {
     struct neap_exchange *exchange = make_exchange(client, url);
-    neap_exchange_begin(exchange);
+    neap_exchange_begin(exchange, false);
     return exchange;
 }
 
