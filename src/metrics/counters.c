@@ -21,6 +21,14 @@ static const char *const source_names[NEAP_SOURCE_COUNT] = {
     [NEAP_SOURCE_QUEUE] = "queue",
 };
 
+static const char *const cache_event_names[NEAP_CACHE_EVENT_COUNT] = {
+    [NEAP_CACHE_EVENT_HIT] = "hits",
+    [NEAP_CACHE_EVENT_STALE] = "stale",
+    [NEAP_CACHE_EVENT_REVALIDATED] = "revalidated",
+    [NEAP_CACHE_EVENT_MISS] = "misses",
+    [NEAP_CACHE_EVENT_ERROR] = "errors",
+};
+
 void neap_counters_init(struct neap_counters *counters)
 {
     memset(counters, 0, sizeof *counters);
@@ -49,4 +57,9 @@ const char *neap_retry_reason_name(enum neap_retry_reason reason)
 const char *neap_source_name(enum neap_source source)
 {
     return source < NEAP_SOURCE_COUNT ? source_names[source] : NULL;
+}
+
+const char *neap_cache_event_name(enum neap_cache_event event)
+{
+    return event < NEAP_CACHE_EVENT_COUNT ? cache_event_names[event] : NULL;
 }

@@ -36,6 +36,17 @@ enum neap_source {
     NEAP_SOURCE_COUNT
 };
 
+/* What the client's cache has done. That stale answers stood in for failures is counted among the
+ * fallbacks. */
+enum neap_cache_event {
+    NEAP_CACHE_EVENT_HIT,         /* calls answered by what is fresh, without an attempt */
+    NEAP_CACHE_EVENT_STALE,       /* likewise by what is stale: stale-while-revalidate, max-stale */
+    NEAP_CACHE_EVENT_REVALIDATED, /* stored answers that a 304 found still good */
+    NEAP_CACHE_EVENT_MISS,        /* calls that looked and found nothing to answer with */
+    NEAP_CACHE_EVENT_ERROR,       /* calls that did without, since the store failed */
+    NEAP_CACHE_EVENT_COUNT
+};
+
 struct neap_counters {
     _Atomic uint64_t calls;
     _Atomic uint64_t ok;        /* calls that returned a response below 400, or a value */
@@ -47,6 +58,7 @@ struct neap_counters {
     _Atomic uint64_t rejections[NEAP_KIND_COUNT];
     _Atomic uint64_t fallbacks[NEAP_SOURCE_COUNT];
     _Atomic uint64_t listener_errors;
+    _Atomic uint64_t cache[NEAP_CACHE_EVENT_COUNT];
     struct neap_histogram latency; /* of calls that made an attempt */
 };
 
@@ -61,6 +73,9 @@ static inline void neap_count(_Atomic uint64_t *counter)
 /* The label under which a retry of this outcome is counted, and its word: "timeout", "503", … */
 enum neap_retry_reason neap_retry_reason_of(const struct neap_outcome *outcome);
 const char *neap_retry_reason_name(enum neap_retry_reason reason);
+
+/* "hits", "stale", …; NULL out of range. */
+const char *neap_cache_event_name(enum neap_cache_event event);
 
 /* "network", "cache", …; NULL out of range. */
 const char *neap_source_name(enum neap_source source);

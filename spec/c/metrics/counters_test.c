@@ -43,6 +43,14 @@ static void every_source_has_a_name(void **state)
     assert_null(neap_source_name(NEAP_SOURCE_COUNT));
 }
 
+static void everything_that_a_cache_does_has_a_name(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NEAP_CACHE_EVENT_COUNT; i++)
+        assert_non_null(neap_cache_event_name((enum neap_cache_event)i));
+    assert_null(neap_cache_event_name(NEAP_CACHE_EVENT_COUNT));
+}
+
 static void counters_begin_at_zero(void **state)
 {
     (void)state;
@@ -63,6 +71,7 @@ int main(void)
         cmocka_unit_test(every_retry_reason_has_a_name_of_its_own),
         cmocka_unit_test(a_retry_is_named_after_its_kind_or_status),
         cmocka_unit_test(every_source_has_a_name),
+        cmocka_unit_test(everything_that_a_cache_does_has_a_name),
         cmocka_unit_test(counters_begin_at_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
