@@ -237,12 +237,14 @@ static int exchange_finish(lua_State *L)
         [NEAP_RESULT_RESPONSE] = "response",
         [NEAP_RESULT_ERROR] = "error",
         [NEAP_RESULT_FALLBACK] = "fallback",
+        [NEAP_RESULT_STORED] = "response",
     };
     struct neap_exchange *exchange = neap_check_exchange(L, 1);
     const struct neap_result *result = &exchange->call.result;
     lua_pushstring(L, names[result->kind]);
     switch (result->kind) {
     case NEAP_RESULT_RESPONSE:
+    case NEAP_RESULT_STORED:
         if (exchange->response)
             neap_push_response(L, exchange, false);
         else

@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "client/exchange_cache.h"
 #include "client/exchange_internal.h"
 #include "client/hint.h"
+
+#define NOT_MODIFIED 304
 
 static void set_attention(struct neap_exchange *exchange, enum neap_attention attention)
 {
@@ -84,6 +87,10 @@ static bool perform(struct neap_exchange *exchange, const struct neap_effect *ef
     case NEAP_EFFECT_WAIT:
         perform_wait(exchange, effect);
         return false;
+    case NEAP_EFFECT_STORED:
+        *event = (struct neap_event){.kind = NEAP_EVENT_ANSWER};
+        event->answer = neap_exchange_stand_in(exchange, effect);
+        return true;
     case NEAP_EFFECT_ASK:
     case NEAP_EFFECT_FALLBACK:
     case NEAP_EFFECT_DONE:
@@ -149,6 +156,8 @@ static void tell_outcome(struct neap_flight *flight)
     if (flight->response) {
         event.hint =
             neap_hint_read(flight->response, neap_loop_wall(exchange->client->engine->loop));
+        if (flight->response->status == NOT_MODIFIED)
+            event.hint.stands_for = neap_exchange_asked_about(exchange);
         neap_response_free(exchange->response);
         exchange->response = flight->response;
         flight->response = NULL;
@@ -362,6 +371,7 @@ void neap_exchange_free(struct neap_exchange *exchange)
         return;
     struct neap_client *client = exchange->client;
     neap_exchange_give_up(exchange);
+    neap_exchange_leave_cache(exchange);
     neap_response_free(exchange->response);
     neap_url_deinit(&exchange->url);
     neap_arena_deinit(&exchange->arena);
@@ -382,6 +392,12 @@ void neap_exchange_begin(struct neap_exchange *exchange, bool may_follow)
     neap_cells_reap(&client->cells, neap_loop_update(client->engine->loop));
     exchange->begun = true;
     neap_exchange_step(exchange, &(struct neap_event){.kind = first_event(exchange, may_follow)});
+}
+
+void neap_exchange_serve(struct neap_exchange *exchange, const struct neap_answer *answer)
+{
+    exchange->begun = true;
+    neap_exchange_step(exchange, &(struct neap_event){.kind = NEAP_EVENT_SERVE, .answer = *answer});
 }
 
 bool neap_exchange_run(struct neap_exchange *exchange)

@@ -66,6 +66,8 @@ struct neap_draft {
     size_t gate_key_bytes;
 };
 
+struct neap_cache_use;
+
 struct neap_exchange {
     struct neap_waiter waiter; /* first */
     struct neap_client *client;
@@ -89,7 +91,8 @@ struct neap_exchange {
     struct neap_loop_timer timer;
     struct neap_job job;
     struct neap_flight flight[NEAP_LIVE_MAX];
-    struct neap_response *response; /* the last one that came */
+    struct neap_response *response; /* the last one that came, or what was stored in its place */
+    struct neap_cache_use *cache;   /* client/exchange_cache.h; NULL: it goes round the cache */
     struct neap_effect effect;      /* what attention is about */
     enum neap_attention attention;
     char deadline_text[24];

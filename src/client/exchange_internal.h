@@ -42,4 +42,7 @@ void neap_flight_end(struct neap_flight *flight, const struct neap_outcome *outc
 /* A timeout of that phase, provably unsent while connecting. */
 struct neap_outcome neap_phase_outcome(enum neap_phase phase);
 
+/* First step of a call that a stored answer, in place already, is enough for. */
+void neap_exchange_serve(struct neap_exchange *exchange, const struct neap_answer *answer);
+
 #endif

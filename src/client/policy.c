@@ -31,6 +31,9 @@ void neap_client_policy_init(struct neap_client_policy *policy, const struct nea
     policy->alloc = alloc;
     policy->max_request_bytes = UINT64_MAX;
     policy->pipeline.hedge_after_ns = INT64_MAX;
+    policy->cache.freshness =
+        (struct neap_cache_policy){NEAP_CACHE_UNSAID, NEAP_CACHE_UNSAID, NEAP_CACHE_UNSAID};
+    policy->cache.fallback_max_stale_ns = NEAP_CACHE_UNSAID;
 }
 
 void neap_client_policy_deinit(struct neap_client_policy *policy)
@@ -44,6 +47,7 @@ void neap_client_policy_deinit(struct neap_client_policy *policy)
     free_text(alloc, transport->cert);
     free_text(alloc, transport->ca_path);
     free_text(alloc, transport->ca_file);
+    free_list(alloc, policy->cache.vary, policy->cache.vary_count);
     neap_free(alloc, idempotency->prefix);
     free_list(alloc, idempotency->fields, idempotency->field_count);
     free_list(alloc, idempotency->methods, idempotency->method_count);

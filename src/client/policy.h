@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "pipeline/pipeline.h"
+#include "policy/freshness.h"
 #include "transport/transport.h"
 
 /* One breaker for the client, one for each origin, or one for each text that a function returns. */
@@ -29,6 +30,17 @@ struct neap_idempotency_policy {
     char *prefix; /* NULL: none */
 };
 
+struct neap_client_cache {
+    bool enabled; /* else answers are kept for the fallback alone */
+    struct neap_cache_policy freshness;
+    uint32_t max_entries; /* of memory of its own, where no store is given */
+    uint64_t max_bytes;
+    char **vary;
+    size_t vary_count;
+    /* the longest of the fallbacks that are the cache; NEAP_CACHE_UNSAID: there is none */
+    int64_t fallback_max_stale_ns;
+};
+
 struct neap_client_policy {
     const struct neap_alloc *alloc;
     char *name;
@@ -42,6 +54,7 @@ struct neap_client_policy {
     bool gate_key_is_function;
     struct neap_idempotency_policy idempotency;
     bool coalesce;
+    struct neap_client_cache cache;
     uint64_t max_request_bytes; /* UINT64_MAX: no limit */
     char *deadline_header;      /* NULL: none */
 };

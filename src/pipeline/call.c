@@ -76,7 +76,7 @@ static void count_end(struct neap_call *call, int64_t now_ns, bool ok)
         neap_histogram_record(&counters->latency, neap_time_since(now_ns, call->began_ns));
 }
 
-static void note_done(struct neap_call *call, int64_t now_ns, bool ok, enum neap_source source)
+static void note_done(struct neap_call *call, int64_t now_ns, bool ok)
 {
     const struct neap_outcome *outcome = &call->result.outcome;
     struct neap_trace_entry entry = {.at_ns = now_ns,
@@ -91,64 +91,15 @@ static void note_done(struct neap_call *call, int64_t now_ns, bool ok, enum neap
                                                .attempt = call->attempts,
                                                .entry = entry,
                                                .ok = ok,
-                                               .source = source});
+                                               .source = call->result.source});
 }
 
-static struct neap_effect done(struct neap_call *call, int64_t now_ns, bool ok,
-                               enum neap_source source)
+struct neap_effect neap_call_done(struct neap_call *call, int64_t now_ns, bool ok)
 {
     count_end(call, now_ns, ok);
     neap_call_enter(call, NEAP_CALL_DONE);
-    note_done(call, now_ns, ok, source);
+    note_done(call, now_ns, ok);
     return (struct neap_effect){.kind = NEAP_EFFECT_DONE};
-}
-
-static bool fallback_applies(const struct neap_call *call, uint32_t index)
-{
-    uint32_t kinds = call->setup.pipeline->fallback_kinds[index];
-    if (kinds == 0)
-        return true;
-    return call->result.kind == NEAP_RESULT_ERROR &&
-           (kinds & (1u << call->result.outcome.kind)) != 0;
-}
-
-static struct neap_effect next_fallback(struct neap_call *call, int64_t now_ns)
-{
-    uint32_t count = call->setup.without_fallbacks ? 0 : call->setup.pipeline->fallback_count;
-    if (!call->broken_off && neap_classify_is_failure(&call->result.outcome)) {
-        for (; call->fallback < count; call->fallback++) {
-            if (!fallback_applies(call, call->fallback))
-                continue;
-            call->fallback_began_ns = now_ns;
-            neap_call_enter(call, NEAP_CALL_FALLBACK);
-            return (struct neap_effect){.kind = NEAP_EFFECT_FALLBACK, .fallback = call->fallback};
-        }
-    }
-    return done(call, now_ns, neap_outcome_is_success(&call->result.outcome), NEAP_SOURCE_NETWORK);
-}
-
-static struct neap_effect on_fallback_answer(struct neap_call *call, int64_t now_ns,
-                                             const struct neap_answer *answer)
-{
-    struct neap_trace_entry *entry =
-        neap_trace_add(&call->trace, NEAP_TRACE_FALLBACK, call->fallback_began_ns);
-    if (entry) {
-        entry->elapsed_ns = neap_time_since(now_ns, call->fallback_began_ns);
-        entry->reason = neap_source_name(answer->source);
-        entry->error = answer->error;
-        entry->status = answer->status;
-        neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_FALLBACK,
-                                                   .at_ns = now_ns,
-                                                   .attempt = call->attempts,
-                                                   .entry = *entry});
-    }
-    if (!answer->answered) {
-        call->fallback++;
-        return next_fallback(call, now_ns);
-    }
-    neap_count(&call->setup.counters->fallbacks[answer->source]);
-    call->result.kind = NEAP_RESULT_FALLBACK;
-    return done(call, now_ns, answer->ok, answer->source);
 }
 
 static struct neap_outcome broken_off_outcome(enum neap_kind kind)
@@ -165,14 +116,15 @@ struct neap_effect neap_call_conclude(struct neap_call *call, int64_t now_ns)
         result->kind = NEAP_RESULT_ERROR;
         result->outcome = broken_off_outcome(call->broken_off);
     } else if (call->has_response) {
-        result->kind = NEAP_RESULT_RESPONSE;
+        result->kind = call->revalidated ? NEAP_RESULT_STORED : NEAP_RESULT_RESPONSE;
+        result->source = call->revalidated ? NEAP_SOURCE_CACHE : NEAP_SOURCE_NETWORK;
         result->outcome = call->response;
         result->retry_after_ns = call->response_retry_after_ns;
     } else {
         result->kind = NEAP_RESULT_ERROR;
         result->outcome = call->error;
     }
-    return next_fallback(call, now_ns);
+    return neap_call_cover(call, now_ns);
 }
 
 /* The next live attempt to end, or the conclusion where none is left. */
@@ -331,9 +283,22 @@ struct neap_effect neap_call_set_out(struct neap_call *call, int64_t now_ns)
     return neap_call_admit(call, now_ns);
 }
 
+static struct neap_effect serve(struct neap_call *call, int64_t now_ns,
+                                const struct neap_answer *answer)
+{
+    neap_call_count_begin(call, now_ns);
+    call->result = (struct neap_result){.kind = NEAP_RESULT_STORED,
+                                        .outcome.status = answer->status,
+                                        .source = answer->source,
+                                        .retry_after_ns = -1};
+    return neap_call_done(call, now_ns, answer->ok);
+}
+
 static struct neap_effect begin(struct neap_call *call, int64_t now_ns,
                                 const struct neap_event *event)
 {
+    if (event->kind == NEAP_EVENT_SERVE)
+        return serve(call, now_ns, &event->answer);
     if (event->kind == NEAP_EVENT_FOLLOW)
         return neap_call_follow(call, now_ns);
     neap_call_count_begin(call, now_ns);
@@ -399,7 +364,7 @@ struct neap_effect neap_call_step(struct neap_call *call, int64_t now_ns,
         return end_the_living(call, now_ns);
     case NEAP_CALL_FALLBACK:
         if (event->kind == NEAP_EVENT_ANSWER)
-            return on_fallback_answer(call, now_ns, &event->answer);
+            return neap_call_fallback_answer(call, now_ns, &event->answer);
         return neap_call_wait_effect(call);
     case NEAP_CALL_DONE:
         break;

@@ -9,11 +9,14 @@
  *     WAIT             nothing can be done now    -> TIME at neap_call_next_wakeup, or earlier
  *     ASK q            Lua must say something     -> ANSWER
  *     FALLBACK i       run entry i of the chain   -> ANSWER
+ *     STORED           is there a stored answer that may stand in for this failure?
+ *                                                 -> ANSWER
  *     DONE             the result is there        -> nothing any more
  *
  * While attempts are live the driver also steps with TIME at neap_call_next_wakeup; after SEND it
  * waits as after WAIT. CANCEL (the event) may come at any time and ends in DONE, and so does
- * REFUSE, by a host that cannot wait. More than one attempt can be live at once.
+ * REFUSE, by a host that cannot wait. More than one attempt can be live at once. SERVE in place of
+ * BEGIN ends a call that a stored answer is enough for, before anything is asked or sent.
  *
  * A call may begin with FOLLOW instead: it waits for the outcome of another one that is alike, the
  * leader. SHARE brings that outcome, and then the call goes on with its own fallbacks; BEGIN, where
@@ -33,11 +36,13 @@
 #include "metrics/counters.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/trace.h"
+#include "policy/cache_control.h"
 
 #define NEAP_LIVE_MAX 2 /* attempts live at once */
 
 enum neap_event_kind {
     NEAP_EVENT_BEGIN,
+    NEAP_EVENT_SERVE,
     NEAP_EVENT_TIME,
     NEAP_EVENT_OUTCOME,
     NEAP_EVENT_ANSWER,
@@ -51,7 +56,8 @@ enum neap_event_kind {
 struct neap_hint {
     int64_t retry_after_ns; /* Retry-After */
     int64_t rate_limit_ns;  /* RateLimit or X-RateLimit of an exhausted quota */
-    bool foreign; /* said by another origin than the one that was asked: no gate is closed */
+    bool foreign;   /* said by another origin than the one that was asked: no gate is closed */
+    int stands_for; /* the response says that this one, of that status, is still good; 0: none */
 };
 
 struct neap_answer {
@@ -60,10 +66,10 @@ struct neap_answer {
     enum neap_verdict verdict; /* ASK FAILURE */
     double delay_s;            /* ASK BACKOFF; below 0 or NaN counts as 0 */
     bool refreshed;            /* ASK REFRESH: there are new headers */
-    bool answered;             /* FALLBACK: this is the answer */
-    enum neap_source source;   /* FALLBACK, whether answered or not */
-    bool ok;                   /* FALLBACK answered: a response below 400, or a value */
-    int status;                /* FALLBACK: of its response, 0 if none */
+    bool answered;             /* FALLBACK, STORED: this is the answer */
+    enum neap_source source;   /* FALLBACK and STORED, whether answered or not; SERVE */
+    bool ok;                   /* answered: a response below 400, or a value */
+    int status;                /* of its response, 0 if none */
     enum neap_kind error;      /* FALLBACK: what went wrong in it */
 };
 
@@ -72,7 +78,7 @@ struct neap_event {
     uint32_t attempt;                   /* OUTCOME */
     const struct neap_outcome *outcome; /* OUTCOME */
     struct neap_hint hint;              /* OUTCOME */
-    struct neap_answer answer;          /* ANSWER */
+    struct neap_answer answer;          /* ANSWER, SERVE */
     const struct neap_call *leader;     /* SHARE: has concluded, and neap_call_may_share */
 };
 
@@ -82,6 +88,7 @@ enum neap_effect_kind {
     NEAP_EFFECT_WAIT,
     NEAP_EFFECT_ASK,
     NEAP_EFFECT_FALLBACK,
+    NEAP_EFFECT_STORED,
     NEAP_EFFECT_DONE
 };
 
@@ -96,18 +103,22 @@ struct neap_effect {
     bool queued;                 /* WAIT: in the bulkhead's queue; to be stepped with TIME as soon
                                     as it is the first there and a place may be free */
     uint32_t fallback;           /* FALLBACK: index from 0 */
+    int64_t max_stale_ns;        /* STORED: of the fallback; NEAP_CACHE_UNSAID: stale-if-error */
 };
 
 enum neap_result_kind {
     NEAP_RESULT_RESPONSE, /* the last response that an attempt had */
     NEAP_RESULT_ERROR,    /* see `outcome` */
-    NEAP_RESULT_FALLBACK  /* what the fallback answered */
+    NEAP_RESULT_FALLBACK, /* what the fallback answered */
+    NEAP_RESULT_STORED    /* the stored answer that was served, found still good, or stood in */
 };
 
 struct neap_result {
     enum neap_result_kind kind;
-    struct neap_outcome outcome; /* RESPONSE and ERROR; of the failure behind it for FALLBACK */
-    int64_t retry_after_ns;      /* -1: nobody said */
+    /* RESPONSE, ERROR, and STORED by its status; of the failure behind it for FALLBACK */
+    struct neap_outcome outcome;
+    enum neap_source source; /* where there is an answer */
+    int64_t retry_after_ns;  /* -1: nobody said */
 };
 
 /* What listeners are told; bit 1 << notice in neap_call_setup.watched asks for it. */
@@ -146,6 +157,7 @@ struct neap_call_setup {
     int64_t deadline_ns;          /* the request's own; NEAP_NEVER: none */
     bool replayable;
     bool uninterruptible;   /* a function: time cannot end an attempt, it only counts */
+    bool has_cache;         /* stored answers stand in by stale-if-error */
     bool without_fallbacks; /* the caller wants to know what the attempts came to, and nothing else
                              */
     uint32_t watched;
@@ -213,6 +225,8 @@ struct neap_call {
     int64_t fallback_began_ns;
     bool out_of_time;          /* with more time it might have come to something else */
     bool coalesced;            /* another call's outcome has served it */
+    bool asked_cache;          /* about stale-if-error: once */
+    bool revalidated;          /* the last response stands for a stored one */
     enum neap_kind broken_off; /* CANCELLED or PHASE: what ended it from outside; NONE: nothing */
 
     struct neap_trace trace;

@@ -31,6 +31,7 @@ static struct neap_effect share(struct neap_call *call, int64_t now_ns,
     call->attempts = leader->attempts;
     call->has_response = leader->has_response;
     call->response = leader->response;
+    call->revalidated = leader->revalidated;
     call->response_retry_after_ns = leader->response_retry_after_ns;
     call->error = leader->error;
     call->result.retry_after_ns = leader->result.retry_after_ns;

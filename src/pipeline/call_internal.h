@@ -1,6 +1,6 @@
 /* What the files of the call share among themselves: call.c steps, call_admission.c asks the
- * policies before an attempt, call_judgement.c decides after one, call_following.c waits for
- * another call's outcome. */
+ * policies before an attempt, call_judgement.c decides after one, call_fallback.c finds what stands
+ * in for a failure, call_following.c waits for another call's outcome. */
 #ifndef NEAP_PIPELINE_CALL_INTERNAL_H
 #define NEAP_PIPELINE_CALL_INTERNAL_H
 
@@ -72,6 +72,14 @@ struct neap_effect neap_call_finish(struct neap_call *call, int64_t now_ns, enum
 /* Ends a call whose first attempt was refused. */
 struct neap_effect neap_call_finish_refused(struct neap_call *call, int64_t now_ns,
                                             enum neap_kind kind, int64_t retry_after_ns);
+
+/* The result is there: is it a success, or something that stands in for it? */
+struct neap_effect neap_call_cover(struct neap_call *call, int64_t now_ns);
+struct neap_effect neap_call_fallback_answer(struct neap_call *call, int64_t now_ns,
+                                             const struct neap_answer *answer);
+
+/* The end, with call->result. */
+struct neap_effect neap_call_done(struct neap_call *call, int64_t now_ns, bool ok);
 
 void neap_call_note(struct neap_call *call, const struct neap_notice *notice);
 void neap_call_note_breaker(struct neap_call *call, const struct neap_breaker_change *change,

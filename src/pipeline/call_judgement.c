@@ -52,6 +52,9 @@ static void keep_outcome(struct neap_call *call)
         call->response = judged->outcome;
         call->response_retry_after_ns = judged->hint.retry_after_ns;
         call->has_response = true;
+        call->revalidated = judged->hint.stands_for > 0;
+        if (call->revalidated)
+            call->response.status = judged->hint.stands_for;
     } else {
         call->error = judged->outcome;
     }

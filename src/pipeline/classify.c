@@ -26,6 +26,12 @@ enum neap_verdict neap_classify_verdict(const struct neap_outcome *outcome)
     return NEAP_VERDICT_SUCCESS;
 }
 
+bool neap_classify_allows_stale(const struct neap_outcome *outcome)
+{
+    return neap_kind_is_refusal(outcome->kind) ||
+           neap_classify_verdict(outcome) == NEAP_VERDICT_FAILURE;
+}
+
 bool neap_classify_is_failure(const struct neap_outcome *outcome)
 {
     if (outcome->kind != NEAP_KIND_NONE)

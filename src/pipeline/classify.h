@@ -15,6 +15,10 @@ enum neap_verdict neap_classify_verdict(const struct neap_outcome *outcome);
  * and above. */
 bool neap_classify_is_failure(const struct neap_outcome *outcome);
 
+/* May a stored answer stand in by stale-if-error: a failure in the breaker's sense, or a refusal of
+ * neap's own? */
+bool neap_classify_allows_stale(const struct neap_outcome *outcome);
+
 /* Would the same call be worth making again later: a refusal of neap's own, or a kind that is
  * retried and either safe to repeat or provably unsent? */
 bool neap_classify_is_retryable(const struct neap_outcome *outcome, bool replayable);

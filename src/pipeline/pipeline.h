@@ -46,6 +46,9 @@ struct neap_pipeline {
      * failure where the mask is 0. What it does is the driver's matter. */
     uint32_t fallback_count;
     uint32_t fallback_kinds[NEAP_FALLBACK_MAX];
+    /* Bit i: entry i is the cache, and answers with what is stale by no more than so much. */
+    uint32_t fallback_caches;
+    int64_t fallback_max_stale_ns[NEAP_FALLBACK_MAX];
 };
 
 /* The state that calls share; NULL where the pipeline has no such part. Owned by the client. */

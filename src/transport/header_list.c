@@ -10,6 +10,8 @@
  * through a header. */
 static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Expect", NULL};
 
+static const char *const conditions[] = {"If-None-Match", "If-Modified-Since", NULL};
+
 /* With an empty value libcurl leaves these out; it would add them by itself. */
 static const char *const unwanted[] = {"Expect:", "Content-Type:"};
 
@@ -37,6 +39,8 @@ static bool is_sent(const struct neap_transfer *transfer, const char *name)
     if (is_among(name, framing))
         return false;
     if (transfer->without_content && is_about_content(name))
+        return false;
+    if (transfer->hops > 0 && transfer->request.own_conditions && is_among(name, conditions))
         return false;
     return !transfer->foreign || neap_header_is_harmless(name);
 }

@@ -53,6 +53,8 @@ struct neap_request {
     size_t header_count;
     const char *body; /* NULL: none */
     size_t body_bytes;
+    bool own_conditions; /* If-None-Match and If-Modified-Since are about this URL: no redirect
+                            carries them on (RFC 9110 15.4) */
 };
 
 struct neap_limits {

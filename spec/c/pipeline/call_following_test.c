@@ -93,7 +93,7 @@ static void a_server_delay_is_told_to_it(void **state)
     (void)state;
     pipeline.retry.max_attempts = 1;
     follow();
-    tell_hint(&leader, 1, 503, (struct neap_hint){7 * S, -1, false});
+    tell_hint(&leader, 1, 503, (struct neap_hint){7 * S, -1, false, 0});
     share();
     assert_response(&call, 503);
     assert_int_equal(call.result.retry_after_ns, 7 * S);
