@@ -1,6 +1,7 @@
 --- The client of one API.
 local core = require "neap.core"
 local Flight = require "neap.flight"
+local cache = require "neap.cache"
 local drive = require "neap.drive"
 local host = require "neap.host"
 local json = require "neap.json"
@@ -55,6 +56,11 @@ function Client.make(policy, carrier, engine)
       functions[path] = value
     end
   end
+  local kept_answers
+  kept_answers, message = cache.new(made, kept["cache.store"])
+  if message then
+    return nil, message
+  end
   local client = setmetatable({
     name = policy.name,
     breaker = made:breaker(),
@@ -64,7 +70,9 @@ function Client.make(policy, carrier, engine)
     _functions = functions,
     _fallbacks = fallbacks,
     _listeners = {},
-    _plain = next(functions) == nil and not fallbacks and carrier == "network",
+    _cache = kept_answers,
+    _plain = next(functions) == nil and not fallbacks and not kept_answers
+      and carrier == "network",
     _coalesces = rawget(policy, "coalesce") == true and carrier ~= "function",
     _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
       or functions["idempotency.from"] ~= nil,
@@ -158,6 +166,8 @@ local function prepare(client, method, path, req)
     given = req,
   }, Flight)
 end
+
+Client._prepare = prepare
 
 --- Makes a call through the whole pipeline. A response with any status is a response; what the
 --- outside world causes is `nil, err`. Raises at the caller's line if the request is misused.

@@ -1,5 +1,6 @@
 --- Drives one call from question to question: the core decides, this asks Lua where the policy
 --- says so.
+local cache = require "neap.cache"
 local compat = require "neap.compat"
 local fallback = require "neap.fallback"
 local host = require "neap.host"
@@ -81,9 +82,15 @@ function serve.notice(flight)
   flight.exchange:resume()
 end
 
+local run
+
 -- What a call over the network came to would have to be waited for.
 local function begin(flight, engine)
   host.tie(engine, flight.exchange)
+  local attention = flight.client._cache and cache.begin(flight, run)
+  if attention then
+    return attention
+  end
   if not flight.arguments and host.cannot_wait_on(engine) then
     return flight.exchange:refuse()
   end
@@ -109,6 +116,9 @@ local function drive(flight)
     else
       attention = host.block(engine, exchange)
     end
+  end
+  if flight.client._cache then
+    cache.conclude(flight)
   end
 end
 
@@ -157,7 +167,7 @@ end
 --- Carries a call out and returns what it came to.
 ---@param flight table client, exchange and request
 ---@return any ...
-local function run(flight)
+function run(flight)
   if flight.client._plain then
     drive(flight)
   else

@@ -112,11 +112,14 @@ function fallback.run(flight)
   exchange:answer_fallback(entry.kind, given ~= nil, ok, status, error_kind)
 end
 
+-- The cache is asked in the core, and raises nothing.
+local OF_THE_CACHE = { cache = true, stale = true }
+
 --- Puts what fallbacks raised beside their entries of the trace.
 function fallback.describe(flight, trace)
   local index = 0
   for _, entry in ipairs(trace) do
-    if entry.kind == "fallback" then
+    if entry.kind == "fallback" and not OF_THE_CACHE[entry.reason] then
       index = index + 1
       entry.message = (flight.fallback_messages or {})[index] or nil
     end

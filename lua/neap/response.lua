@@ -12,6 +12,7 @@ local json = require "neap.json"
 ---@field http_version? number 1.0, 1.1, 2 or 3
 ---@field source "network"|"cache"|"stale"|"service"|"default"|"function"|"queue"
 ---@field degraded boolean true unless it came from the network or a fresh cache
+---@field age? number seconds, of an answer that was stored
 ---@field attempts integer
 ---@field elapsed number seconds
 ---@field retry_after? number seconds, where the server named a delay

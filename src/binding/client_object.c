@@ -133,6 +133,11 @@ static const char *source_name(int source)
     return neap_source_name((enum neap_source)source);
 }
 
+static const char *cache_event_name(int event)
+{
+    return neap_cache_event_name((enum neap_cache_event)event);
+}
+
 static void push_latency(lua_State *L, const struct neap_histogram *histogram)
 {
     struct neap_histogram_snapshot snapshot;
@@ -185,10 +190,27 @@ static int client_stats(lua_State *L)
     lua_setfield(L, -2, "rejections");
     push_counts(L, counters->fallbacks, NEAP_SOURCE_COUNT, source_name);
     lua_setfield(L, -2, "fallbacks");
+    push_counts(L, counters->cache, NEAP_CACHE_EVENT_COUNT, cache_event_name);
+    lua_setfield(L, -2, "cache");
     push_latency(L, &counters->latency);
     lua_setfield(L, -2, "latency");
     push_pool(L, client);
     lua_setfield(L, -2, "pool");
+    return 1;
+}
+
+/* cache(): the bounds of memory for answers, { max_entries, max_bytes }; nil where the policy has
+ * neither a cache nor a fallback to one. */
+static int client_cache(lua_State *L)
+{
+    const struct neap_client *client = neap_check_client(L, 1);
+    const struct neap_client_cache *cache = &client->policy.cache;
+    bool keeps = cache->enabled || cache->fallback_max_stale_ns != NEAP_CACHE_UNSAID;
+    if (!keeps || client->carrier == NEAP_CARRIER_FUNCTION)
+        return 0;
+    lua_createtable(L, 0, 2);
+    neap_set_count(L, "max_entries", cache->max_entries);
+    neap_set_count(L, "max_bytes", cache->max_bytes);
     return 1;
 }
 
@@ -270,6 +292,7 @@ void neap_binding_add_client(lua_State *L)
         {"watch", client_watch},
         {"listener_failed", client_listener_failed},
         {"stats", client_stats},
+        {"cache", client_cache},
         {"breaker", client_breaker},
         {"wants_key", client_wants_key},
         {NULL, NULL},

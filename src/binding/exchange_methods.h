@@ -7,5 +7,6 @@
 extern const luaL_Reg neap_exchange_questions[];
 extern const luaL_Reg neap_exchange_notices[];
 extern const luaL_Reg neap_exchange_carry[];
+extern const luaL_Reg neap_exchange_caching[];
 
 #endif

@@ -285,6 +285,7 @@ void neap_binding_add_exchange(lua_State *L)
     luaL_setfuncs(L, neap_exchange_questions, 0);
     luaL_setfuncs(L, neap_exchange_notices, 0);
     luaL_setfuncs(L, neap_exchange_carry, 0);
+    luaL_setfuncs(L, neap_exchange_caching, 0);
     lua_pop(L, 1);
     lua_pop(L, 1);
     lua_pushcfunction(L, exchange_new);

@@ -8,6 +8,7 @@
 /* What one entry comes to in C; the rest of it stays in Lua. */
 struct entry {
     uint32_t kinds;
+    int64_t max_stale_ns;
 };
 
 static bool read_kind(struct neap_option_reader *reader, void *target)
@@ -34,6 +35,15 @@ static bool read_kinds(struct neap_option_reader *reader, void *target)
     return true;
 }
 
+static bool read_cache(struct neap_option_reader *reader, void *target)
+{
+    static const struct neap_option row = {.kind = NEAP_OPTION_VALUE, .expected = "true"};
+    (void)target;
+    if (!lua_toboolean(reader->L, -1))
+        return neap_option_fail_expected(reader, &row);
+    return true;
+}
+
 static const struct neap_option entry_rows[] = {
     {.position = 1, .kind = NEAP_OPTION_VALUE, .types = TYPE(FUNCTION), .expected = "a function"},
     {"service", .kind = NEAP_OPTION_VALUE, .types = TYPE(TABLE) | TYPE(USERDATA),
@@ -42,8 +52,10 @@ static const struct neap_option entry_rows[] = {
     {"default", .kind = NEAP_OPTION_VALUE, .types = ~0u},
     {"when", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(TABLE),
      .expected = "a list of kinds of error", .read = read_kinds},
-    {"cache", .kind = NEAP_OPTION_MISSING},
-    {"max_stale", .kind = NEAP_OPTION_MISSING},
+    {"cache", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(BOOLEAN), .expected = "true",
+     .read = read_cache},
+    {"max_stale", .kind = NEAP_OPTION_SECONDS, .offset = offsetof(struct entry, max_stale_ns),
+     .number = 3600},
     {"queue", .kind = NEAP_OPTION_MISSING},
 };
 static const struct neap_option_table entry_table = NEAP_OPTION_ROWS(entry_rows);
@@ -69,9 +81,12 @@ static bool check_entry(struct neap_option_reader *reader, void *target)
     lua_rawgeti(L, -1, 1);
     bool is_function = !lua_isnil(L, -1);
     lua_pop(L, 1);
-    if (is_service + is_default + is_function != 1)
-        return neap_option_fail(reader, "expected exactly one of service, default and a function "
-                                        "at [1]");
+    bool is_cache = has_key(L, "cache");
+    if (is_service + is_default + is_function + is_cache != 1)
+        return neap_option_fail(reader, "expected exactly one of cache, service, default and a "
+                                        "function at [1]");
+    if (has_key(L, "max_stale") && !is_cache)
+        return neap_option_fail(reader, "expected max_stale only together with cache");
     if (has_key(L, "request") && !is_service)
         return neap_option_fail(reader, "expected request only together with service");
     return true;
@@ -87,7 +102,7 @@ static const struct neap_option entry_row = {.kind = NEAP_OPTION_TABLE,
 /* Pushes what the entry on top does, and answers its kind. */
 static const char *push_action(lua_State *L)
 {
-    static const char *const names[] = {"service", "default"};
+    static const char *const names[] = {"cache", "service", "default"};
     if (lua_isfunction(L, -1)) {
         lua_pushvalue(L, -1);
         return "function";
@@ -120,13 +135,26 @@ static void push_kept_entry(lua_State *L)
     }
 }
 
+static void add_cache(struct neap_client_policy *policy, int64_t max_stale_ns)
+{
+    struct neap_pipeline *pipeline = &policy->pipeline;
+    pipeline->fallback_caches |= UINT32_C(1) << pipeline->fallback_count;
+    pipeline->fallback_max_stale_ns[pipeline->fallback_count] = max_stale_ns;
+    if (max_stale_ns > policy->cache.fallback_max_stale_ns)
+        policy->cache.fallback_max_stale_ns = max_stale_ns;
+}
+
 static bool read_entry(struct neap_option_reader *reader, void *target)
 {
     lua_State *L = reader->L;
-    struct neap_pipeline *pipeline = &((struct neap_client_policy *)target)->pipeline;
+    struct neap_client_policy *policy = target;
+    struct neap_pipeline *pipeline = &policy->pipeline;
     struct entry entry = {0};
+    neap_options_defaults(L, &entry_table, &entry, reader->alloc);
     if (!neap_option_read_row(reader, &entry_row, &entry))
         return false;
+    if (lua_istable(L, -1) && has_key(L, "cache"))
+        add_cache(policy, entry.max_stale_ns);
     lua_getfield(L, reader->functions, "fallback");
     lua_pushvalue(L, -2);
     push_kept_entry(L);

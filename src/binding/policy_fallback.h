@@ -5,9 +5,10 @@
 
 #include "binding/options.h"
 
-/* The target is the client policy, whose pipeline learns the number of entries and their kinds.
- * What they do is left in the table of kept functions: "fallback" is a list of { kind = "function"
- * | "service" | "default", value = what was given, request = function | nil }. */
+/* The target is the client policy, whose pipeline learns the number of entries, their kinds, and
+ * which are the cache. What the others do is left in the table of kept functions: "fallback" is a
+ * list of { kind = "function" | "service" | "default" | "cache", value = what was given, request =
+ * function | nil }. */
 neap_option_read neap_read_fallback;
 
 #endif

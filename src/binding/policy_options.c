@@ -366,6 +366,38 @@ static const struct neap_option idempotency_rows[] = {
 };
 static const struct neap_option_table idempotency_table = NEAP_OPTION_ROWS(idempotency_rows);
 
+/* --------------------------------------------------------------------------------------- cache */
+
+static bool read_store(struct neap_option_reader *reader, void *target)
+{
+    (void)target;
+    lua_pushvalue(reader->L, -1);
+    lua_setfield(reader->L, reader->functions, "cache.store");
+    return true;
+}
+
+/* What was not given is for the server to say. */
+#define UNSAID_S (NEAP_CACHE_UNSAID * 1e-9)
+
+static const struct neap_option cache_rows[] = {
+    {"store", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(TABLE), .expected = "a store",
+     .read = read_store},
+    {"ttl", .kind = NEAP_OPTION_SECONDS, .offset = CLIENT(cache.freshness.ttl_ns),
+     .number = UNSAID_S},
+    {"stale_if_error", .kind = NEAP_OPTION_SECONDS,
+     .offset = CLIENT(cache.freshness.stale_if_error_ns), .number = UNSAID_S},
+    {"stale_while_revalidate", .kind = NEAP_OPTION_SECONDS,
+     .offset = CLIENT(cache.freshness.stale_while_revalidate_ns), .number = UNSAID_S},
+    {"max_entries", .kind = NEAP_OPTION_INTEGER, .offset = CLIENT(cache.max_entries), .min = 1,
+     .max = 1000000000, .number = 1000},
+    {"max_bytes", .kind = NEAP_OPTION_BYTES, .offset = CLIENT(cache.max_bytes), .min = 1024,
+     .number = 67108864},
+    {"vary", .kind = NEAP_OPTION_TEXTS, .offset = CLIENT(cache.vary),
+     .count = CLIENT(cache.vary_count), .is_valid = neap_is_header_name, .noun = "a header name",
+     .expected = "a list of header names"},
+};
+static const struct neap_option_table cache_table = NEAP_OPTION_ROWS(cache_rows);
+
 /* -------------------------------------------------------------------------------------- client */
 
 static const struct neap_option client_rows[] = {
@@ -392,7 +424,9 @@ static const struct neap_option client_rows[] = {
     {"pool", .kind = NEAP_OPTION_TABLE, .table = &pool_table},
     {"idempotency", .kind = NEAP_OPTION_TABLE, .flags = NEAP_OPTION_OR_TRUE | NEAP_OPTION_OR_FALSE,
      .table = &idempotency_table, .mark = CLIENT(idempotency.source), .mark_value = NEAP_KEY_UUID},
-    {"cache", .kind = NEAP_OPTION_MISSING},
+    {"cache", .kind = NEAP_OPTION_TABLE,
+     .flags = NEAP_OPTION_OFF | NEAP_OPTION_OR_TRUE | NEAP_OPTION_OR_FALSE, .table = &cache_table,
+     .on = CLIENT(cache.enabled)},
     {"coalesce", .kind = NEAP_OPTION_BOOLEAN, .offset = CLIENT(coalesce), .number = false},
     {"fallback", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(TABLE), .expected = "a list",
      .read = neap_read_fallback},

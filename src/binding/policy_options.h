@@ -19,8 +19,9 @@
  *   functions by their path: "idempotency.from", "gate.key", "breaker.key", "breaker.failure",
  *     "retry.backoff", "retry.refresh", "retry.when", as far as they were given;
  *   "fallback", if given: a list as long as pipeline.fallback_count of
- *     { kind = "function" | "service" | "default", value = what was given, request = function | nil
- * }.
+ *     { kind = "function" | "service" | "default" | "cache", value = what was given, request =
+ *     function | nil };
+ *   "cache.store", if given: a table that the face must still look at.
  */
 NEAP_MUST_CHECK bool neap_read_client_policy(lua_State *L, int index,
                                              struct neap_client_policy *policy);

@@ -5,6 +5,7 @@
 
 #include "base/duration.h"
 #include "binding/error_object.h"
+#include "client/exchange_cache.h"
 #include "pipeline/classify.h"
 
 #define RESULT_NAME "neap.result"
@@ -179,9 +180,19 @@ static void set_response_fields(lua_State *L, const struct neap_response *respon
     lua_setfield(L, -2, "body");
     neap_set_text(L, "reason", response->reason);
     set_version(L, response->http_version);
-    neap_set_text(L, "source", "network");
-    lua_pushboolean(L, 0);
+}
+
+/* An answer that was stored is degraded where it is stale. */
+static void set_source(lua_State *L, const struct neap_exchange *exchange)
+{
+    const struct neap_result *result = &exchange->call.result;
+    bool is_stored = result->kind == NEAP_RESULT_STORED;
+    enum neap_source source = is_stored ? result->source : NEAP_SOURCE_NETWORK;
+    neap_set_text(L, "source", neap_source_name(source));
+    lua_pushboolean(L, source == NEAP_SOURCE_STALE);
     lua_setfield(L, -2, "degraded");
+    if (is_stored)
+        neap_set_seconds(L, "age", neap_exchange_answer_age(exchange));
 }
 
 /* Lua has the body; the head is what may be asked for. While others still want the body of the same
@@ -208,8 +219,9 @@ void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole
     const struct neap_call *call = &exchange->call;
     int64_t retry_after_ns = call->state == NEAP_CALL_ASKING ? call->judged.hint.retry_after_ns
                                                              : call->result.retry_after_ns;
-    push_common(L, exchange, 14);
+    push_common(L, exchange, 15);
     set_response_fields(L, response);
+    set_source(L, exchange);
     neap_set_text(L, "url", response->url ? response->url : exchange->url.text);
     if (retry_after_ns >= 0)
         neap_set_seconds(L, "retry_after", retry_after_ns);

@@ -15,6 +15,7 @@
 struct store_object {
     char *path, *host, *user, *password, *prefix, *ca_file;
     uint64_t max_bytes;
+    uint32_t max_entries;
     int64_t busy_ns, connect_ns, step_ns;
     uint32_t port, db;
     bool tls;
@@ -33,6 +34,8 @@ static const struct neap_option memory_rows[] = {
     ENV_ROW,
     {"max_bytes", .kind = NEAP_OPTION_BYTES, .offset = STORE(max_bytes), .min = 1024,
      .number = 67108864},
+    {"max_entries", .kind = NEAP_OPTION_INTEGER, .offset = STORE(max_entries), .min = 1,
+     .number = 0},
 };
 
 static const struct neap_option sqlite_rows[] = {
@@ -61,7 +64,8 @@ static const struct neap_option redis_rows[] = {
 static enum neap_store_status open_memory(const struct store_object *object,
                                           struct neap_store **store, char *message)
 {
-    struct neap_memory_settings settings = {.max_bytes = object->max_bytes};
+    struct neap_memory_settings settings = {.max_bytes = object->max_bytes,
+                                            .max_entries = object->max_entries};
     enum neap_store_status status = neap_store_open_memory(neap_platform_alloc(), &settings, store);
     if (status == NEAP_STORE_UNAVAILABLE)
         snprintf(message, NEAP_MESSAGE_BYTES, "the system gives no random bytes");

@@ -53,13 +53,14 @@ static enum neap_status file_under(struct neap_exchange *exchange, struct neap_c
                            &use->record.bytes);
 }
 
-/* `use->kept` is there; nothing is stored that is of no use to anybody. */
+/* `use->kept` is there. Nothing is stored that is of no use to anybody, and what was stored is no
+ * longer what the server says. */
 static enum neap_status keep(struct neap_exchange *exchange, struct neap_cache_use *use,
                              const struct neap_vary *names)
 {
     const struct neap_client_cache *policy = neap_exchange_cache_policy(exchange);
     struct neap_cached_view view;
-    use->state = NEAP_CACHE_OVER;
+    use->state = use->stored.at ? NEAP_CACHE_FORGET : NEAP_CACHE_OVER;
     if (!neap_cached_answer_open(use->kept.at, use->kept.bytes, &view))
         return NEAP_OK;
     int64_t end_ns =
