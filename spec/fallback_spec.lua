@@ -549,15 +549,14 @@ describe("a policy's fallback", function()
     end)
   end
 
-  refuses("a queue, as long as there is none", "[1].queue: not available in this version of neap",
-    { { queue = {} } })
+  refuses("a queue that is no outbox", "[1].queue: expected an outbox, got 5", { { queue = 5 } })
   refuses("what is no list", ": expected a list, got 5", 5)
   refuses("an entry that is neither", "[2]: expected a table or a function, got 5",
     { function() end, 5 })
   refuses("an entry that does nothing",
-    "[1]: expected exactly one of cache, service, default and a function at [1]", { {} })
+    "[1]: expected exactly one of cache, service, default, queue and a function at [1]", { {} })
   refuses("an entry that does two things",
-    "[1]: expected exactly one of cache, service, default and a function at [1]",
+    "[1]: expected exactly one of cache, service, default, queue and a function at [1]",
     { { function() end, default = 1 } })
   refuses("a service that is no client", "[1].service: expected a client, got 5",
     { { service = 5 } })

@@ -295,9 +295,9 @@ describe("fallback", function()
   refuses("a text", { fallback = { "none" } },
     'policy.fallback[1]: expected a table or a function, got a string ("none")')
   refuses("an entry that does nothing", { fallback = { noop, { when = { "timeout" } } } },
-    "policy.fallback[2]: expected exactly one of cache, service, default and a function at [1]")
+    "policy.fallback[2]: expected exactly one of cache, service, default, queue and a function at [1]")
   refuses("an entry that does two things", { fallback = { { noop, default = {} } } },
-    "policy.fallback[1]: expected exactly one of cache, service, default and a function at [1]")
+    "policy.fallback[1]: expected exactly one of cache, service, default, queue and a function at [1]")
   refuses("an unknown kind of error", { fallback = { { noop, when = { "timeout", "rain" } } } },
     'policy.fallback[1].when[2]: expected a kind of error, got a string ("rain")')
   refuses("no kind of error", { fallback = { { noop, when = {} } } },
@@ -331,8 +331,6 @@ end)
 
 describe("what this version does not have", function()
   refuses("alerts", { alerts = {} }, "policy.alerts: not available in this version of neap")
-  refuses("an entry of the outbox", { fallback = { { queue = {} } } },
-    "policy.fallback[1].queue: not available in this version of neap")
 end)
 
 describe("a stand-alone policy", function()

@@ -22,6 +22,12 @@ local function carry_by_network()
   error("neap: the network carries its attempts itself", 0)
 end
 
+-- The module of the outbox needs this one, and is not loaded by programs that have none.
+local function is_outbox(value)
+  local outbox = package.loaded["neap.outbox"]
+  return outbox and outbox.is(value)
+end
+
 -- What a wrapped function falls back to may be anything; a call answers with responses.
 local function check_fallbacks(fallbacks, answers_calls)
   for index, entry in ipairs(fallbacks or {}) do
@@ -31,6 +37,21 @@ local function check_fallbacks(fallbacks, answers_calls)
     end
     if entry.kind == "service" and getmetatable(entry.value) ~= Client then
       return ("policy.fallback[%d].service: expected a client"):format(index)
+    end
+    if entry.kind == "queue" and not is_outbox(entry.value) then
+      return ("policy.fallback[%d].queue: expected an outbox"):format(index)
+    end
+    if entry.kind == "queue" and not answers_calls then
+      return ("policy.fallback[%d].queue: calls of a function cannot be queued"):format(index)
+    end
+  end
+end
+
+-- An outbox without a client is from now on the first one's that queues with it.
+local function serve_outboxes(client)
+  for _, entry in ipairs(client._fallbacks or {}) do
+    if entry.kind == "queue" then
+      entry.value:_serve(client)
     end
   end
 end
@@ -77,6 +98,7 @@ function Client.make(policy, carrier, engine)
     _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
       or functions["idempotency.from"] ~= nil,
   }, Client)
+  serve_outboxes(client)
   if carrier ~= "script" then
     registry[policy.name] = client
   end
@@ -97,14 +119,14 @@ function Client.new(policy)
 end
 
 -- The keys that functions of the policy name: path in the policy, name for the core.
-local ASKED = {
-  { "breaker.key", "breaker_key" }, { "gate.key", "gate_key" },
-  { "idempotency.from", "idempotency_key" },
+local ASKED_TO_STORE = { { "idempotency.from", "idempotency_key" } }
+local ASKED_TO_SEND = {
+  { "breaker.key", "breaker_key" }, { "gate.key", "gate_key" }, ASKED_TO_STORE[1],
 }
 
 -- The functions see the whole request. A message where one of them returned no text.
-local function ask_for_keys(client, full, extras)
-  for _, asked in ipairs(ASKED) do
+local function ask_for_keys(client, full, extras, keys)
+  for _, asked in ipairs(keys) do
     local fn = client._functions[asked[1]]
     local wanted = asked[2] ~= "idempotency_key" or client._core:wants_key(full.method, full)
     if fn and wanted then
@@ -119,7 +141,7 @@ local function ask_for_keys(client, full, extras)
 end
 
 -- What the core cannot find out without Lua: encoded JSON, and the keys that functions name.
-local function extras_of(client, method, path, req)
+local function extras_of(client, method, path, req, keys)
   local extras
   if req and req.json ~= nil then
     local body, message = json.encode(req.json)
@@ -132,11 +154,11 @@ local function extras_of(client, method, path, req)
     return extras
   end
   extras = extras or {}
-  return extras, ask_for_keys(client, Flight.whole_request(method, path, req), extras)
+  return extras, ask_for_keys(client, Flight.whole_request(method, path, req), extras, keys)
 end
 
 -- A call that has not begun, or nil and what is wrong with the request.
-local function prepare(client, method, path, req)
+local function prepare(client, method, path, req, without_fallbacks)
   if getmetatable(client) ~= Client then
     return nil, "client: expected a client; its methods are called with a colon"
   end
@@ -146,9 +168,13 @@ local function prepare(client, method, path, req)
   if type(path) ~= "string" and path ~= nil then
     return nil, ("request.path: expected a string, got a %s"):format(type(path))
   end
-  local extras, message = extras_of(client, method, path, req)
+  local extras, message = extras_of(client, method, path, req, ASKED_TO_SEND)
   if message then
     return nil, message
+  end
+  if without_fallbacks then
+    extras = extras or {}
+    extras.without_fallbacks = true
   end
   local exchange
   exchange, message = core.exchange(client._core, method, path, req, extras)
@@ -194,6 +220,34 @@ for _, method in ipairs{ "get", "head", "post", "put", "patch", "delete", "optio
     end
     return drive.run(flight)
   end
+end
+
+-- For the outbox: a call as client:request makes it, that ends as its attempts did.
+function Client:_deliver(req)
+  local flight, message = prepare(self, nil, nil, req, true)
+  if not flight then
+    error(message, 0)
+  end
+  return drive.run(flight)
+end
+
+-- For the outbox: the block that keeps the request, and its key, which is made if there is none.
+-- Nil and what is wrong with the request.
+function Client:_store_request(req, tags)
+  local extras, message = extras_of(self, nil, nil, req, ASKED_TO_STORE)
+  if message then
+    return nil, message
+  end
+  extras = extras or {}
+  extras.tags = tags
+  return core.stored_request(self._core, nil, nil, req, extras)
+end
+
+--- Is the value a client?
+---@param value any
+---@return boolean
+function Client.is(value)
+  return getmetatable(value) == Client
 end
 
 --- Calls fn with one table at each event: attempt, retry, reject, breaker, fallback, alert, done. A

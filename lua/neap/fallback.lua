@@ -80,6 +80,15 @@ function runners.default(flight, entry)
   return checked(flight, given)
 end
 
+-- Accepted means that the outbox's store has the request, with the key of the tries before.
+function runners.queue(flight, entry)
+  local id, failure = entry.value:_accept(flight:request())
+  if not id then
+    return nil, failure.kind, nil, failure.message
+  end
+  return { status = 202, reason = "Accepted", value = id }
+end
+
 runners["function"] = function(flight, entry, err, res)
   return checked(flight, entry.value(flight:request(), err, res))
 end
@@ -97,14 +106,14 @@ function fallback.run(flight)
   if err then
     err.cause = flight.cause
   end
-  local done, given, error_kind, status = compat.pcall(runners[entry.kind], flight, entry,
+  local done, given, error_kind, status, message = compat.pcall(runners[entry.kind], flight, entry,
     err, res)
   if not done then
     note(flight, tostring(given))
     exchange:answer_fallback(entry.kind, false, false, 0, "error")
     return
   end
-  note(flight, nil)
+  note(flight, message)
   status = status or status_of(given)
   flight.answer = given
   flight.answer_source = entry.kind

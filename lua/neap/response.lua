@@ -28,7 +28,7 @@ local Response = {}
 ---@field phase? string
 ---@field elapsed number seconds
 ---@field reason? string
----@field message? string what a fallback raised
+---@field message? string what a fallback raised, or why an outbox could not accept
 
 --- The body as a Lua value by cjson or dkjson; nil and a message where it is not JSON.
 ---

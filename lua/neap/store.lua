@@ -57,7 +57,8 @@ local function result_of(step)
   return value, more
 end
 
---- Makes one step of the store for the code that runs, by the clock of the engine.
+--- Makes one step of the store for the code that runs, by the clock of the engine, or at the
+--- `now_time` among the arguments.
 --
 -- Operations and their arguments (all texts may hold any bytes; times are seconds since 1970):
 --

@@ -29,7 +29,7 @@ struct neap_exchange *neap_check_exchange(lua_State *L, int index)
     return object->exchange;
 }
 
-static struct neap_exchange_object *push_exchange(lua_State *L)
+struct neap_exchange_object *neap_push_exchange(lua_State *L)
 {
     struct neap_exchange_object *object = neap_lua_new_userdata(L, sizeof *object);
     memset(object, 0, sizeof *object);
@@ -80,7 +80,7 @@ static int exchange_new(lua_State *L)
     enum neap_status status = neap_binding_adopt(client->engine);
     if (status != NEAP_OK)
         return refuse_inherited(L, status);
-    struct neap_exchange_object *object = push_exchange(L);
+    struct neap_exchange_object *object = neap_push_exchange(L);
     lua_newtable(L);
     if (!neap_read_request(L, &source, client, object, 7, &draft)) {
         lua_pushnil(L);
@@ -109,7 +109,7 @@ static int exchange_new_function(lua_State *L)
         .method = "", .deadline_ns = NEAP_NEVER, .timeout = client->policy.pipeline.timeout};
     lua_settop(L, 2);
     draft.breaker_key = lua_tolstring(L, 2, &draft.breaker_key_bytes);
-    struct neap_exchange_object *object = push_exchange(L);
+    struct neap_exchange_object *object = neap_push_exchange(L);
     if (neap_exchange_new(client, &draft, &object->exchange) != NEAP_OK)
         return neap_raise_memory(L);
     lua_newtable(L);

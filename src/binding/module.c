@@ -41,6 +41,8 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_store_steps(L);
     neap_binding_add_guard(L);
     neap_binding_add_serving(L);
+    neap_binding_add_stored_requests(L);
+    neap_binding_add_outbox(L);
     neap_binding_add_result(L);
     neap_binding_add_policies(L);
     return 1;

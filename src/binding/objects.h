@@ -54,6 +54,8 @@ void neap_binding_add_stores(lua_State *L);
 void neap_binding_add_store_steps(lua_State *L);
 void neap_binding_add_guard(lua_State *L);
 void neap_binding_add_serving(lua_State *L);
+void neap_binding_add_stored_requests(lua_State *L);
+void neap_binding_add_outbox(lua_State *L);
 void neap_binding_add_result(lua_State *L);
 void neap_binding_add_policies(lua_State *L);
 
@@ -63,6 +65,9 @@ void neap_new_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
 
 /* The object's memory, or NULL where the value is of another kind. */
 struct neap_exchange_object *neap_exchange_object(lua_State *L, int index);
+
+/* Pushes one without an exchange, for a request to be read into. */
+struct neap_exchange_object *neap_push_exchange(lua_State *L);
 
 /* Seconds at `index` as ns; NEAP_NEVER where there is nil or nothing. */
 int64_t neap_optional_seconds(lua_State *L, int index);

@@ -56,7 +56,7 @@ static const struct neap_option entry_rows[] = {
      .read = read_cache},
     {"max_stale", .kind = NEAP_OPTION_SECONDS, .offset = offsetof(struct entry, max_stale_ns),
      .number = 3600},
-    {"queue", .kind = NEAP_OPTION_MISSING},
+    {"queue", .kind = NEAP_OPTION_VALUE, .types = TYPE(TABLE), .expected = "an outbox"},
 };
 static const struct neap_option_table entry_table = NEAP_OPTION_ROWS(entry_rows);
 
@@ -78,13 +78,14 @@ static bool check_entry(struct neap_option_reader *reader, void *target)
         return true;
     bool is_service = has_key(L, "service");
     bool is_default = has_key(L, "default");
+    bool is_queue = has_key(L, "queue");
     lua_rawgeti(L, -1, 1);
     bool is_function = !lua_isnil(L, -1);
     lua_pop(L, 1);
     bool is_cache = has_key(L, "cache");
-    if (is_service + is_default + is_function + is_cache != 1)
-        return neap_option_fail(reader, "expected exactly one of cache, service, default and a "
-                                        "function at [1]");
+    if (is_cache + is_service + is_default + is_queue + is_function != 1)
+        return neap_option_fail(reader, "expected exactly one of cache, service, default, queue "
+                                        "and a function at [1]");
     if (has_key(L, "max_stale") && !is_cache)
         return neap_option_fail(reader, "expected max_stale only together with cache");
     if (has_key(L, "request") && !is_service)
@@ -102,7 +103,7 @@ static const struct neap_option entry_row = {.kind = NEAP_OPTION_TABLE,
 /* Pushes what the entry on top does, and answers its kind. */
 static const char *push_action(lua_State *L)
 {
-    static const char *const names[] = {"cache", "service", "default"};
+    static const char *const names[] = {"cache", "service", "default", "queue"};
     if (lua_isfunction(L, -1)) {
         lua_pushvalue(L, -1);
         return "function";

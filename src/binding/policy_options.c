@@ -73,7 +73,7 @@ static const struct neap_option backoff_rows[] = {
     {"jitter", .kind = NEAP_OPTION_CHOICE, .offset = BACKOFF(jitter), .choices = jitters,
      .number = NEAP_JITTER_SHARE, .other = &jitter_share},
 };
-static const struct neap_option_table backoff_table = NEAP_OPTION_ROWS(backoff_rows);
+const struct neap_option_table neap_backoff_options = NEAP_OPTION_ROWS(backoff_rows);
 
 /* -------------------------------------------------------------------------------- retry.budget */
 
@@ -114,7 +114,7 @@ static const struct neap_option retry_rows[] = {
     {"max_attempts", .kind = NEAP_OPTION_INTEGER, .offset = CLIENT(pipeline.retry.max_attempts),
      .min = 1, .number = 3},
     {"backoff", .kind = NEAP_OPTION_TABLE, .offset = CLIENT(pipeline.retry.backoff),
-     .table = &backoff_table, .other = &backoff_function},
+     .table = &neap_backoff_options, .other = &backoff_function},
     {"statuses", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(TABLE),
      .expected = "a table of statuses", .read = neap_read_statuses,
      .set_default = default_statuses},
@@ -580,5 +580,5 @@ bool neap_read_retry_budget_policy(lua_State *L, int index, struct neap_retry_bu
 
 bool neap_read_backoff(lua_State *L, int index, struct neap_backoff *backoff)
 {
-    return read_lone(L, index, &backoff_table, backoff);
+    return read_lone(L, index, &neap_backoff_options, backoff);
 }

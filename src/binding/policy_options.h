@@ -19,8 +19,8 @@
  *   functions by their path: "idempotency.from", "gate.key", "breaker.key", "breaker.failure",
  *     "retry.backoff", "retry.refresh", "retry.when", as far as they were given;
  *   "fallback", if given: a list as long as pipeline.fallback_count of
- *     { kind = "function" | "service" | "default" | "cache", value = what was given, request =
- *     function | nil };
+ *     { kind = "function" | "service" | "default" | "cache" | "queue", value = what was given,
+ *       request = function | nil };
  *   "cache.store", if given: a table that the face must still look at.
  */
 NEAP_MUST_CHECK bool neap_read_client_policy(lua_State *L, int index,
@@ -53,5 +53,8 @@ NEAP_MUST_CHECK bool neap_read_backoff(lua_State *L, int index, struct neap_back
 
 /* The keys of `timeout`, for struct neap_timeouts: a request has the same. */
 extern const struct neap_option_table neap_timeout_options;
+
+/* The keys of a backoff, for struct neap_backoff. */
+extern const struct neap_option_table neap_backoff_options;
 
 #endif

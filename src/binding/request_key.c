@@ -239,12 +239,12 @@ bool neap_read_request_key(lua_State *L, const struct neap_request_source *sourc
                         neap_client_key_header(client));
         return false;
     }
-    if (own_header || stands_in_policy(client) ||
-        !method_wants_key(policy_of(&maker), draft->method))
+    bool is_wanted = method_wants_key(policy_of(&maker), draft->method);
+    if (own_header || stands_in_policy(client) || !(is_wanted || source->must_have_key))
         return true;
     if (push_text(L, source->extras, "idempotency_key"))
         return use_made_key(&maker, "policy.idempotency.from");
-    if (policy_of(&maker)->source == NEAP_KEY_FIELDS) {
+    if (is_wanted && policy_of(&maker)->source == NEAP_KEY_FIELDS) {
         if (!push_digest(&maker))
             return false;
     } else {

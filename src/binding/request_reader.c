@@ -179,6 +179,12 @@ static bool read_url(struct reader *reader)
         return fail(reader, "request.path", "there is a path already, before the request");
     if (url && path)
         return fail(reader, "request.url", "there is a path already; give one of both");
+    if (reader->source->target)
+        *reader->source->target = (struct neap_request_target){.reference = url    ? url
+                                                                            : path ? path
+                                                                                   : "",
+                                                               .query = query,
+                                                               .is_absolute = url};
     if (url)
         return resolve(reader, NULL, url, "request.url", query, 0);
     if (!base)

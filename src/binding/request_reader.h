@@ -6,12 +6,21 @@
 #include "base/attributes.h"
 #include "binding/objects.h"
 
+/* What the URL was made of; texts on the stack. */
+struct neap_request_target {
+    const char *reference; /* a path, or with `is_absolute` a URL */
+    const char *query;     /* encoded; "" if there is none */
+    bool is_absolute;
+};
+
 /* Stack indexes and texts that a request is read from. */
 struct neap_request_source {
     int request;        /* a table, or nil */
     const char *method; /* of client:get and its like; NULL: the table's, else GET */
     const char *path;   /* likewise; NULL: the table's */
     size_t path_bytes;
+    bool must_have_key;                 /* one is made where neither caller nor policy gives one */
+    struct neap_request_target *target; /* NULL: not wanted */
     int extras; /* a table with what the face found out by asking Lua: body (encoded JSON),
                    breaker_key, gate_key, idempotency_key; without_fallbacks = true; or nil */
 };

@@ -60,12 +60,13 @@ static void read_arguments(lua_State *L, struct neap_engine *engine, enum neap_s
                            struct neap_store_arguments *arguments)
 {
     neap_loop_update(engine->loop);
+    double now_s = number_field(L, "now_time", -1);
     *arguments = (struct neap_store_arguments){
         .key = text_field(L, "key"),
         .ordering_key = text_field(L, "ordering_key"),
         .value = text_field(L, "value"),
         .id = (uint64_t)number_field(L, "id", 0),
-        .now_ns = neap_loop_wall(engine->loop),
+        .now_ns = now_s >= 0 ? neap_ns_from_seconds(now_s) : neap_loop_wall(engine->loop),
         .until_ns = neap_ns_from_seconds(number_field(L, "until_time", 0)),
         .lease_ns = neap_ns_from_seconds(number_field(L, "lease", 0)),
     };

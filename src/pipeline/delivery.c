@@ -1,5 +1,6 @@
 #include "pipeline/delivery.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 
 #define BODY_EXCERPT 200u
 #define SPREAD 0.1
+#define HOLD_S 1.0
 
 enum fate { AGAIN, NEVER, REFUSED };
 
@@ -85,7 +87,7 @@ static double wait_s(const struct neap_delivery_policy *policy,
 {
     double told = told_s(facts, r);
     if (fate == REFUSED)
-        return told > 0 ? told : backoff_s(&policy->backoff, 1, r);
+        return told > 0 ? told : fmax(backoff_s(&policy->backoff, 1, r), HOLD_S);
     uint32_t n = facts->attempts < UINT32_MAX ? facts->attempts + 1 : UINT32_MAX;
     double own = backoff_s(&policy->backoff, n, r);
     return told > own ? told : own;

@@ -179,10 +179,10 @@ static enum neap_url_error fill(const struct neap_alloc *alloc, CURLU *handle, s
     return error;
 }
 
-/* The text without its fragment, and with the query behind its own. Joined before libcurl parses
- * it, because a part that is set afterwards has its percent-encoding rewritten. */
-static enum neap_url_error join_query(struct neap_buffer *joined, const char *text,
-                                      const char *query)
+/* Joined before libcurl parses it, because a part that is set afterwards has its percent-encoding
+ * rewritten. */
+enum neap_url_error neap_url_join_query(struct neap_buffer *joined, const char *text,
+                                        const char *query)
 {
     size_t bytes = strcspn(text, "#");
     const char *mark = memchr(text, '?', bytes);
@@ -203,7 +203,7 @@ static enum neap_url_error parse_with_query(const struct neap_alloc *alloc, CURL
     if (!query || query[0] == '\0')
         return parse(handle, base, reference);
     neap_buffer_init(&joined, alloc);
-    enum neap_url_error error = join_query(&joined, is_base ? base : reference, query);
+    enum neap_url_error error = neap_url_join_query(&joined, is_base ? base : reference, query);
     if (error == NEAP_URL_OK && is_base)
         error = parse(handle, joined.data, "");
     else if (error == NEAP_URL_OK)

@@ -44,6 +44,11 @@ NEAP_MUST_CHECK enum neap_url_error neap_url_resolve(const struct neap_alloc *al
 
 void neap_url_deinit(struct neap_url *url);
 
+/* Appends to an empty buffer: the reference without its fragment, and with `query` (encoded, not
+ * empty) behind its own, as neap_url_resolve joins them. NEAP_URL_MALFORMED, NEAP_URL_NO_MEMORY. */
+NEAP_MUST_CHECK enum neap_url_error neap_url_join_query(struct neap_buffer *joined,
+                                                        const char *text, const char *query);
+
 /* "expected an absolute http or https URL", …: the second half of a message about a key. */
 const char *neap_url_error_text(enum neap_url_error error);
 

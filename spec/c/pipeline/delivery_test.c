@@ -223,6 +223,10 @@ static void a_refusal_of_our_own_is_held_and_costs_no_attempt(void **state)
     facts.retry_after_ns = 0; /* says nothing, and must not become a busy loop */
     assert_int_equal(of_kind(NEAP_KIND_BREAKER_OPEN), NEAP_DELIVERY_HOLD);
     assert_true(wait_ns() == 5 * NEAP_SECOND);
+    struct neap_delivery_policy at_once = policy;
+    at_once.backoff.base_s = 0;
+    assert_int_equal(decide_by(&at_once, 0), NEAP_DELIVERY_HOLD);
+    assert_true(wait_ns() == NEAP_SECOND);
 }
 
 static bool all_by(enum neap_kind kind, bool one_breaker, bool one_gate)

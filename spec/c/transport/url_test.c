@@ -168,6 +168,30 @@ static void a_query_is_appended(void **state)
                      NEAP_URL_MALFORMED);
 }
 
+static void assert_joins(const char *text, const char *query, const char *expected)
+{
+    struct neap_buffer joined;
+    neap_buffer_init(&joined, &memory.alloc);
+    assert_int_equal(neap_url_join_query(&joined, text, query), NEAP_URL_OK);
+    assert_string_equal(joined.data, expected);
+    neap_buffer_deinit(&joined);
+}
+
+static void a_query_stands_behind_the_reference_s_own(void **state)
+{
+    struct neap_buffer joined;
+    (void)state;
+    assert_joins("x", "a=1", "x?a=1");
+    assert_joins("", "a=1", "?a=1");
+    assert_joins("x?", "a=1", "x?a=1");
+    assert_joins("x?b=2#top?", "a=1", "x?b=2&a=1");
+    neap_buffer_init(&joined, &memory.alloc);
+    assert_int_equal(neap_url_join_query(&joined, "x", "a b"), NEAP_URL_MALFORMED);
+    failing_alloc_fail(&memory, 1);
+    assert_int_equal(neap_url_join_query(&joined, "x", "a"), NEAP_URL_NO_MEMORY);
+    neap_buffer_deinit(&joined);
+}
+
 static void what_is_above_ascii_is_encoded(void **state)
 {
     (void)state;
@@ -297,6 +321,7 @@ int main(void)
         TEST(a_url_without_path_and_query_has_a_slash),
         TEST(the_same_origin_is_written_the_same),
         TEST(a_query_is_appended),
+        TEST(a_query_stands_behind_the_reference_s_own),
         TEST(what_is_above_ascii_is_encoded),
         TEST(what_is_no_url_is_refused),
         TEST(a_url_must_be_absolute_without_a_base),
