@@ -8,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "platform/clock.h"
+
 static const int signals[] = {SIGTERM, SIGINT};
 #define SIGNALS (sizeof signals / sizeof signals[0])
 
@@ -19,20 +21,35 @@ static struct {
     struct sigaction before[SIGNALS];
     _Atomic int fd;
     atomic_bool come;
+    _Atomic int64_t come_ns;
 } stop;
 
-/* Only what is safe in a handler: sigaction and write are. */
-static void note(int number)
+/* By the default of the signal, once this handler has returned. */
+static void end_process(int number)
+{
+    sigaction(number, &ending, NULL);
+    raise(number);
+}
+
+static void wake(void)
 {
     const uint64_t one = 1;
-    int kept = errno;
-    (void)number;
-    atomic_store(&stop.come, true);
-    for (size_t i = 0; i < SIGNALS; i++)
-        if (stop.before[i].sa_handler != SIG_IGN)
-            sigaction(signals[i], &ending, NULL);
     ssize_t written = write(atomic_load(&stop.fd), &one, sizeof one);
     (void)written; /* who cannot be told so still sees the flag */
+}
+
+/* Only what is safe in a handler: sigaction, raise, write and clock_gettime are. */
+static void note(int number)
+{
+    int kept = errno;
+    int64_t now_ns = neap_clock_monotonic_ns();
+    if (!atomic_load(&stop.come)) {
+        atomic_store(&stop.come_ns, now_ns);
+        atomic_store(&stop.come, true);
+        wake();
+    } else if (neap_time_since(now_ns, atomic_load(&stop.come_ns)) >= NEAP_STOP_ECHO_NS) {
+        end_process(number);
+    }
     errno = kept;
 }
 

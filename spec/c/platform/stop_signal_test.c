@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -49,8 +50,8 @@ static void the_first_signal_is_noted(void **state)
     assert_true(in_child(note_int));
 }
 
-/* The signal that ended a child which raised these two. */
-static int end_by(int first, int second)
+/* The signal that ended a child which raised these two, the one so long after the other. */
+static int end_by(int first, int second, int64_t pause_ns)
 {
     int fd, status;
     pid_t child = fork();
@@ -59,6 +60,8 @@ static int end_by(int first, int second)
         if (neap_stop_signal_install(&fd) != NEAP_OK)
             _exit(1);
         raise(first);
+        if (pause_ns > 0)
+            nanosleep(&(struct timespec){.tv_nsec = (long)pause_ns}, NULL);
         raise(second);
         _exit(0);
     }
@@ -69,9 +72,17 @@ static int end_by(int first, int second)
 static void a_second_one_ends_the_process(void **state)
 {
     (void)state;
-    assert_int_equal(end_by(SIGTERM, SIGTERM), SIGTERM);
-    assert_int_equal(end_by(SIGTERM, SIGINT), SIGINT);
-    assert_int_equal(end_by(SIGINT, SIGTERM), SIGTERM);
+    int64_t later_ns = NEAP_STOP_ECHO_NS + NEAP_MS;
+    assert_int_equal(end_by(SIGTERM, SIGTERM, later_ns), SIGTERM);
+    assert_int_equal(end_by(SIGTERM, SIGINT, later_ns), SIGINT);
+    assert_int_equal(end_by(SIGINT, SIGTERM, later_ns), SIGTERM);
+}
+
+static void its_echo_does_not(void **state)
+{
+    (void)state;
+    assert_int_equal(end_by(SIGTERM, SIGTERM, 0), 0);
+    assert_int_equal(end_by(SIGTERM, SIGINT, NEAP_MS), 0);
 }
 
 static bool leave_ignored(void)
@@ -154,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_signal_is_noted),
         cmocka_unit_test(a_second_one_ends_the_process),
+        cmocka_unit_test(its_echo_does_not),
         cmocka_unit_test(an_ignored_signal_stays_ignored),
         cmocka_unit_test(uninstalling_gives_the_signals_back),
         cmocka_unit_test(it_can_be_installed_again),
