@@ -80,6 +80,8 @@ static int engine_new_virtual(lua_State *L)
 static int engine_collect(lua_State *L)
 {
     struct neap_engine_object *object = luaL_checkudata(L, 1, ENGINE_NAME);
+    if (object->engine)
+        neap_engine_desert(object->engine);
     neap_engine_release(object->engine);
     object->engine = NULL;
     return 0;

@@ -257,29 +257,6 @@ void neap_desk_give(struct neap_desk *desk)
 
 /* ------------------------------------------------------------------------------- life */
 
-enum neap_status neap_desk_new(const struct neap_alloc *alloc, struct neap_store *store,
-                               bool is_quick, struct neap_desk **desk)
-{
-    struct neap_desk *made = neap_alloc_zeroed(alloc, sizeof *made);
-    if (!made) {
-        neap_store_free(store);
-        return NEAP_NO_MEMORY;
-    }
-    made->alloc = alloc;
-    made->store = store;
-    made->is_quick = is_quick;
-    made->references = 1;
-    made->back_fd = -1;
-    made->watch.ready = on_back;
-    made->listener.returned = on_returned;
-    made->member.adopt = adopt;
-    made->process = neap_process_id();
-    neap_fork_lock_init(&made->lock);
-    pthread_mutex_init(&made->bell_lock, NULL);
-    *desk = made;
-    return NEAP_OK;
-}
-
 /* Guests find the loop still there. */
 static void stop_thread(struct neap_desk *desk)
 {
@@ -309,16 +286,53 @@ static void end(struct neap_desk *desk)
     neap_free(desk->alloc, desk);
 }
 
-/* What is out when nobody holds the desk any more, nobody waits for. */
+/* What is out when nobody holds the desk any more, nobody waits for; but its end is somebody's turn
+ * to come, unless there will be none. */
+static void end_if_left(struct neap_desk *desk)
+{
+    bool is_held = desk->references > desk->out;
+    bool will_be_back = desk->out > 0 && !desk->engine->is_deserted && !neap_desk_is_lost(desk);
+    if (is_held || will_be_back || desk->closing)
+        return;
+    desk->closing = true;
+    if (desk->out > 0 && !neap_engine_is_inherited(desk->engine))
+        neap_loop_unwatch(desk->engine->loop, &desk->watch);
+    end(desk);
+}
+
 void neap_desk_release(struct neap_desk *desk)
 {
     if (!desk)
         return;
     desk->references--;
-    if (desk->references > desk->out || desk->closing)
-        return;
-    desk->closing = true;
-    if (desk->engine && desk->out > 0 && !neap_engine_is_inherited(desk->engine))
-        neap_loop_unwatch(desk->engine->loop, &desk->watch);
-    end(desk);
+    end_if_left(desk);
+}
+
+static void desert(struct neap_member *member)
+{
+    end_if_left(NEAP_OWNER(member, struct neap_desk, member));
+}
+
+enum neap_status neap_desk_new(const struct neap_alloc *alloc, struct neap_store *store,
+                               bool is_quick, struct neap_desk **desk)
+{
+    struct neap_desk *made = neap_alloc_zeroed(alloc, sizeof *made);
+    if (!made) {
+        neap_store_free(store);
+        return NEAP_NO_MEMORY;
+    }
+    made->alloc = alloc;
+    made->store = store;
+    made->is_quick = is_quick;
+    made->references = 1;
+    made->back_fd = -1;
+    made->watch.ready = on_back;
+    made->listener.returned = on_returned;
+    made->member.adopt = adopt;
+    made->member.desert = desert;
+    made->process = neap_process_id();
+    neap_fork_lock_init(&made->lock);
+    pthread_mutex_init(&made->bell_lock, NULL);
+    *desk = made;
+    return NEAP_OK;
 }

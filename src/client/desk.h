@@ -25,8 +25,8 @@
 struct neap_desk;
 
 /* Embedded in its owner; of the desk while it is out, which it then holds by itself: an owner that
- * nobody waits for any more lets go of its own reference at once, or the desk would wait for a turn
- * of an engine that nobody may ever make. */
+ * nobody waits for any more lets go of its own reference at once, so that a desk knows when nobody
+ * has it any more. */
 struct neap_desk_errand {
     struct neap_errand errand; /* the desk's */
     struct neap_desk *desk;    /* the desk's */
@@ -50,8 +50,9 @@ NEAP_MUST_CHECK enum neap_status neap_desk_new(const struct neap_alloc *alloc,
                                                struct neap_desk **desk);
 struct neap_desk *neap_desk_hold(struct neap_desk *desk);
 
-/* The last one waits until the thread has done what was sent; what has come back then ends, and may
- * send something once more, which is done on this thread. Whoever turns the engine holds it. */
+/* After the last one the desk goes: at once where nothing is out, else when all of it is back.
+ * Where the engine is deserted it waits for that here; what comes back may send something once
+ * more, which is done on this thread. Whoever turns the engine holds it. */
 void neap_desk_release(struct neap_desk *desk);
 
 bool neap_desk_is_quick(const struct neap_desk *desk);

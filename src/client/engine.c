@@ -99,6 +99,17 @@ void neap_engine_share(struct neap_engine *engine, struct neap_region *region)
     neap_region_release(former);
 }
 
+void neap_engine_desert(struct neap_engine *engine)
+{
+    struct neap_member *next;
+    engine->is_deserted = true;
+    for (struct neap_member *member = engine->members; member; member = next) {
+        next = member->next;
+        if (member->desert)
+            member->desert(member);
+    }
+}
+
 /* Where one fails, those before it keep what they have, and are not asked a second time. */
 static enum neap_status adopt_members(struct neap_engine *engine)
 {

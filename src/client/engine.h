@@ -40,6 +40,8 @@ struct neap_member {
     int64_t process; /* whose that is: the one that it joined in, or that adopted it last */
     /* This is a forked child now. Called again after a failure, and not after a success. */
     enum neap_status (*adopt)(struct neap_member *member);
+    /* The engine is deserted now. May be NULL. */
+    void (*desert)(struct neap_member *member);
 };
 
 struct neap_engine {
@@ -48,6 +50,7 @@ struct neap_engine {
     bool wants_helper;          /* the host's thread must not wait */
     struct neap_helper *helper; /* made when it is first needed; NULL before */
     struct neap_member *members;
+    bool is_deserted;
     uint32_t busy; /* exchanges and sleepers: what cannot go through a fork */
     struct neap_random random;
     struct neap_entropy_pool entropy;
@@ -90,6 +93,10 @@ void neap_engine_leave(struct neap_member *member);
 /* The engine's helper, made if there is none. NEAP_NO_MEMORY, NEAP_SYSTEM. */
 NEAP_MUST_CHECK enum neap_status neap_engine_get_helper(struct neap_engine *engine,
                                                         struct neap_helper **helper);
+
+/* Nobody will turn it any more: a member that nobody else has, and that waits for a turn to end,
+ * ends here. The caller holds the engine. */
+void neap_engine_desert(struct neap_engine *engine);
 
 struct neap_engine *neap_engine_hold(struct neap_engine *engine);
 void neap_engine_release(struct neap_engine *engine);

@@ -147,6 +147,19 @@ static inline bool turn_until_back(int count)
 
 /* ------------------------------------------------------------------------------- around a test */
 
+static inline void release_desk(void)
+{
+    neap_desk_release(desk);
+    desk = NULL;
+}
+
+/* Nobody is going to turn the engine: the desk goes here and now. */
+static inline void release_deserted_desk(void)
+{
+    neap_engine_desert(engine);
+    release_desk();
+}
+
 static inline int set_up(void **state)
 {
     (void)state;
@@ -167,8 +180,7 @@ static inline int tear_down(void **state)
 {
     (void)state;
     atomic_store(&may_end, true);
-    neap_desk_release(desk);
-    desk = NULL;
+    release_deserted_desk();
     assert_int_equal(engine->busy, 0);
     assert_null(engine->members);
     assert_int_equal(engine->references, 1);
@@ -177,12 +189,6 @@ static inline int tear_down(void **state)
     assert_int_equal(stores_freed, 1);
     assert_int_equal(open_descriptors(), descriptors);
     return 0;
-}
-
-static inline void release_desk(void)
-{
-    neap_desk_release(desk);
-    desk = NULL;
 }
 
 /* As a host whose thread must not wait. */

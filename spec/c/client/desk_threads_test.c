@@ -247,6 +247,7 @@ static void errands_out_for_another_engine_are_in_the_way(void **state)
     assert_int_equal(neap_desk_send(desk, another, &work[1].errand), NEAP_INVALID);
     assert_true(turn_until_back(1));
     assert_int_equal(neap_desk_send(desk, another, &work[1].errand), NEAP_OK);
+    neap_engine_desert(another);
     release_desk();
     assert_int_equal(backs, 2);
     neap_engine_release(another);
@@ -260,7 +261,45 @@ static void what_is_out_ends_before_the_desk_does(void **state)
     for (int i = 0; i < ERRANDS; i++)
         send(&work[i]);
     release_desk();
+    assert_int_equal(stores_freed, 0);
+    assert_true(turn_until_back(ERRANDS));
     assert_int_equal(runs, ERRANDS);
+    assert_int_equal(runs_here, 0);
+    assert_int_equal(stores_freed, 1);
+}
+
+static void nobody_waits_for_a_step_under_way(void **state)
+{
+    (void)state;
+    work[0].errand.run = run_slowly;
+    send(&work[0]);
+    send(&work[1]);
+    wait_until_begun();
+    release_desk();
+    assert_int_equal(backs, 0);
+    atomic_store(&may_end, true);
+    assert_true(turn_until_back(2));
+    assert_int_equal(stores_freed, 1);
+}
+
+static void what_is_out_ends_here_where_nobody_turns_the_engine(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ERRANDS; i++)
+        send(&work[i]);
+    release_deserted_desk();
+    assert_int_equal(backs, ERRANDS);
+    assert_int_equal(stores_freed, 1);
+}
+
+static void a_desk_that_nobody_has_ends_with_its_engine(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ERRANDS; i++)
+        send(&work[i]);
+    release_desk();
+    assert_int_equal(stores_freed, 0);
+    neap_engine_desert(engine);
     assert_int_equal(backs, ERRANDS);
     assert_int_equal(stores_freed, 1);
 }
@@ -272,7 +311,8 @@ static void *let_it_end(void *unused)
     return unused;
 }
 
-static void the_last_reference_waits_for_a_step_under_way(void **state)
+static void
+where_nobody_turns_the_engine_the_last_reference_waits_for_a_step_under_way(void **state)
 {
     pthread_t thread;
     (void)state;
@@ -281,7 +321,7 @@ static void the_last_reference_waits_for_a_step_under_way(void **state)
     send(&work[1]);
     wait_until_begun();
     assert_int_equal(pthread_create(&thread, NULL, let_it_end, NULL), 0);
-    release_desk();
+    release_deserted_desk();
     assert_int_equal(backs, 2);
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
@@ -319,7 +359,7 @@ static void what_comes_back_at_the_end_may_send_once_more(void **state)
     work[0].errand.back = send_again;
     going = desk;
     send(&work[0]);
-    release_desk();
+    release_deserted_desk();
     assert_int_equal(backs, 2);
     assert_int_equal(runs_here, 1);
 }
@@ -394,7 +434,7 @@ static void an_errand_that_would_come_back_later_comes_at_the_end(void **state)
     work[0].guest.evict = evict_and_return;
     work[0].timer.fire = on_timer;
     send(&work[0]);
-    release_desk();
+    release_deserted_desk();
     assert_int_equal(backs, 1);
 }
 
@@ -426,7 +466,10 @@ int main(void)
         TEST(it_goes_over_to_another_engine),
         TEST(errands_out_for_another_engine_are_in_the_way),
         TEST(what_is_out_ends_before_the_desk_does),
-        TEST(the_last_reference_waits_for_a_step_under_way),
+        TEST(nobody_waits_for_a_step_under_way),
+        TEST(what_is_out_ends_here_where_nobody_turns_the_engine),
+        TEST(a_desk_that_nobody_has_ends_with_its_engine),
+        TEST(where_nobody_turns_the_engine_the_last_reference_waits_for_a_step_under_way),
         TEST(what_comes_back_may_let_go_of_the_desk),
         TEST(what_comes_back_at_the_end_may_send_once_more),
         TEST(guests_stay_until_they_leave_or_the_desk_goes),

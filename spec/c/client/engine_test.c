@@ -206,7 +206,7 @@ static void a_child_makes_it_its_own(void **state)
 /* Of three members the middle one has left. */
 static struct {
     struct neap_member member; /* first */
-    int adopted;
+    int adopted, deserted;
     enum neap_status answer;
 } members[3];
 
@@ -215,6 +215,29 @@ static enum neap_status adopt_member(struct neap_member *member)
     int index = (int)((void *)member == &members[1]) + 2 * (int)((void *)member == &members[2]);
     members[index].adopted++;
     return members[index].answer;
+}
+
+/* It may be its last moment. */
+static void desert_member(struct neap_member *member)
+{
+    members[0].deserted += (void *)member == &members[0];
+    members[2].deserted += (void *)member == &members[2];
+    neap_engine_leave(member);
+}
+
+static void its_members_are_told_that_nobody_turns_it_any_more(void **state)
+{
+    (void)state;
+    memset(members, 0, sizeof members);
+    for (int i = 0; i < 3; i++)
+        neap_engine_join(engine, &members[i].member);
+    members[0].member.desert = members[2].member.desert = desert_member;
+    neap_engine_desert(engine);
+    neap_engine_desert(engine);
+    assert_int_equal(members[0].deserted, 1);
+    assert_int_equal(members[2].deserted, 1);
+    neap_engine_leave(&members[1].member);
+    assert_null(engine->members);
 }
 
 static bool adopt_with_members(void)
@@ -350,6 +373,7 @@ int main(void)
         TEST(a_child_knows_that_it_is_inherited),
         TEST(a_child_makes_it_its_own),
         TEST(its_members_are_told),
+        TEST(its_members_are_told_that_nobody_turns_it_any_more),
         TEST(calls_under_way_are_the_parents),
         TEST(adopting_tells_what_is_out),
         TEST(a_virtual_one_keeps_its_clock),

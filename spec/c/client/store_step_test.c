@@ -292,7 +292,7 @@ static void one_that_is_freed_while_it_is_out_needs_no_turn_where_the_desk_goes(
     send_slow_step();
     free_step();
     atomic_store(&may_end, true);
-    release_desk();
+    release_deserted_desk();
     assert_int_equal(stores_freed, 1);
     assert_int_equal(engine->busy, 0);
 }
@@ -310,8 +310,10 @@ static void the_desk_may_be_let_go_of_before_its_steps(void **state)
     assert_int_equal(stores_freed, 0);
     free_step();
     assert_int_equal(stores_freed, 0);
+    neap_store_step_free(other); /* the last one, which waits for neither */
+    assert_int_equal(stores_freed, 0);
     atomic_store(&may_end, true);
-    neap_store_step_free(other); /* the last one waits for both */
+    neap_engine_desert(engine);
     assert_int_equal(stores_freed, 1);
     assert_int_equal(engine->busy, 0);
 }
@@ -338,7 +340,7 @@ static void it_may_even_be_the_last_to_hold_the_engine(void **state)
     neap_engine_release(engine);
     free_step();
     atomic_store(&may_end, true);
-    release_desk();
+    release_deserted_desk();
     assert_int_equal(held->references, 1);
 }
 
