@@ -7,6 +7,7 @@ cache = false
 
 -- The host of nginx exists there and is asked for before use.
 files["lua/neap/**"] = { read_globals = { "ngx", "ndk" } }
+files["lua/neap/nginx/**"] = { globals = { "ngx" } } -- its fields are what answers are made of
 files["examples/**"] = { read_globals = { "ngx" } }
 files["examples/openresty/**"] = { globals = { "ngx" } } -- its fields are what answers are made of
 files[".ci/nginx_lua.lua"] = { read_globals = { "ngx" } }

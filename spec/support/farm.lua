@@ -107,27 +107,30 @@ function Farm:talk()
   return talk
 end
 
---- Sends a request without waiting for its answer.
-function Talk:send(path, body, headers)
+--- Sends a request without waiting for its answer. `headers` are lines that end in CRLF.
+function Talk:send(path, body, headers, method)
   body = body or ""
   return assert(self.connection:send(("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: "
-    .. "%d\r\n\r\n%s"):format(body == "" and "GET" or "POST", path, headers or "", #body, body)))
+    .. "%d\r\n\r\n%s"):format(method or (body == "" and "GET" or "POST"), path, headers or "",
+    #body, body)))
 end
 
 --- The answer to what was sent; nil and why there is none.
 ---@return integer|nil status
 ---@return string body
+---@return string[]|nil lines of its head, as they came
 function Talk:receive()
   local line, why = self.connection:receive("*l")
   if not line then
     return nil, why
   end
-  local status, length = tonumber(line:match("^HTTP/1%.1 (%d+)")), 0
+  local status, length, lines = tonumber(line:match("^HTTP/1%.1 (%d+)")), 0, {}
   repeat
     line = assert(self.connection:receive("*l"))
     length = tonumber(line:lower():match("^content%-length: (%d+)")) or length
+    lines[#lines + 1] = line ~= "" and line or nil
   until line == ""
-  return status, length > 0 and assert(self.connection:receive(length)) or ""
+  return status, length > 0 and assert(self.connection:receive(length)) or "", lines
 end
 
 --- GETs a path.
