@@ -32,7 +32,8 @@ local PROMISES = {
     '"replayed":true', "2 requests, 1 payment\n",
   },
   exchange_rates = {
-    "92.00 EUR +source: network +degraded: false\n", "91.00 EUR +source: service +degraded: true\n",
+    "92.00 EUR +source: network +degraded: false\n", "92.00 EUR +source: cache +degraded: false\n",
+    "92.00 EUR +source: stale +degraded: true\n", "91.00 EUR +source: service +degraded: true\n",
     "90.00 EUR +source: default +degraded: true\n",
   },
   token_refresh = {
