@@ -828,6 +828,59 @@ describe("the fallback to the cache", function()
   end)
 end)
 
+describe("a cache beside coalescing", function()
+  local function both(script, fns)
+    local t, client = caching({}, { coalesce = true })
+    t:script(script)
+    local seen = {}
+    t:run(function()
+      client:get("/")
+      neap.sleep(10)
+      local tasks = {}
+      for index, request in ipairs(fns) do
+        tasks[index] = function() seen[index] = { client:get("/", request) } end
+      end
+      for _, result in ipairs(neap.all(tasks)) do assert.is_true(result[1], result[2]) end
+      seen.later = words(client:get("/"))
+    end)
+    return seen, t, client
+  end
+
+  local TAGGED = answer("max-age=10", { headers = { ETag = '"a"' } })
+  local MINE = { headers = { ["If-None-Match"] = '"a"' } }
+
+  it("asks once for many whether an answer is still good", function()
+    local seen, t, client = both({ TAGGED, { status = 304, after = 1 } }, { {}, {}, {} })
+    for index = 1, 3 do
+      assert.equal("cache one", seen[index][1].source .. " " .. seen[index][1].body)
+    end
+    assert.equal("cache 1.000 0 one", seen.later)
+    assert.equal(2, #t.requests)
+    assert.equal(2, client:stats().coalesced)
+  end)
+
+  it("fetches once for many", function()
+    local seen, t = both({ { status = 200 }, answer("max-age=10", { after = 1, body = "two" }) },
+      { {}, {} })
+    assert.equal("network two", seen[1][1].source .. " " .. seen[1][1].body)
+    assert.equal("network two", seen[2][1].source .. " " .. seen[2][1].body)
+    assert.equal("cache 1.000 0 two", seen.later)
+    assert.equal(2, #t.requests)
+  end)
+
+  it("does not take a caller's condition for its own, nor the other way round", function()
+    local two = { TAGGED, { status = 304, after = 1 }, { status = 304, after = 1 } }
+    for _, order in ipairs{ { {}, MINE }, { MINE, {} } } do
+      local seen, t = both(two, order)
+      local own, cached = seen[1][1], seen[2][1]
+      if order[1] ~= MINE then own, cached = cached, own end
+      assert.equal("network 304", own.source .. " " .. own.status)
+      assert.equal("cache 200 one", ("%s %s %s"):format(cached.source, cached.status, cached.body))
+      assert.equal(3, #t.requests)
+    end
+  end)
+end)
+
 describe("a store of the caller's choice", function()
   -- A store whose steps fail.
   local function broken()

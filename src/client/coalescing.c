@@ -79,12 +79,14 @@ static bool have_equal_limits(const struct neap_timeouts *a, const struct neap_t
            a->read_ns == b->read_ns && a->attempt_ns == b->attempt_ns;
 }
 
-/* A refresh may have given the leader another credential: then it is not alike any more. */
+/* What a 304 means depends on who asked: the cache, which has the answer that it is about, or the
+ * caller. A refresh may have given the leader another credential: then it is not alike any more. */
 static bool are_alike(const struct neap_exchange *a, const struct neap_exchange *b)
 {
     return a->share.hash == b->share.hash && strcmp(a->request.method, b->request.method) == 0 &&
            strcmp(a->request.url, b->request.url) == 0 && a->breaker == b->breaker &&
-           a->gates[0] == b->gates[0] && a->gates[1] == b->gates[1] &&
+           a->request.own_conditions == b->request.own_conditions && a->gates[0] == b->gates[0] &&
+           a->gates[1] == b->gates[1] &&
            have_equal_limits(&a->call.setup.timeout, &b->call.setup.timeout) &&
            have_equal_bodies(&a->request, &b->request) && have_equal_headers(a, b);
 }
@@ -179,9 +181,11 @@ bool neap_coalescing_join(struct neap_exchange *exchange, bool may_follow)
 
 static void serve(struct neap_exchange *follower, struct neap_exchange *leader)
 {
-    bool is_response = leader->call.result.kind == NEAP_RESULT_RESPONSE && leader->response;
+    enum neap_result_kind kind = leader->call.result.kind;
+    bool is_response = kind == NEAP_RESULT_RESPONSE || kind == NEAP_RESULT_STORED;
     cease_to_follow(follower, leader);
-    follower->response = is_response ? neap_response_hold(leader->response) : NULL;
+    follower->response =
+        is_response && leader->response ? neap_response_hold(leader->response) : NULL;
     neap_exchange_step(follower,
                        &(struct neap_event){.kind = NEAP_EVENT_SHARE, .leader = &leader->call});
 }

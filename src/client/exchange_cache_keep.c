@@ -135,6 +135,15 @@ static enum neap_status conclude_answer(struct neap_exchange *exchange, struct n
     return status;
 }
 
+/* What another call's attempt has brought is stored by that one. */
+static enum neap_status conclude_through(struct neap_exchange *exchange, struct neap_cache_use *use)
+{
+    enum neap_status status = conclude_answer(exchange, use);
+    if (exchange->call.coalesced)
+        use->state = NEAP_CACHE_OVER;
+    return status;
+}
+
 enum neap_status neap_exchange_conclude_cache(struct neap_exchange *exchange)
 {
     struct neap_cache_use *use = exchange->cache;
@@ -145,7 +154,7 @@ enum neap_status neap_exchange_conclude_cache(struct neap_exchange *exchange)
     if (result->kind != NEAP_RESULT_RESPONSE && result->kind != NEAP_RESULT_STORED)
         return NEAP_OK;
     if (use->request.way == NEAP_CACHE_THROUGH)
-        return conclude_answer(exchange, use);
+        return conclude_through(exchange, use);
     if (neap_cache_status_changes(result->outcome.status))
         use->state = NEAP_CACHE_CHECK_URL;
     return NEAP_OK;
