@@ -140,7 +140,7 @@ static enum neap_status begin(struct neap_exchange *exchange, bool lone,
         return status;
     *verdict = neap_exchange_begin_by_cache(exchange);
     if (*verdict == NEAP_CACHE_REVALIDATE)
-        neap_exchange_begin(exchange);
+        neap_exchange_begin(exchange, false);
     return NEAP_OK;
 }
 
@@ -270,7 +270,7 @@ static void a_store_that_fails_is_left_alone(void **state)
     neap_cache_fail(exchange);
     assert_int_equal(neap_cache_next(exchange).op, NEAP_CACHE_OP_NONE);
     assert_int_equal(neap_exchange_begin_by_cache(exchange), NEAP_CACHE_REVALIDATE);
-    neap_exchange_begin(exchange);
+    neap_exchange_begin(exchange, false);
     assert_int_equal(reply(exchange, 200, "max-age=60"), NEAP_OK);
     assert_int_equal(conclude(exchange), NEAP_OK);
     assert_int_equal(exchange->call.result.kind, NEAP_RESULT_RESPONSE);
