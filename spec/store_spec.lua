@@ -5,6 +5,8 @@ local calls = require "spec.support.calls"
 local host = require "neap.host"
 local process = require "spec.support.process"
 local redis = require "spec.support.redis"
+local server_of_certificates = require "spec.support.server"
+local socket = require "socket"
 local store = require "neap.store"
 local stores = require "spec.support.stores"
 
@@ -631,6 +633,48 @@ describe("a store in Redis", function()
     assert.is_true(put(open("alice", "pass"), "k", "v"))
     expect_failure("Redis", get(open("alice", "no"), "k"))
     expect_failure("Redis", get(open("bob", "pass"), "k"))
+  end)
+
+  -- At exit() OpenSSL takes itself down, under a thread that may be in the midst of using it.
+  needs_redis("may be in the midst of steps over TLS when the process exits", function()
+    local s = server_of_certificates.start()
+    local free = assert(socket.bind("127.0.0.1", 0))
+    local _, port = free:getsockname()
+    free:close()
+    r = redis.start{ options = ("--tls-port %d --tls-cert-file %s --tls-key-file %s "
+      .. "--tls-ca-cert-file %s --tls-auth-clients no"):format(port, s.server_cert, s.server_key,
+      s.ca_file) }
+    local path, remove = stores.scratch()
+    finally(function()
+      s:stop()
+      remove()
+    end)
+    calls.with_file([[
+      local port, ca_file, path, delay = ...
+      local neap, host, store = require "neap", require "neap.host", require "neap.store"
+      local function step(st, op)
+        return assert(store.perform(st, host.engine(), op,
+          { key = "k", value = "v", until_time = os.time() + 60 }) ~= nil)
+      end
+      local sqlite = require("neap.store.sqlite").new{ path = path }
+      neap.run(step, sqlite, "get") -- the first thread begins before OpenSSL does
+      neap.run(function()
+        neap.spawn(function()
+          while true do
+            step(require("neap.store.redis").new{ host = "localhost", port = tonumber(port),
+              tls = true, ca_file = ca_file }, "put")
+          end
+        end)
+        neap.sleep(tonumber(delay))
+        os.exit(0)
+      end)
+    ]], function(program)
+      for delay = 1, 30 do
+        local output = calls.output(("timeout 10 %s %s %d %s %s %g 2>&1; echo status $?"):format(
+          os.getenv("NEAP_LUA"), program, port, s.ca_file, path, delay / 1000))
+        assert.equal("status 0\n", output)
+      end
+    end)
   end)
 
   needs_redis("keeps data bases and prefixes apart", function()

@@ -72,6 +72,12 @@ static void watch_exit(void)
     atexit(stop_all);
 }
 
+void neap_helper_stop_before_libraries(void)
+{
+    pthread_once(&exit_once, watch_exit);
+    atexit(stop_all);
+}
+
 static void enlist(struct neap_helper *helper)
 {
     pthread_once(&exit_once, watch_exit);

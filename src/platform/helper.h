@@ -57,6 +57,10 @@ void neap_helper_free(struct neap_helper *helper);
  * parent's thread may have been in the middle of using it. */
 void neap_helper_forsake(struct neap_helper *helper);
 
+/* Any thread, after a library was set up that takes itself down at exit(), and before a helper uses
+ * it: helpers are stopped before that. What is taken down at exit() goes in the reverse order. */
+void neap_helper_stop_before_libraries(void);
+
 /* Starts the thread if it does not run yet. NEAP_SYSTEM where none can be had, and where it was
  * stopped: by neap_helper_stop, or because the process exits. */
 NEAP_MUST_CHECK enum neap_status neap_helper_start(struct neap_helper *helper);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/redis_tls.h"
+
 /* Redis does it by itself. */
 static enum neap_store_status sweep(struct neap_store *store, int64_t now_ns, bool *more)
 {
@@ -135,6 +137,8 @@ enum neap_store_status neap_store_open_redis(const struct neap_alloc *alloc,
         free_redis(&redis->store);
         return NEAP_STORE_NO_MEMORY;
     }
+    if (settings->tls)
+        neap_redis_tls_set_up();
     *store = &redis->store;
     return NEAP_STORE_OK;
 }

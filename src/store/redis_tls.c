@@ -6,8 +6,10 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdio.h>
 
+#include "platform/helper.h"
 #include "store/redis_link.h"
 
 struct neap_redis_tls {
@@ -70,6 +72,18 @@ static bool attach(struct neap_redis_tls *tls)
 }
 
 /* ------------------------------------------------------------------------------------- making */
+
+static void set_up_once(void)
+{
+    (void)OPENSSL_init_ssl(0, NULL);
+    neap_helper_stop_before_libraries();
+}
+
+void neap_redis_tls_set_up(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, set_up_once);
+}
 
 static bool trust(SSL_CTX *context, const char *ca_file)
 {

@@ -10,6 +10,9 @@
 
 struct neap_redis_tls;
 
+/* Before a store that uses TLS is handed to a helper. */
+void neap_redis_tls_set_up(void);
+
 /* The socket stays the caller's. NULL with a message where it cannot be made: the file of
  * certificates, memory. */
 struct neap_redis_tls *neap_redis_tls_new(int fd, const char *host, const char *ca_file,

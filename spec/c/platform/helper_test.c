@@ -158,6 +158,22 @@ static bool exit_and_free_afterwards(void)
     return false;
 }
 
+static void take_library_down(void)
+{
+    if (!atomic_load(&thread_has_ended))
+        _exit(4);
+}
+
+/* Which the helper uses, and which was set up after it. */
+static bool exit_with_a_library(void)
+{
+    if (!make_own())
+        return false;
+    atexit(take_library_down);
+    neap_helper_stop_before_libraries();
+    exit(0);
+}
+
 static bool forsake_and_exit(void)
 {
     neap_helper_forsake(helper);
@@ -186,11 +202,13 @@ static void a_child_may_exit_while_its_helper_runs(void **state)
     (void)state;
     assert_true(in_child(exit_with_a_busy_helper));
     assert_true(in_child(exit_and_free_afterwards));
+    assert_true(in_child(exit_with_a_library));
     start();
     for (int i = 0; i < 5; i++) {
         post(&work[i]);
         assert_true(in_child(forsake_and_exit));
         assert_true(in_child(exit_with_a_busy_helper));
+        assert_true(in_child(exit_with_a_library));
         assert_true(in_child(just_exit));
         assert_true(in_child(free_own));
         wait_until_back(i + 1);
