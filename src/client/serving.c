@@ -1,189 +1,28 @@
 #include "client/serving.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "base/duration.h"
 #include "base/owner.h"
+#include "client/serving_internal.h"
 #include "platform/process.h"
-
-/* The first part is the owner's. The second is the desk's thread's from the first errand on. The
- * third is the thread's while an errand is out, and the owner's else. */
-struct neap_serving {
-    struct neap_waiter waiter;
-    struct neap_tied tied;
-    struct neap_engine *engine;
-    struct neap_desk *desk;
-    bool holds_desk; /* who is abandoned leaves it to the errand that is out */
-    int64_t process;
-    bool is_inline; /* on a virtual engine: all of it on the owner's thread */
-    bool out, abandoned, given_up;
-    bool begun; /* the handler was, or may have been */
-
-    struct neap_desk_errand errand;
-    struct neap_desk_guest guest;
-    struct neap_loop_timer timer;
-    struct neap_loop *loop;
-    struct neap_random random;
-    struct neap_guard_policy policy;
-    struct neap_guard guard;
-    uint8_t fingerprint[NEAP_FINGERPRINT_BYTES], token[NEAP_STORE_TOKEN_BYTES];
-    struct neap_bytes key; /* behind the struct */
-    bool is_guest, owes, leaves;
-
-    enum neap_serving_stage told;
-    bool told_more, recovered;
-    enum neap_problem problem;
-    char message[NEAP_MESSAGE_BYTES];
-    struct neap_blob replay;
-    struct neap_stored_reader reader;
-    struct neap_guard_handled handled;
-    struct neap_blob answer; /* of the handler */
-};
-
-/* ------------------------------------------------------------------------------- the store */
-
-static struct neap_store *take(struct neap_serving *serving)
-{
-    return neap_desk_take(serving->desk);
-}
-
-static void give(struct neap_serving *serving, struct neap_store *store,
-                 enum neap_store_status status)
-{
-    if (status == NEAP_STORE_UNAVAILABLE)
-        snprintf(serving->message, sizeof serving->message, "%s", neap_store_message(store));
-    if (status == NEAP_STORE_FULL)
-        snprintf(serving->message, sizeof serving->message, "the store has no room");
-    neap_desk_give(serving->desk);
-}
-
-static enum neap_guard_claim read_result(struct neap_serving *serving, struct neap_claim *claim)
-{
-    serving->replay = claim->result;
-    enum neap_stored_fault fault =
-        neap_stored_answer_open(serving->replay.at, serving->replay.bytes, &serving->reader);
-    if (fault == NEAP_STORED_FAULT_NONE)
-        return NEAP_GUARD_CLAIM_DONE;
-    snprintf(serving->message, sizeof serving->message, "%s", neap_stored_fault_text(fault));
-    return NEAP_GUARD_CLAIM_DAMAGED;
-}
-
-static enum neap_guard_claim read_claim(struct neap_serving *serving, struct neap_claim *claim)
-{
-    if (claim->other_work)
-        return NEAP_GUARD_CLAIM_OTHER_WORK;
-    switch (claim->state) {
-    case NEAP_CLAIM_NEW:
-        return claim->recovered ? NEAP_GUARD_CLAIM_RECOVERED : NEAP_GUARD_CLAIM_NEW;
-    case NEAP_CLAIM_RUNNING:
-        return NEAP_GUARD_CLAIM_RUNNING;
-    case NEAP_CLAIM_DONE:
-        break;
-    }
-    return read_result(serving, claim);
-}
-
-static enum neap_guard_claim claim(struct neap_serving *serving)
-{
-    struct neap_claim claim = {0};
-    struct neap_claim_request request = {.key = serving->key,
-                                         .now_ns = neap_loop_wall(serving->loop),
-                                         .lease_ns = serving->policy.lease_ns,
-                                         .ttl_ns = serving->policy.ttl_ns};
-    memcpy(request.fingerprint, serving->fingerprint, sizeof request.fingerprint);
-    memcpy(request.token, serving->token, sizeof request.token);
-    struct neap_store *store = take(serving);
-    enum neap_store_status status = neap_store_claim(store, &request, &claim);
-    give(serving, store, status);
-    return status == NEAP_STORE_OK ? read_claim(serving, &claim) : NEAP_GUARD_CLAIM_DOWN;
-}
-
-static enum neap_guard_store guard_status(enum neap_store_status status)
-{
-    static const enum neap_guard_store statuses[] = {
-        [NEAP_STORE_OK] = NEAP_GUARD_STORE_OK,
-        [NEAP_STORE_NONE] = NEAP_GUARD_STORE_LOST,
-        [NEAP_STORE_LOST] = NEAP_GUARD_STORE_LOST,
-        [NEAP_STORE_FULL] = NEAP_GUARD_STORE_FULL,
-        [NEAP_STORE_INVALID] = NEAP_GUARD_STORE_DOWN,
-        [NEAP_STORE_NO_MEMORY] = NEAP_GUARD_STORE_DOWN,
-        [NEAP_STORE_UNAVAILABLE] = NEAP_GUARD_STORE_DOWN,
-    };
-    return statuses[status];
-}
-
-static enum neap_guard_store renew(struct neap_serving *serving)
-{
-    struct neap_store *store = take(serving);
-    enum neap_store_status status =
-        neap_store_renew(store, serving->key, serving->token, neap_loop_wall(serving->loop),
-                         serving->policy.lease_ns);
-    give(serving, store, status);
-    return guard_status(status);
-}
-
-static enum neap_guard_store release(struct neap_serving *serving)
-{
-    struct neap_store *store = take(serving);
-    enum neap_store_status status =
-        neap_store_release(store, serving->key, serving->token, neap_loop_wall(serving->loop));
-    give(serving, store, status);
-    return guard_status(status);
-}
-
-/* The key was good, so the problem is none of the kind that tells of it. */
-static enum neap_status write_problem(struct neap_serving *serving, enum neap_problem problem,
-                                      struct neap_blob *blob)
-{
-    struct neap_problem_answer answer;
-    const struct neap_alloc *alloc = serving->engine->alloc;
-    enum neap_status status =
-        neap_problem_answer_init(&answer, problem, NEAP_KEY_FAULT_NONE, "", alloc);
-    if (status != NEAP_OK)
-        return status;
-    status = neap_stored_answer_write(&answer.answer, alloc, &blob->at, &blob->bytes);
-    if (status == NEAP_OK)
-        blob->alloc = alloc;
-    neap_problem_answer_deinit(&answer);
-    return status;
-}
-
-static enum neap_guard_store finish(struct neap_serving *serving, enum neap_problem problem)
-{
-    struct neap_blob of_problem = {0};
-    const struct neap_blob *blob = &serving->answer;
-    if (problem != NEAP_PROBLEM_NONE) {
-        if (write_problem(serving, problem, &of_problem) != NEAP_OK)
-            return NEAP_GUARD_STORE_DOWN;
-        blob = &of_problem;
-    }
-    struct neap_store *store = take(serving);
-    enum neap_store_status status = neap_store_finish(store, serving->key, serving->token,
-                                                      (struct neap_bytes){blob->at, blob->bytes},
-                                                      neap_loop_wall(serving->loop));
-    give(serving, store, status);
-    neap_blob_free(&of_problem);
-    return guard_status(status);
-}
 
 /* ------------------------------------------------------------------------------- telling */
 
-static void tell(struct neap_serving *serving, enum neap_serving_stage stage)
+static void tell(struct neap_serving *serving, enum neap_serving_stage stage, bool stays)
 {
     serving->told = stage;
+    serving->stays = stays;
     if (serving->is_inline)
         neap_waiter_wake(&serving->waiter, serving->engine);
     else
         neap_desk_return(&serving->errand);
 }
 
-static void arm(struct neap_serving *serving)
+/* False without memory for one more timer. */
+static bool arm(struct neap_serving *serving)
 {
-    /* Without memory for one more timer the lease ends, as if the process had. */
-    enum neap_status unused =
-        neap_loop_set(serving->loop, &serving->timer, neap_guard_next_wakeup(&serving->guard));
-    (void)unused;
+    int64_t when_ns = neap_guard_next_wakeup(&serving->guard);
+    return neap_loop_set(serving->loop, &serving->timer, when_ns) == NEAP_OK;
 }
 
 static void leave(struct neap_serving *serving)
@@ -194,13 +33,60 @@ static void leave(struct neap_serving *serving)
     serving->is_guest = false;
 }
 
-/* Nobody is to be told any more but the one who waits for the end of this. */
+static void leave_telling(struct neap_serving *serving, enum neap_serving_stage stage)
+{
+    leave(serving);
+    tell(serving, stage, false);
+}
+
+/* Nobody is to be told any more but the one who waits for the end of this. Who has not asked for it
+ * yet stays a guest until he does. */
 static void finish_debt(struct neap_serving *serving)
 {
     serving->owes = false;
-    leave(serving);
+    neap_loop_clear(serving->loop, &serving->timer);
     if (serving->leaves)
-        tell(serving, serving->told);
+        leave_telling(serving, NEAP_SERVING_WAITS);
+}
+
+/* Where nothing wakes it, who waits for another's end is refused as one who does not wait, and a
+ * lease ends as if the process had. */
+static void wait_for_time(struct neap_serving *serving)
+{
+    if (arm(serving))
+        return;
+    if (serving->owes)
+        finish_debt(serving);
+    if (serving->guard.state != NEAP_GUARD_STATE_POLLING)
+        return;
+    serving->problem = NEAP_PROBLEM_CONFLICT;
+    leave_telling(serving, NEAP_SERVING_PROBLEM);
+}
+
+static void start_handler(struct neap_serving *serving, bool recovered)
+{
+    bool unused = arm(serving);
+    (void)unused;
+    serving->recovered = recovered;
+    tell(serving, NEAP_SERVING_RUN, true);
+}
+
+static void answer(struct neap_serving *serving, const struct neap_guard_effect *effect)
+{
+    static const enum neap_serving_stage stages[] = {
+        [NEAP_GUARD_PASS] = NEAP_SERVING_PASS,
+        [NEAP_GUARD_ANSWER] = NEAP_SERVING_ANSWER,
+        [NEAP_GUARD_PROBLEM] = NEAP_SERVING_PROBLEM,
+        [NEAP_GUARD_REPLAY] = NEAP_SERVING_REPLAY,
+    };
+    serving->problem = effect->problem;
+    if (effect->problem == NEAP_PROBLEM_STORE_DOWN && serving->message[0] == '\0')
+        neap_serving_note(serving, "the store was slower than max_run");
+    serving->owes = effect->more && arm(serving);
+    if (serving->owes)
+        tell(serving, stages[effect->kind], true);
+    else
+        leave_telling(serving, stages[effect->kind]);
 }
 
 /* What the guard wants done; true where that ended at once, with what is to be told to it. */
@@ -209,28 +95,26 @@ static bool perform(struct neap_serving *serving, const struct neap_guard_effect
 {
     switch (effect->kind) {
     case NEAP_GUARD_CLAIM:
-        *event =
-            (struct neap_guard_event){.kind = NEAP_GUARD_EVENT_CLAIMED, .claim = claim(serving)};
+        *event = (struct neap_guard_event){.kind = NEAP_GUARD_EVENT_CLAIMED,
+                                           .claim = neap_serving_claim(serving)};
         return true;
     case NEAP_GUARD_RENEW:
-        *event =
-            (struct neap_guard_event){.kind = NEAP_GUARD_EVENT_RENEWED, .store = renew(serving)};
+        *event = (struct neap_guard_event){.kind = NEAP_GUARD_EVENT_RENEWED,
+                                           .store = neap_serving_renew(serving)};
         return true;
     case NEAP_GUARD_FINISH:
         *event = (struct neap_guard_event){.kind = NEAP_GUARD_EVENT_SETTLED,
-                                           .store = finish(serving, effect->problem)};
+                                           .store = neap_serving_finish(serving, effect->problem)};
         return true;
     case NEAP_GUARD_RELEASE:
-        *event =
-            (struct neap_guard_event){.kind = NEAP_GUARD_EVENT_SETTLED, .store = release(serving)};
+        *event = (struct neap_guard_event){.kind = NEAP_GUARD_EVENT_SETTLED,
+                                           .store = neap_serving_release(serving)};
         return true;
     case NEAP_GUARD_WAIT:
-        arm(serving);
+        wait_for_time(serving);
         return false;
     case NEAP_GUARD_RUN:
-        serving->recovered = effect->recovered;
-        arm(serving);
-        tell(serving, NEAP_SERVING_RUN);
+        start_handler(serving, effect->recovered);
         return false;
     case NEAP_GUARD_DONE:
         finish_debt(serving);
@@ -241,19 +125,7 @@ static bool perform(struct neap_serving *serving, const struct neap_guard_effect
     case NEAP_GUARD_REPLAY:
         break;
     }
-    static const enum neap_serving_stage stages[] = {
-        [NEAP_GUARD_PASS] = NEAP_SERVING_PASS,
-        [NEAP_GUARD_ANSWER] = NEAP_SERVING_ANSWER,
-        [NEAP_GUARD_PROBLEM] = NEAP_SERVING_PROBLEM,
-        [NEAP_GUARD_REPLAY] = NEAP_SERVING_REPLAY,
-    };
-    serving->problem = effect->problem;
-    serving->owes = serving->told_more = effect->more;
-    if (effect->more)
-        arm(serving);
-    else
-        leave(serving);
-    tell(serving, stages[effect->kind]);
+    answer(serving, effect);
     return false;
 }
 
@@ -271,14 +143,32 @@ static void go_on(struct neap_serving *serving, struct neap_guard_effect effect)
         effect = step(serving, &event);
 }
 
+/* Nobody waits for it any more: it asks no more for the key, nor for more of its lease. */
+static bool falls_silent(struct neap_serving *serving)
+{
+    if (!atomic_load(&serving->gone) || serving->owes)
+        return false;
+    if (serving->guard.state == NEAP_GUARD_STATE_POLLING)
+        leave_telling(serving, NEAP_SERVING_WAITS);
+    return true;
+}
+
 static void on_timer(struct neap_loop_timer *timer, int64_t now_ns)
 {
     struct neap_serving *serving = NEAP_OWNER(timer, struct neap_serving, timer);
     (void)now_ns;
-    go_on(serving, step(serving, &(struct neap_guard_event){.kind = NEAP_GUARD_EVENT_TIME}));
+    if (serving->is_inline || !falls_silent(serving))
+        go_on(serving, step(serving, &(struct neap_guard_event){.kind = NEAP_GUARD_EVENT_TIME}));
 }
 
 /* ------------------------------------------------------------------------------- its end */
+
+/* Servings of a parent are none of a forked child's business; those on a virtual engine are, whose
+ * clock and memory the child has. */
+static bool is_inherited(const struct neap_serving *serving)
+{
+    return !serving->is_inline && serving->process != neap_process_id();
+}
 
 static void end(struct neap_serving *serving)
 {
@@ -293,34 +183,56 @@ static void end(struct neap_serving *serving)
     neap_engine_release(engine);
 }
 
-/* The thread and its loop have ended; what is owed is tried a last time. */
+/* What the parent's thread was writing at the fork is in nobody knows which state. */
+static void end_in_child(struct neap_serving *serving)
+{
+    if (serving->out)
+        serving->replay = serving->answer = (struct neap_blob){0};
+    end(serving);
+}
+
+/* One that finds the store down speaks for all those after it: each might wait for a network. */
+static void try_last(struct neap_serving *serving)
+{
+    const struct neap_guard_effect *settling = &serving->guard.settling;
+    enum neap_guard_store said = settling->kind == NEAP_GUARD_FINISH
+                                     ? neap_serving_finish(serving, settling->problem)
+                                     : neap_serving_release(serving);
+    struct neap_desk_guest *other = said == NEAP_GUARD_STORE_DOWN ? serving->guest.next : NULL;
+    for (; other; other = other->next)
+        if (other->evict == serving->guest.evict)
+            (NEAP_OWNER(other, struct neap_serving, guest))->owes = false;
+}
+
+/* The thread has ended; what is owed is tried a last time. */
 static void on_evict(struct neap_desk_guest *guest)
 {
     struct neap_serving *serving = NEAP_OWNER(guest, struct neap_serving, guest);
-    const struct neap_guard_effect *settling = &serving->guard.settling;
-    serving->loop = serving->engine->loop;
-    if (serving->owes && settling->kind == NEAP_GUARD_FINISH)
-        (void)finish(serving, settling->problem);
-    else if (serving->owes)
-        (void)release(serving);
+    serving->is_guest = false;
+    if (serving->owes)
+        try_last(serving);
+    if (serving->out) {
+        leave_telling(serving, NEAP_SERVING_WAITS);
+        return;
+    }
+    leave(serving);
     end(serving);
 }
 
 /* ------------------------------------------------------------------------------- errands */
 
-static void put_away(struct neap_serving *serving);
 static void call_off(struct neap_serving *serving);
 
 static void on_back(struct neap_desk_errand *errand)
 {
     struct neap_serving *serving = NEAP_OWNER(errand, struct neap_serving, errand);
     serving->out = false;
-    if (serving->abandoned)
-        put_away(serving);
-    else if (serving->given_up)
+    if (serving->abandoned || serving->given_up)
         call_off(serving);
     else
         neap_waiter_wake(&serving->waiter, serving->engine);
+    if (serving->abandoned && !serving->out && !serving->stays)
+        end(serving);
 }
 
 static enum neap_status send(struct neap_serving *serving,
@@ -336,6 +248,10 @@ static void claim_there(struct neap_desk_errand *errand)
 {
     struct neap_serving *serving = NEAP_OWNER(errand, struct neap_serving, errand);
     serving->loop = neap_desk_loop(errand->desk);
+    if (atomic_load(&serving->gone)) {
+        tell(serving, NEAP_SERVING_WAITS, false);
+        return;
+    }
     serving->guest.evict = on_evict;
     neap_desk_admit(errand->desk, &serving->guest);
     serving->is_guest = true;
@@ -363,34 +279,18 @@ static void leave_there(struct neap_desk_errand *errand)
         return;
     }
     if (serving->told == NEAP_SERVING_RUN && !serving->begun)
-        (void)release(serving);
-    leave(serving);
-    serving->told = NEAP_SERVING_WAITS;
-    serving->told_more = false;
-    neap_desk_return(errand);
+        (void)neap_serving_release(serving);
+    leave_telling(serving, NEAP_SERVING_WAITS);
 }
 
-/* Is it still known at the desk's thread? */
-static bool stays_there(const struct neap_serving *serving)
-{
-    return serving->told == NEAP_SERVING_RUN || serving->told_more;
-}
-
-/* Has the thread forget it, if it still knows it. Where that cannot be asked for, its memory is the
- * thread's for good. */
+/* No errand is out: the thread is asked to forget it. Where that cannot be, it does no more for it
+ * than to try what is owed, and the desk's end is its end. */
 static void call_off(struct neap_serving *serving)
 {
-    if (stays_there(serving))
-        (void)send(serving, leave_there);
-}
-
-/* Nobody has it any more, and no errand is out. */
-static void put_away(struct neap_serving *serving)
-{
-    if (stays_there(serving))
-        call_off(serving);
-    else
-        end(serving);
+    enum neap_status unused = NEAP_OK;
+    if (serving->stays)
+        unused = send(serving, leave_there);
+    (void)unused;
 }
 
 /* ------------------------------------------------------------------------------- public */
@@ -429,7 +329,7 @@ static void refuse(struct neap_serving *serving, enum neap_status status)
 {
     serving->told = NEAP_SERVING_PROBLEM;
     serving->problem = NEAP_PROBLEM_STORE_DOWN;
-    snprintf(serving->message, sizeof serving->message, "%s", neap_desk_failure(status));
+    neap_serving_note(serving, neap_desk_failure(status));
     neap_waiter_wake(&serving->waiter, serving->engine);
 }
 
@@ -444,32 +344,57 @@ void neap_serving_begin(struct neap_serving *serving)
         return;
     }
     serving->is_inline = false;
-    enum neap_status status = send(serving, claim_there);
+    enum neap_status status = is_inherited(serving) ? NEAP_INVALID : send(serving, claim_there);
     if (status != NEAP_OK)
         refuse(serving, status);
+}
+
+static void answer_unstored(struct neap_serving *serving)
+{
+    serving->told = serving->handled.raised ? NEAP_SERVING_PROBLEM : NEAP_SERVING_ANSWER;
+    serving->problem = NEAP_PROBLEM_RAISED;
+    neap_waiter_wake(&serving->waiter, serving->engine);
 }
 
 void neap_serving_handled(struct neap_serving *serving, const struct neap_guard_handled *handled,
                           char *blob, size_t blob_bytes)
 {
+    if (serving->out || serving->told != NEAP_SERVING_RUN) {
+        neap_free(serving->engine->alloc, blob);
+        return;
+    }
     serving->handled = *handled;
     serving->answer = (struct neap_blob){serving->engine->alloc, blob, blob_bytes};
     serving->told = NEAP_SERVING_WAITS;
-    if (serving->is_inline) {
+    if (serving->is_inline)
         tell_of_end(serving);
-    } else if (serving->given_up || send(serving, handle_there) != NEAP_OK) {
-        serving->told = handled->raised ? NEAP_SERVING_PROBLEM : NEAP_SERVING_ANSWER;
-        serving->problem = NEAP_PROBLEM_RAISED;
-        neap_waiter_wake(&serving->waiter, serving->engine);
-    }
+    else if (is_inherited(serving) || send(serving, handle_there) != NEAP_OK)
+        answer_unstored(serving);
 }
 
 static void free_inline(struct neap_serving *serving)
 {
+    bool is_of_parent = serving->process != neap_process_id();
     neap_loop_clear(serving->loop, &serving->timer);
-    if (serving->told == NEAP_SERVING_RUN && !serving->begun)
-        (void)release(serving);
+    if (serving->told == NEAP_SERVING_RUN && !serving->begun && !is_of_parent)
+        (void)neap_serving_release(serving);
     end(serving);
+}
+
+/* On a real engine, in the process that it was begun in. */
+static void abandon(struct neap_serving *serving)
+{
+    struct neap_desk *desk = serving->desk;
+    serving->abandoned = true;
+    atomic_store(&serving->gone, true);
+    if (!serving->out)
+        call_off(serving);
+    if (!serving->out && !serving->stays) {
+        end(serving);
+        return;
+    }
+    serving->holds_desk = false;
+    neap_desk_release(desk); /* this may be the end of it */
 }
 
 void neap_serving_free(struct neap_serving *serving)
@@ -477,26 +402,12 @@ void neap_serving_free(struct neap_serving *serving)
     if (!serving)
         return;
     neap_tie_remove(&serving->tied);
-    if (serving->process != neap_process_id()) {
-        end(serving);
-        return;
-    }
-    if (serving->is_inline) {
+    if (is_inherited(serving))
+        end_in_child(serving);
+    else if (serving->is_inline)
         free_inline(serving);
-        return;
-    }
-    struct neap_desk *desk = serving->desk;
-    serving->abandoned = true;
-    if (!serving->out && !stays_there(serving)) {
-        end(serving);
-        return;
-    }
-    if (!serving->out)
-        call_off(serving);
-    if (!serving->out)
-        return;
-    serving->holds_desk = false;
-    neap_desk_release(desk); /* this may be the end of it */
+    else
+        abandon(serving);
 }
 
 static void on_tie_end(struct neap_tied *tied)
@@ -504,7 +415,8 @@ static void on_tie_end(struct neap_tied *tied)
     struct neap_serving *serving = NEAP_OWNER(tied, struct neap_serving, tied);
     neap_tie_remove(tied);
     serving->given_up = true;
-    if (!serving->out && !serving->is_inline)
+    atomic_store(&serving->gone, true);
+    if (!serving->out && !serving->is_inline && !is_inherited(serving))
         call_off(serving);
 }
 
@@ -532,11 +444,11 @@ struct neap_loop *neap_serving_loop(struct neap_serving *serving)
 
 bool neap_serving_run(struct neap_serving *serving)
 {
-    while (serving->out || serving->told == NEAP_SERVING_WAITS)
-        if (!neap_engine_turn(serving->engine, NEAP_NEVER))
+    while (!serving->given_up && (serving->out || serving->told == NEAP_SERVING_WAITS))
+        if (is_inherited(serving) || !neap_engine_turn(serving->engine, NEAP_NEVER))
             return false;
     neap_serving_quieten(serving);
-    return true;
+    return !serving->given_up;
 }
 
 enum neap_serving_stage neap_serving_stage(struct neap_serving *serving)

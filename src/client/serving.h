@@ -13,8 +13,10 @@
  *     REPLAY     give the stored answer, opened by `replay`                 -> _free
  *
  * _free may come at any time: what was claimed and not begun is released, what was begun is left to
- * its lease, and what the store has not learnt yet is told to it as long as the lease lasts; on a
- * virtual engine that ends with _free. Belongs to the engine's thread. */
+ * its lease, who waits for another's end stops, and what the store has not learnt yet is told to it
+ * as long as the lease lasts, or a last time when the desk goes; on a virtual engine that ends with
+ * _free. In a forked child a parent's serving does nothing with the store. Belongs to the engine's
+ * thread. */
 #ifndef NEAP_CLIENT_SERVING_H
 #define NEAP_CLIENT_SERVING_H
 
@@ -59,8 +61,10 @@ NEAP_MUST_CHECK enum neap_status neap_serving_new(struct neap_desk *desk,
 
 void neap_serving_begin(struct neap_serving *serving);
 
-/* The handler has ended. `blob` is its answer as neap_stored_answer_write made it, taken over; NULL
- * where it raised. */
+/* The handler has ended. `blob` is its answer as neap_stored_answer_write made it with the engine's
+ * allocator, taken over; NULL where it raised. Where the thread cannot be told, the answer is the
+ * caller's at once, and the key is left to its lease. Nothing but the blob's end where no handler
+ * was to begin, or it has ended already. */
 void neap_serving_handled(struct neap_serving *serving, const struct neap_guard_handled *handled,
                           char *blob, size_t blob_bytes);
 
@@ -74,7 +78,8 @@ uint64_t neap_serving_id(const struct neap_serving *serving); /* the waiter's */
 /* Takes the waiter off the engine's list of those who are ready. */
 void neap_serving_quieten(struct neap_serving *serving);
 
-/* Turns the engine until there is a stage. False where nothing can happen any more. */
+/* Turns the engine until there is a stage. False where nothing can happen any more: after the end
+ * of the tie, on a virtual engine that waits for nothing, and in a forked child. */
 bool neap_serving_run(struct neap_serving *serving);
 
 /* Who has seen RUN is taken to have begun the handler. */

@@ -1,0 +1,147 @@
+#include "client/serving_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct neap_store *take(struct neap_serving *serving)
+{
+    return neap_desk_take(serving->desk);
+}
+
+void neap_serving_note(struct neap_serving *serving, const char *message)
+{
+    snprintf(serving->message, sizeof serving->message, "%s", message);
+}
+
+static const char *failure(const struct neap_store *store, enum neap_store_status status)
+{
+    static const char *const messages[] = {
+        [NEAP_STORE_OK] = "",
+        [NEAP_STORE_NONE] = "",
+        [NEAP_STORE_LOST] = "",
+        [NEAP_STORE_FULL] = "the store has no room",
+        [NEAP_STORE_INVALID] = "the clock says that it is before 1970",
+        [NEAP_STORE_NO_MEMORY] = "not enough memory",
+    };
+    return status == NEAP_STORE_UNAVAILABLE ? neap_store_message(store) : messages[status];
+}
+
+/* Later than before the handler nobody is refused because of the store, and the message is the
+ * owner's to read. */
+static void give(struct neap_serving *serving, struct neap_store *store,
+                 enum neap_store_status status)
+{
+    enum neap_guard_state state = serving->guard.state;
+    if (state == NEAP_GUARD_STATE_CLAIMING || state == NEAP_GUARD_STATE_STARTING)
+        neap_serving_note(serving, failure(store, status));
+    neap_desk_give(serving->desk);
+}
+
+static enum neap_guard_claim read_result(struct neap_serving *serving, struct neap_claim *claim)
+{
+    serving->replay = claim->result;
+    enum neap_stored_fault fault =
+        neap_stored_answer_open(serving->replay.at, serving->replay.bytes, &serving->reader);
+    if (fault == NEAP_STORED_FAULT_NONE)
+        return NEAP_GUARD_CLAIM_DONE;
+    neap_serving_note(serving, neap_stored_fault_text(fault));
+    return NEAP_GUARD_CLAIM_DAMAGED;
+}
+
+static enum neap_guard_claim read_claim(struct neap_serving *serving, struct neap_claim *claim)
+{
+    if (claim->other_work)
+        return NEAP_GUARD_CLAIM_OTHER_WORK;
+    switch (claim->state) {
+    case NEAP_CLAIM_NEW:
+        return claim->recovered ? NEAP_GUARD_CLAIM_RECOVERED : NEAP_GUARD_CLAIM_NEW;
+    case NEAP_CLAIM_RUNNING:
+        return NEAP_GUARD_CLAIM_RUNNING;
+    case NEAP_CLAIM_DONE:
+        break;
+    }
+    return read_result(serving, claim);
+}
+
+enum neap_guard_claim neap_serving_claim(struct neap_serving *serving)
+{
+    struct neap_claim claim = {0};
+    struct neap_claim_request request = {.key = serving->key,
+                                         .now_ns = neap_loop_wall(serving->loop),
+                                         .lease_ns = serving->policy.lease_ns,
+                                         .ttl_ns = serving->policy.ttl_ns};
+    memcpy(request.fingerprint, serving->fingerprint, sizeof request.fingerprint);
+    memcpy(request.token, serving->token, sizeof request.token);
+    struct neap_store *store = take(serving);
+    enum neap_store_status status = neap_store_claim(store, &request, &claim);
+    give(serving, store, status);
+    return status == NEAP_STORE_OK ? read_claim(serving, &claim) : NEAP_GUARD_CLAIM_DOWN;
+}
+
+static enum neap_guard_store guard_status(enum neap_store_status status)
+{
+    static const enum neap_guard_store statuses[] = {
+        [NEAP_STORE_OK] = NEAP_GUARD_STORE_OK,
+        [NEAP_STORE_NONE] = NEAP_GUARD_STORE_LOST,
+        [NEAP_STORE_LOST] = NEAP_GUARD_STORE_LOST,
+        [NEAP_STORE_FULL] = NEAP_GUARD_STORE_FULL,
+        [NEAP_STORE_INVALID] = NEAP_GUARD_STORE_DOWN,
+        [NEAP_STORE_NO_MEMORY] = NEAP_GUARD_STORE_DOWN,
+        [NEAP_STORE_UNAVAILABLE] = NEAP_GUARD_STORE_DOWN,
+    };
+    return statuses[status];
+}
+
+enum neap_guard_store neap_serving_renew(struct neap_serving *serving)
+{
+    struct neap_store *store = take(serving);
+    enum neap_store_status status =
+        neap_store_renew(store, serving->key, serving->token, neap_loop_wall(serving->loop),
+                         serving->policy.lease_ns);
+    give(serving, store, status);
+    return guard_status(status);
+}
+
+enum neap_guard_store neap_serving_release(struct neap_serving *serving)
+{
+    struct neap_store *store = take(serving);
+    enum neap_store_status status =
+        neap_store_release(store, serving->key, serving->token, neap_loop_wall(serving->loop));
+    give(serving, store, status);
+    return guard_status(status);
+}
+
+/* The key was good, so the problem is none of the kind that tells of it. */
+static enum neap_status write_problem(struct neap_serving *serving, enum neap_problem problem,
+                                      struct neap_blob *blob)
+{
+    struct neap_problem_answer answer;
+    const struct neap_alloc *alloc = serving->engine->alloc;
+    enum neap_status status =
+        neap_problem_answer_init(&answer, problem, NEAP_KEY_FAULT_NONE, "", alloc);
+    if (status != NEAP_OK)
+        return status;
+    status = neap_stored_answer_write(&answer.answer, alloc, &blob->at, &blob->bytes);
+    if (status == NEAP_OK)
+        blob->alloc = alloc;
+    neap_problem_answer_deinit(&answer);
+    return status;
+}
+
+enum neap_guard_store neap_serving_finish(struct neap_serving *serving, enum neap_problem problem)
+{
+    struct neap_blob of_problem = {0};
+    const struct neap_blob *blob = &serving->answer;
+    if (problem != NEAP_PROBLEM_NONE) {
+        if (write_problem(serving, problem, &of_problem) != NEAP_OK)
+            return NEAP_GUARD_STORE_DOWN;
+        blob = &of_problem;
+    }
+    struct neap_store *store = take(serving);
+    enum neap_store_status status = neap_store_finish(store, serving->key, serving->token,
+                                                      (struct neap_bytes){blob->at, blob->bytes},
+                                                      neap_loop_wall(serving->loop));
+    give(serving, store, status);
+    neap_blob_free(&of_problem);
+    return guard_status(status);
+}
