@@ -43,7 +43,8 @@ sources_store := $(filter-out $(if $(WITH_SQLITE),%/missing_sqlite.c,src/store/s
     $(if $(WITH_REDIS),%/missing_redis.c,src/store/redis_%.c),$(sources_store))
 ROOM_SOURCES := $(foreach room,$(ROOMS),$(sources_$(room)))
 SUPPORT_SOURCES := $(sort $(wildcard spec/c/support/*.c))
-TEST_SOURCES := $(filter-out $(if $(WITH_SQLITE),,spec/c/store/sqlite_%.c),\
+TEST_SOURCES := $(filter-out $(if $(WITH_SQLITE),,spec/c/store/sqlite_%.c) \
+    $(if $(call has_library,lua5.4),,spec/c/binding/%),\
     $(sort $(shell find spec/c -name '*_test.c' 2>/dev/null)))
 THREAD_TEST_SOURCES := $(filter %_threads_test.c,$(TEST_SOURCES))
 LUA_FILES := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
@@ -168,6 +169,18 @@ $(BUILD)/$1/neap/core.so: $(patsubst %.c,$(BUILD)/$1/obj/%.o,$(sources_binding))
 -include $(patsubst %.c,$(BUILD)/$1/obj/%.d,$(sources_binding))
 endef
 
+# A test of the binding has all of it and Lua 5.4 linked in; its objects are made with the binding's.
+define binding_test_rule # variant, variant of the binding
+$(BUILD)/$1/spec/c/binding/%_test: $(BUILD)/$2/obj/spec/c/binding/%_test.o \
+    $(patsubst %.c,$(BUILD)/$2/obj/%.o,$(sources_binding)) $(BUILD)/$1/libsupport.a \
+    $(call archives_of,$1)
+	@mkdir -p $$(@D)
+	$$(call say,LINK)$$(CC) $$(LDFLAGS) $$(link_$1) -o $$@ $$(filter %.o,$$^) \
+	    $$(call link_archives,$$(filter %.a,$$^)) -lcmocka $$(call libs_from,lua5.4) $$(LIBRARIES)
+
+-include $(patsubst %.c,$(BUILD)/$2/obj/%.d,$(filter spec/c/binding/%,$(TEST_SOURCES)))
+endef
+
 incdir_install-$(LUA_VERSION) := $(incdir_install)
 INTERPRETERS := $(addprefix lua,$(LUA_VERSIONS)) luajit
 BINDING_VARIANTS := $(INTERPRETERS) install-$(LUA_VERSION)
@@ -181,6 +194,8 @@ $(foreach variant,$(BINDING_VARIANTS),\
     $(eval $(call compile_rule,$(variant)))\
     $(eval $(call module_rule,$(variant),plain)))
 $(eval $(call module_rule,asan,asan))
+$(eval $(call binding_test_rule,plain,lua5.4))
+$(eval $(call binding_test_rule,asan,asan))
 
 # The misbehaving server of the specs brings its own rules.
 MISBEHAVE_BUILD := $(BUILD)/spec

@@ -15,6 +15,7 @@ struct serving_object {
     struct neap_serving *serving;
     const struct neap_guard_object *guard; /* in the user table */
     enum neap_key_fault fault;
+    struct neap_problem_answer problem; /* here, so that an error while it is read leaks nothing */
 };
 
 static struct serving_object *serving_object(lua_State *L)
@@ -121,6 +122,7 @@ static int serving_free(lua_State *L)
     struct serving_object *object = serving_object(L);
     neap_serving_free(object->serving);
     object->serving = NULL;
+    neap_problem_answer_deinit(&object->problem);
     return 0;
 }
 
@@ -267,20 +269,18 @@ static int serving_replay(lua_State *L)
 /* problem(): the same, and the store's message where it was the store. */
 static int serving_problem(lua_State *L)
 {
-    struct neap_problem_answer problem;
-    const struct serving_object *object = serving_object(L);
     struct neap_serving *serving = check_serving(L);
-    lua_newtable(L);
-    if (neap_problem_answer_init(&problem, neap_serving_problem(serving), object->fault,
+    struct serving_object *object = serving_object(L);
+    neap_problem_answer_deinit(&object->problem);
+    if (neap_problem_answer_init(&object->problem, neap_serving_problem(serving), object->fault,
                                  object->guard->header, neap_platform_alloc()) != NEAP_OK)
         return neap_raise_memory(L);
-    const struct neap_stored_answer *answer = &problem.answer;
+    const struct neap_stored_answer *answer = &object->problem.answer;
+    lua_pushinteger(L, answer->status);
+    lua_newtable(L);
     for (size_t i = 0; i < answer->header_count; i++)
         set_header(L, (int)i, &answer->headers[i]);
-    lua_pushinteger(L, answer->status);
-    lua_insert(L, -2);
     push_text(L, answer->body);
-    neap_problem_answer_deinit(&problem);
     lua_pushstring(L, neap_serving_message(serving));
     return 4;
 }
