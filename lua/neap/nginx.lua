@@ -118,10 +118,10 @@ end
 --- comes of it. What went wrong is in nginx's log of errors.
 --
 -- `handler` is a function that is called with { method, path, headers, body, recovered } and
--- returns { status, headers, body }; or { proxy = "/upstream" }: the request goes on to the location
--- of that prefix, which has proxy_pass, and what the guard lets pass goes there directly. With
--- `recovered = "refuse"` a request whose earlier owner ended without a result is answered 500, and
--- does not go to the upstream again.
+-- returns { status, headers, body }; or { proxy = "/upstream" }: the request goes on to the
+-- location of that prefix, which has proxy_pass, and what the guard lets pass goes there directly.
+-- With `recovered = "refuse"` a request whose earlier owner ended without a result is answered 500,
+-- and does not go to the upstream again.
 --
 -- For content_by_lua and access_by_lua; raises in any other phase, and for misuse.
 ---@param guard neap.Guard
@@ -137,7 +137,7 @@ end
 --- The same in two halves: what is wrong is raised here, in init_by_lua, before nginx starts; the
 --- function that is returned is for content_by_lua.
 --
---     init_by_lua_block    { pay = require("neap.nginx").guarded(guard, { proxy = "/upstream" }) }
+--     init_by_lua_block { pay = require("neap.nginx").guarded(guard, { proxy = "/upstream" }) }
 --     content_by_lua_block { pay() }
 ---@return fun()
 function nginx.guarded(guard, handler)

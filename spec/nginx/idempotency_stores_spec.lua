@@ -125,7 +125,7 @@ describe("a worker that is killed while its handler runs", function()
 end)
 
 describe("a worker that is stopped past its lease", function()
-  each(SHARED, "gives its own caller its own answer, and overwrites nothing", function(kind, workers)
+  each(SHARED, "gives its caller its own answer, and overwrites nothing", function(kind, workers)
     start{ kind = kind, workers = workers, lease = 1 }
     local lists = g:each_worker()
     local talk = begin("k", "?seconds=0.5", lists[1][1])
@@ -148,4 +148,208 @@ describe("a worker that is stopped past its lease", function()
     end
     assert.equal(1, g:count("recovered"))
   end)
+end)
+
+describe("a store that goes down under load", function()
+  local lacks = guarded.lacks("redis")
+
+  if lacks then
+    pending("refuses with 503, and runs nothing without a claim: " .. lacks)
+    return
+  end
+
+  -- Posts under keys of its own as long as `predicate` says so: what it got by status.
+  local function load_while(predicate)
+    local statuses, number = {}, 0
+    while predicate(statuses) do
+      number = number + 1
+      local status = g:post(("load-%f-%d"):format(socket.gettime(), number))
+      statuses[status] = (statuses[status] or 0) + 1
+    end
+    return statuses
+  end
+
+  local function seen(status, count)
+    return function(statuses)
+      return (statuses[status] or 0) < count
+    end
+  end
+
+  it("refuses with 503, runs nothing without a claim, and works again when it is back", function()
+    start{ kind = "redis", workers = 4 }
+    assert.same({ [201] = 40 }, load_while(seen(201, 40)))
+    assert.equal(201, (g:post("before")))
+    g.redis:kill()
+    load_while(seen(503, 1))
+    local runs = g:count("runs")
+    local began = socket.gettime()
+    assert.same({ [503] = 40 }, load_while(seen(503, 40)))
+    assert.is_true(socket.gettime() - began < 20)
+    local status, body, lines = g:post("before")
+    assert.equal(503, status)
+    assert.matches('"urn:neap:idempotency:store"', body)
+    assert.is_truthy(table.concat(lines, "\n"):find("application/problem+json", 1, true))
+    assert.equal(runs, g:count("runs"))
+    assert.matches("%[error%].-neap: store: ", g:error_log())
+
+    g.redis:restart()
+    load_while(seen(201, 1))
+    assert.same({ [201] = 40 }, load_while(seen(201, 40)))
+    assert.equal(g:count("runs"), g:count("ended"))
+  end)
+
+  it("and that comes back within the lease learns what was done meanwhile", function()
+    start{ kind = "redis", workers = 4, lease = 10,
+      redis = "--appendonly yes --appendfsync always" }
+    local talk = begin("k", "?seconds=0.5")
+    g.redis:kill()
+    local status, body = talk:receive()
+    assert.same({ 201, "paid 1" }, { status, body })
+    g.redis:restart()
+    local later, same = post_until_free("k", "?seconds=0.5", 10)
+    assert.same({ 201, "paid 1" }, { later, same })
+    assert.equal(1, g:count("runs"))
+  end)
+end)
+
+describe("a SQLite file that somebody has locked", function()
+  local lacks = stores.lacks()
+
+  if lacks then
+    pending("is 503 after the busy time: " .. lacks)
+    return
+  end
+
+  it("is 503 after the busy time, and the worker serves others meanwhile", function()
+    start{ kind = "sqlite", workers = 1 }
+    assert.equal(201, (g:post("before")))
+    local lock = stores.lock(g.path)
+    local talks, began = {}, socket.gettime()
+    for index = 1, 3 do
+      talks[index] = g:talk()
+      guarded.send(talks[index], "during-" .. index)
+    end
+    local slowest, rounds, other = 0, 0, g:talk()
+    while socket.gettime() - began < 0.4 do
+      local sent = socket.gettime()
+      assert.equal(200, (other:get("/plain")))
+      slowest = math.max(slowest, socket.gettime() - sent)
+      rounds = rounds + 1
+    end
+    assert.is_true(slowest < 0.1, slowest)
+    assert.is_true(rounds > 20, rounds)
+    for _, talk in ipairs(talks) do
+      assert.equal(503, (talk:receive()))
+    end
+    local seconds = socket.gettime() - began -- one after the other
+    assert.is_true(seconds > 0.5 and seconds < 4, seconds)
+    assert.equal(1, g:count("runs"))
+    lock:release()
+    for index = 1, 3 do
+      assert.equal(201, (g:post("during-" .. index)))
+    end
+    assert.equal(4, g:count("runs"))
+  end)
+end)
+
+local function wait_for_end(pids)
+  farm.wait("end of the workers", function()
+    for _, pid in ipairs(pids) do
+      if farm.lives(pid) then
+        return false
+      end
+    end
+    return true
+  end, 10)
+end
+
+local function nothing_crashed()
+  local log = g:error_log()
+  for _, sign in ipairs{ "exited on signal", "[alert]", "[emerg]" } do
+    assert.is_nil(log:find(sign, 1, true), log)
+  end
+end
+
+describe("while handlers run", function()
+  local HANDLERS = 20
+
+  local function begin_all()
+    local talks = {}
+    for index = 1, HANDLERS do
+      talks[index] = g:talk()
+      guarded.send(talks[index], "k-" .. index, "?seconds=1.5")
+    end
+    farm.wait("all handlers", function()
+      return g:count("runs") == HANDLERS
+    end)
+    return talks
+  end
+
+  local function finish_all(talks)
+    for _, talk in ipairs(talks) do
+      assert.equal(201, (talk:receive()))
+      talk:close()
+    end
+  end
+
+  each(SHARED, "HUP lets them end, and new workers replay their answers", function(kind, workers)
+    start{ kind = kind, workers = workers, lease = 1 } -- which the old ones go on renewing
+    local old = g:workers()
+    local talks = begin_all()
+    g:signal("HUP")
+    farm.wait("new workers", function()
+      local now = g:workers()
+      return #now == workers and now[1] ~= old[1]
+    end)
+    assert.equal(409, (g:post("k-1", "?seconds=1.5")))
+    finish_all(talks)
+    for index = 1, HANDLERS do
+      local status, _, lines = g:post("k-" .. index, "?seconds=1.5")
+      assert.equal(201, status)
+      assert.is_true(guarded.is_replay(lines))
+    end
+    wait_for_end(old)
+    assert.equal(HANDLERS, g:count("runs"))
+    nothing_crashed()
+  end)
+
+  each(guarded.KINDS, "QUIT lets them end", function(kind, workers)
+    start{ kind = kind, workers = workers, lease = 1 }
+    local old = g:workers()
+    local talks = begin_all()
+    g:signal("QUIT")
+    finish_all(talks)
+    wait_for_end(old)
+    nothing_crashed()
+  end)
+
+  each(guarded.KINDS, "TERM ends nginx at once, without a crash", function(kind, workers)
+    start{ kind = kind, workers = workers }
+    local old = g:workers()
+    begin_all()
+    g:signal("TERM")
+    wait_for_end(old)
+    nothing_crashed()
+  end)
+
+  each(guarded.KINDS, "and others wait for them, the worker serves the rest at once",
+    function(kind)
+      start{ kind = kind, workers = 1, guard = 'on_conflict = "wait"' }
+      local talks = begin_all()
+      for index = HANDLERS + 1, 5 * HANDLERS do
+        talks[index] = g:talk()
+        guarded.send(talks[index], "k-" .. index % HANDLERS + 1, "?seconds=1.5")
+      end
+      local times, other = {}, g:talk()
+      for index = 1, 100 do
+        local sent = socket.gettime()
+        assert.equal(200, (other:get("/plain")))
+        times[index] = socket.gettime() - sent
+        socket.sleep(0.002)
+      end
+      table.sort(times)
+      assert.is_true(times[50] < 0.01 and times[100] < 0.2, times[50] .. " " .. times[100])
+      finish_all(talks)
+      assert.equal(HANDLERS, g:count("runs"))
+    end)
 end)

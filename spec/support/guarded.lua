@@ -5,9 +5,10 @@
 --     g:count("runs")              -> 1                   how often the handler began
 --     g:stop()
 --
--- /pay runs a handler that takes `?seconds=` (none where an earlier one was lost), answers `?status=` and raises with `?fails=1`. Takes
--- what spec.support.farm takes, and `kind`, `lease`, and `guard`, further options of the guard as
--- Lua. The guard is the global `guard` there, what it counts is in ngx.shared.counts.
+-- /pay runs a handler that takes `?seconds=` (none where an earlier one was lost), answers
+-- `?status=` and raises with `?fails=1`. Takes what spec.support.farm takes, and `kind`, `lease`,
+-- `redis` (arguments of redis-server), and `guard`, further options of the guard as Lua. The guard
+-- is the global `guard` there, what it counts is in ngx.shared.counts.
 local farm = require "spec.support.farm"
 local process = require "spec.support.process"
 local redis = require "spec.support.redis"
@@ -104,7 +105,7 @@ end
 
 function guarded.start(options)
   local self = setmetatable({}, Guarded)
-  self.redis = options.kind == "redis" and redis.start() or nil
+  self.redis = options.kind == "redis" and redis.start{ options = options.redis } or nil
   self.folder, self.path = database()
   local given = {}
   for key, value in pairs(options) do
