@@ -36,6 +36,18 @@ show_version() { # what, interpreter, tree, Lua version
     fi
 }
 
+# The program, by the interpreter that its first line names.
+run_program() { # what, tree, Lua version
+    local said
+    if said=$(cd / && env -u LUA_INIT -u LUA_INIT_5_4 -u LUA_PATH_5_4 -u LUA_CPATH_5_4 \
+        LUA_PATH="$2/share/lua/$3/?.lua;$2/share/lua/$3/?/init.lua" LUA_CPATH="$2/lib/lua/$3/?.so" \
+        "$2/bin/neap" --version 2>"$scratch/log"); then
+        echo "[check] PASS $1: $said"
+    else
+        fail "$1: bin/neap" "$scratch/log"
+    fi
+}
+
 # make install, once in place and once below DESTDIR; uninstall leaves no file behind.
 test_make() { # Lua version, interpreter...
     local tree=$scratch/make-$1 interpreter left
@@ -46,6 +58,7 @@ test_make() { # Lua version, interpreter...
     for interpreter in "${@:2}"; do
         show_version "make install LUA_VERSION=$1 for $interpreter" "$interpreter" "$tree" "$1"
     done
+    run_program "make install LUA_VERSION=$1, the program" "$tree" "$1"
 
     if $make --no-print-directory install PREFIX=/usr DESTDIR="$tree-root" LUA_VERSION="$1" \
         >"$scratch/log" 2>&1 && [ -f "$tree-root/usr/lib/lua/$1/neap/core.so" ]; then
@@ -96,6 +109,7 @@ test_luarocks() { # Lua version, interpreter
         return
     fi
     show_version "luarocks --lua-version=$1 make" "$2" "$tree" "$1"
+    run_program "luarocks --lua-version=$1 make, the program" "$tree" "$1"
 }
 
 is_here() { # interpreter

@@ -43,6 +43,7 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_serving(L);
     neap_binding_add_stored_requests(L);
     neap_binding_add_outbox(L);
+    neap_binding_add_stop_signal(L);
     neap_binding_add_result(L);
     neap_binding_add_policies(L);
     return 1;

@@ -56,6 +56,7 @@ void neap_binding_add_guard(lua_State *L);
 void neap_binding_add_serving(lua_State *L);
 void neap_binding_add_stored_requests(lua_State *L);
 void neap_binding_add_outbox(lua_State *L);
+void neap_binding_add_stop_signal(lua_State *L);
 void neap_binding_add_result(lua_State *L);
 void neap_binding_add_policies(lua_State *L);
 

@@ -1,0 +1,301 @@
+-- bin/neap as a process of its own: a worker that drains an outbox, and what it tells.
+local calls = require "spec.support.calls"
+local neap = require "neap"
+local outbox_module = require "neap.outbox"
+local process = require "spec.support.process"
+local server = require "spec.support.server"
+local socket = require "socket"
+
+local LUA = os.getenv("NEAP_LUA") or arg[-1]
+
+describe("the program neap", function()
+  local s, folder, database, made
+
+  setup(function()
+    s = server.start()
+  end)
+
+  teardown(function()
+    s:stop()
+  end)
+
+  before_each(function()
+    s:reset()
+    folder = process.temporary_directory()
+    database = folder .. "/outbox.db"
+    made = 0
+  end)
+
+  after_each(function()
+    collectgarbage()
+    os.execute("rm -rf " .. process.quoted(folder))
+  end)
+
+  local function write_file(name, text)
+    local file = assert(io.open(folder .. "/" .. name, "w"))
+    file:write(text)
+    file:close()
+    return folder .. "/" .. name
+  end
+
+  -- A policy of short patience.
+  local function policy_file(part, options)
+    return write_file("policy.lua", ([[return {
+      name = "worker", base_url = %q, retry = false, gate = false, breaker = false,
+      timeout = { total = 20, read = 20 }, %s }, { backoff = { base = 0.05, max = 0.2 }, %s }]])
+      :format(s.url, part or "", options or ""))
+  end
+
+  local function outbox(name)
+    return outbox_module.new{
+      store = assert(require("neap.store.sqlite").new{ path = database }),
+      client = calls.client{ base_url = s.url },
+      name = name,
+    }
+  end
+
+  local function put(count, path, name)
+    local box = outbox(name)
+    for _ = 1, count do
+      made = made + 1
+      assert(box:put{ method = "POST", path = path or "/payments", body = tostring(made),
+        idempotency_key = "k" .. made })
+    end
+    return box
+  end
+
+  local function words(...)
+    local list = { process.quoted(LUA), "bin/neap" }
+    for _, word in ipairs{ ... } do
+      list[#list + 1] = process.quoted(word)
+    end
+    return table.concat(list, " ")
+  end
+
+  -- Its status and all that it says.
+  local function run(...)
+    local pipe = assert(io.popen(words(...) .. ' 2>&1; echo "status $?"'))
+    local output = pipe:read("*a")
+    pipe:close()
+    local text, status = output:match("^(.-)status (%d+)\n$")
+    return tonumber(status), text
+  end
+
+  local Worker = {}
+  Worker.__index = Worker
+
+  -- In the background, with what it says and its status in files.
+  local function start(...)
+    local self = setmetatable({ path = ("%s/worker%d"):format(folder, socket.gettime() * 1e6) },
+      Worker)
+    local command = '%s >%s.said 2>&1 & pid=$!; echo $pid >%s.pid; wait $pid; echo $? >%s.status'
+    os.execute(("(" .. command .. ") 2>/dev/null &"):format(words(...), self.path, self.path,
+      self.path))
+    self.pid = assert(process.wait_until(function()
+      return tonumber(process.read_file(self.path .. ".pid") or "")
+    end))
+    return self
+  end
+
+  function Worker:said()
+    return process.read_file(self.path .. ".said") or ""
+  end
+
+  function Worker:signal(name)
+    os.execute(("kill -%s %d 2>/dev/null"):format(name, self.pid))
+  end
+
+  -- Its status, once it has ended.
+  function Worker:status()
+    local status = process.wait_until(function()
+      return tonumber(process.read_file(self.path .. ".status") or "")
+    end, 20)
+    if not status then
+      self:signal("KILL")
+      error("the worker did not end; it said: " .. self:said())
+    end
+    return status
+  end
+
+  describe("draining", function()
+    it("delivers what is due and ends, with --once", function()
+      local box = put(20)
+      local status, said = run("drain", database, "--policy", policy_file(), "--once")
+      assert.equal(0, status, said)
+      assert.matches("neap: 20 waiting, 0 dead\n", said)
+      assert.matches("neap: 20 delivered, 0 retried, 0 dead, 0 waiting, 0 dead in all\n", said)
+      assert.equal(0, box:size())
+      assert.equal(20, s:settle().payments)
+    end)
+
+    it("ends after --limit entries", function()
+      local box = put(5)
+      assert.equal(0, (run("drain", database, "--policy", policy_file(), "--limit", "2")))
+      assert.equal(3, box:size())
+    end)
+
+    it("drains the outbox of that name", function()
+      put(1, nil, "a")
+      local box = put(1, nil, "b")
+      assert.equal(0, (run("drain", database, "--policy", policy_file(), "--once", "--name=b")))
+      assert.equal(0, box:size())
+      assert.equal(1, outbox("a"):size())
+    end)
+
+    it("obeys what the policy's file says of the outbox", function()
+      put(1, "/status/503")
+      local status, said = run("drain", database, "--policy", policy_file("", "max_attempts = 1"),
+        "--once")
+      assert.equal(0, status)
+      assert.matches("0 delivered, 0 retried, 1 dead", said)
+    end)
+
+    it("goes on until SIGTERM: delivers what comes, and repeats what failed", function()
+      put(3)
+      local worker = start("drain", database, "--policy", policy_file(), "--interval", "0.05")
+      local box = put(3, "/payments?fail=before&how=503")
+      assert.is_truthy(process.wait_until(function() return box:size() == 0 end, 20))
+      worker:signal("TERM")
+      assert.equal(0, worker:status())
+      assert.matches("stopped: 6 delivered, [1-9]%d* retried, 0 dead", worker:said())
+      assert.equal(6, s:settle().payments)
+    end)
+
+    it("on SIGTERM finishes what is under way and takes no more", function()
+      local box = put(5, "/payments?gate=held")
+      local worker = start("drain", database, "--policy", policy_file(), "--concurrency", "2")
+      assert.is_truthy(s:settle(function(ledger) return ledger.in_flight == 2 end, 20))
+      worker:signal("TERM")
+      socket.sleep(0.1)
+      assert.is_nil(process.read_file(worker.path .. ".status"))
+      s:release("held")
+      assert.equal(0, worker:status())
+      assert.matches("stopped: 2 delivered", worker:said())
+      assert.equal(3, box:size())
+      assert.equal(2, s:settle().requests)
+    end)
+
+    it("ends at once at a second signal, and leaves what it had to its lease", function()
+      local box = put(1, "/payments?gate=held")
+      local worker = start("drain", database, "--policy", policy_file())
+      assert.is_truthy(s:settle(function(ledger) return ledger.in_flight == 1 end, 20))
+      worker:signal("TERM")
+      socket.sleep(0.4)
+      worker:signal("TERM")
+      assert.equal(128 + 15, worker:status())
+      assert.equal(1, box:size())
+      assert.equal(1, box:counts().taken)
+      local status, said = run("drain", database, "--policy", policy_file(), "--once")
+      assert.equal(0, status)
+      assert.matches("0 delivered", said)
+    end)
+
+    it("shares the work with others: each entry is sent once", function()
+      local box = put(60)
+      local workers = {}
+      for index = 1, 3 do
+        workers[index] = start("drain", database, "--policy", policy_file(), "--once")
+      end
+      for _, worker in ipairs(workers) do
+        assert.equal(0, worker:status(), worker:said())
+      end
+      assert.equal(0, box:size())
+      local ledger = s:settle()
+      assert.equal(60, ledger.payments)
+      assert.equal(60, ledger.requests)
+    end)
+
+    it("says what is wrong, with a status", function()
+      put(1)
+      local function refuses(status, pattern, ...)
+        local got, said = run(...)
+        assert.equal(status, got, said)
+        assert.matches("^neap: [^\n]*" .. pattern .. "[^\n]*\n$", said)
+      end
+      refuses(2, "which command%?")
+      refuses(2, 'no command "drian"', "drian")
+      refuses(2, "wants %-%-policy FILE", "drain", database)
+      refuses(2, "has no option %-%-polcy", "drain", database, "--polcy", "x")
+      refuses(2, "%-%-policy wants a value", "drain", database, "--policy")
+      refuses(2, "%-%-concurrency: expected a whole number >= 1, got \"0\"", "drain", database,
+        "--concurrency", "0")
+      refuses(2, "%-%-interval: expected a number of seconds", "drain", database, "--interval=-1")
+      refuses(2, "one argument too many", "drain", database, "other", "--policy", policy_file())
+      refuses(2, "which file%?", "drain", "--policy", policy_file())
+      refuses(1, "/none.db: No such file", "drain", folder .. "/none.db", "--policy",
+        policy_file())
+      refuses(1, "/none.lua", "drain", database, "--policy", folder .. "/none.lua")
+      refuses(1, "policy.lua:1: ", "drain", database, "--policy",
+        write_file("policy.lua", "retrun"))
+      refuses(1, "boom", "drain", database, "--policy", write_file("policy.lua", "error 'boom'"))
+      refuses(1, "expected a policy table to be returned, got a nil", "drain", database,
+        "--policy", write_file("policy.lua", ""))
+      refuses(1, "policy.retry: expected", "drain", database, "--policy",
+        write_file("policy.lua", "return { name = 'x', retry = 7 }"))
+      refuses(1, "options.max_attempts: expected", "drain", database, "--policy",
+        policy_file("", "max_attempts = 0"))
+      refuses(1, 'option "store" is not for this place', "drain", database, "--policy",
+        policy_file("", "store = 1"))
+    end)
+
+    it("says so where the file is no database", function()
+      local status, said = run("drain", write_file("text.db", ("no database "):rep(100)),
+        "--policy", policy_file(), "--once")
+      assert.equal(1, status)
+      assert.matches("^neap: store: ", said)
+    end)
+  end)
+
+  describe("dead letters", function()
+    local box
+
+    before_each(function()
+      box = put(3, "/status/422?body=no%20such%20user")
+      assert.equal(0, (run("drain", database, "--policy", policy_file(), "--once")))
+    end)
+
+    it("are listed, one a line", function()
+      local status, said = run("dead", database)
+      assert.equal(0, status)
+      local lines = {}
+      for line in said:gmatch("[^\n]+") do
+        lines[#lines + 1] = line
+      end
+      assert.equal(3, #lines)
+      assert.matches("^1\t%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ\t1\tPOST /status/422%S*\t" ..
+        "rejected: status 422: no such user$", lines[1])
+      local _, others = run("dead", database, "--name", "other")
+      assert.equal("", others)
+    end)
+
+    it("are revived by their ids, or all", function()
+      local status, said = run("revive", database, "2", "9")
+      assert.equal(1, status)
+      assert.equal("neap: there is no dead letter 9\nneap: 1 revived\n", said)
+      assert.equal(1, box:size())
+      status, said = run("revive", database, "--all")
+      assert.equal(0, status)
+      assert.equal("neap: 2 revived\n", said)
+      assert.equal(3, box:size())
+      assert.equal(2, (run("revive", database)))
+      assert.equal(2, (run("revive", database, "--all", "3")))
+      assert.equal(2, (run("revive", database, "x")))
+    end)
+
+    it("are thrown away by their ids", function()
+      local status, said = run("drop", database, "1", "3")
+      assert.equal(0, status)
+      assert.equal("neap: 2 dropped\n", said)
+      assert.equal(1, box:counts().dead)
+    end)
+  end)
+
+  it("tells how it is used, and its version", function()
+    local status, said = run("--help")
+    assert.equal(0, status)
+    assert.matches("^usage: neap drain FILE", said)
+    status, said = run("--version")
+    assert.equal(0, status)
+    assert.equal("neap " .. neap._VERSION .. "\n", said)
+  end)
+end)
