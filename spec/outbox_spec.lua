@@ -1,21 +1,12 @@
--- The outbox on the testing kit, in memory and in a SQLite file: what is put is delivered in order,
+-- The outbox on the testing kit, in each kind of store: what is put is delivered in order,
 -- under one key, or becomes a dead letter with its reason.
 local kit = require "spec.support.kit"
 local neap = require "neap"
+local calls = require "spec.support.calls"
 local outbox_module = require "neap.outbox"
+local redis = require "spec.support.redis"
+local stores = require "spec.support.stores"
 local testing = require "neap.testing"
-
-local function scratch_path()
-  local path = os.tmpname()
-  os.remove(path)
-  return path
-end
-
-local function remove_database(path)
-  for _, suffix in ipairs{ "", "-wal", "-shm" } do
-    os.remove(path .. suffix)
-  end
-end
 
 local function counts_of(counts)
   return { counts.delivered, counts.retried, counts.dead }
@@ -793,10 +784,108 @@ end
 
 describe_on("memory", function() return require("neap.store.memory").new() end, function() end)
 
-local path = scratch_path()
+local remove
 describe_on("a SQLite file", function()
+  local path
+  path, remove = stores.scratch()
   return assert(require("neap.store.sqlite").new{ path = path })
-end, function() remove_database(path) end)
+end, function() remove() end)
+
+local lacks_redis, server = redis.lacks(), nil
+if lacks_redis then
+  pending("an outbox in Redis: " .. lacks_redis)
+else
+  describe("with a Redis", function()
+    teardown(function() server:stop() end)
+
+    describe_on("Redis", function()
+      server = server or redis.start()
+      server:say("FLUSHALL")
+      return assert(require("neap.store.redis").new{ host = server.path })
+    end, function() end)
+  end)
+end
+
+describe("an outbox whose store fails", function()
+  it("acknowledges nothing on a full disk, and has what it acknowledged before", function()
+    local path, remove_file = stores.scratch()
+    local report = calls.child("ulimit -f 512; trap '' XFSZ;", [[
+      local client = require("neap").client{ name = "c", base_url = "http://127.0.0.1:1" }
+      local outbox = require("neap.outbox").new{ client = client,
+        store = assert(require("neap.store.sqlite").new{ path = ... }) }
+      for i = 1, 1000 do
+        local id, err = outbox:put{ method = "POST", path = "/" .. i, body = ("b"):rep(10000) }
+        if not id then
+          print(require("cjson").encode{ accepted = i - 1, kind = err.kind })
+          os.exit(0)
+        end
+      end
+    ]], path)
+    assert.equal("store", report.kind)
+    assert.is_true(report.accepted > 5)
+    local t = testing.new()
+    local outbox = outbox_module.new{
+      store = assert(require("neap.store.sqlite").new{ path = path }),
+      client = t:client(kit.policy()),
+    }
+    assert.equal(report.accepted, outbox:size())
+    remove_file()
+  end)
+
+  it("says so where the file cannot be written", function()
+    local disk, why = stores.disk("size=8m")
+    if not disk then
+      pending(why)
+      return
+    end
+    local t = testing.new()
+    local client = t:client(kit.policy())
+    local function open()
+      return outbox_module.new{ client = client,
+        store = assert(require("neap.store.sqlite").new{ path = disk.folder .. "/store.db" }) }
+    end
+    local outbox = open()
+    assert(outbox:put{ method = "POST", path = "/" })
+    outbox = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    assert.is_true(disk:remount("ro"))
+    outbox = open()
+    for _, fn in ipairs{
+      function() return outbox:put{ method = "POST", path = "/" } end,
+      function() return outbox:drain() end,
+      function() return outbox:revive_all() end,
+      function() return outbox:size() end,
+    } do
+      local value, err = t:run(fn)
+      assert.is_nil(value)
+      assert.equal("store", err.kind)
+    end
+    for letter, err in outbox:dead() do
+      assert.is_false(letter)
+      assert.equal("store", err.kind)
+    end
+    outbox = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    disk:remove()
+  end)
+
+  it("is told by a worker, which goes on", function()
+    local t = testing.new()
+    local lost = require("neap.store.redis").new{ port = 1 }
+    local outbox = outbox_module.new{ client = t:client(kit.policy()), store = lost }
+    local errs = {}
+    t:run(function()
+      assert(outbox:work{
+        stop = function() return #errs == 3 end,
+        progress = function(_, err) errs[#errs + 1] = err end,
+      })
+      assert.is_true(neap.now() >= 2)
+    end)
+    assert.equal("store", errs[3].kind)
+  end)
+end)
 
 describe("an outbox", function()
   local store
