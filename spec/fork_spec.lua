@@ -288,7 +288,6 @@ describe("after a fork", function()
   end)
 
   describe("what was begun in the background", function()
-    local host = require "neap.host"
     local rounds
 
     -- One call on the wire, one that waits to be repeated, one in a listener, and a sleep.

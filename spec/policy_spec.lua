@@ -288,6 +288,9 @@ describe("idempotency", function()
 end)
 
 describe("fallback", function()
+  local ONE_ACTION =
+    ": expected exactly one of cache, service, default, queue and a function at [1]"
+
   refuses("an entry in the place of the list", { fallback = { default = {} } },
     "policy.fallback.default: unknown key, expected a list")
   refuses("a function in the place of the list", { fallback = noop },
@@ -295,9 +298,9 @@ describe("fallback", function()
   refuses("a text", { fallback = { "none" } },
     'policy.fallback[1]: expected a table or a function, got a string ("none")')
   refuses("an entry that does nothing", { fallback = { noop, { when = { "timeout" } } } },
-    "policy.fallback[2]: expected exactly one of cache, service, default, queue and a function at [1]")
+    "policy.fallback[2]" .. ONE_ACTION)
   refuses("an entry that does two things", { fallback = { { noop, default = {} } } },
-    "policy.fallback[1]: expected exactly one of cache, service, default, queue and a function at [1]")
+    "policy.fallback[1]" .. ONE_ACTION)
   refuses("an unknown kind of error", { fallback = { { noop, when = { "timeout", "rain" } } } },
     'policy.fallback[1].when[2]: expected a kind of error, got a string ("rain")')
   refuses("no kind of error", { fallback = { { noop, when = {} } } },

@@ -107,7 +107,7 @@ local function threads_of(pid)
   return farm.threads(pid)
 end
 
--- ----------------------------------------------------------------------------------------- yielding
+-- ---------------------------------------------------------------------------------------- yielding
 
 describe("a step in a worker", function()
   for _, kind in ipairs{ "memory", "sqlite", "redis" } do
