@@ -205,13 +205,15 @@ enum neap_status neap_desk_send(struct neap_desk *desk, struct neap_engine *engi
     return NEAP_OK;
 }
 
+#define FORKED_WHILE_BUSY                                                                          \
+    "this process was forked while the store was at work; make a store in each process"
+
 const char *neap_desk_failure(enum neap_status status)
 {
     static const char *const reasons[] = {
         [NEAP_OK] = "",
         [NEAP_NO_MEMORY] = "not enough memory",
-        [NEAP_INVALID] = "this process was forked while the store was at work; make a store in "
-                         "each process",
+        [NEAP_INVALID] = FORKED_WHILE_BUSY,
         [NEAP_NOT_FOUND] = "",
         [NEAP_SYSTEM] = "the system gives no thread or no descriptors for the store",
     };
