@@ -41,8 +41,11 @@ local PROMISES = {
     "call 2: 200 after 1 refresh\n  attempt 1  200\n$",
   },
   notifications = {
-    "user %d  202  waited 0.[1-9] s %(rate_limit%)\n",
+    "user %d  201  waited 0.[1-9] s %(rate_limit%)\n",
     "8 notifications, 6 of them waited, none was refused\n",
+    "user 9  202  source: queue, in the outbox as 1\n",
+    "the provider is back: 3 delivered, 0 left\n",
+    "14 requests, 11 notifications: none is missing, none came twice\n",
   },
   side_by_side = { "40 products in [%d.]+ s", "at most %d+ requests at once\n" },
   guard_function = {
