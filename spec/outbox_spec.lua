@@ -448,6 +448,19 @@ local function describe_on(kind, make_store, clean_up)
         assert.equal(1, outbox:size())
       end)
 
+      it("is not answered by the cache, nor by another call", function()
+        local outbox, client = new(nil, { cache = { ttl = 1000 }, coalesce = true })
+        t:script{ { status = 200, after = 1, ["repeat"] = true } }
+        t:run(function()
+          client:get("/page")
+          assert.equal("cache", client:get("/page").source)
+          assert(outbox:put{ path = "/page" })
+          assert(outbox:put{ path = "/page" })
+          assert.same({ 2, 0, 0 }, counts_of(assert(outbox:drain{ concurrency = 2 })))
+        end)
+        assert.equal(3, #t.requests)
+      end)
+
       it("ends between two entries when `stop` says so", function()
         local outbox, said = new(), 0
         for index = 1, 5 do

@@ -222,12 +222,14 @@ for _, method in ipairs{ "get", "head", "post", "put", "patch", "delete", "optio
   end
 end
 
--- For the outbox: a call as client:request makes it, that ends as its attempts did.
+-- For the outbox: a call as client:request makes it, that ends as its own attempts did, and neither
+-- as a cache, a fallback nor another call.
 function Client:_deliver(req)
   local flight, message = prepare(self, nil, nil, req, true)
   if not flight then
     error(message, 0)
   end
+  flight.lone, flight.follows_nobody = true, true
   return drive.run(flight)
 end
 

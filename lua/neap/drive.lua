@@ -94,7 +94,8 @@ local function begin(flight, engine)
   if not flight.arguments and host.cannot_wait_on(engine) then
     return flight.exchange:refuse()
   end
-  return flight.exchange:begin(flight.client._coalesces and host.can_yield_on(engine))
+  local may_follow = flight.client._coalesces and not flight.follows_nobody
+  return flight.exchange:begin(may_follow and host.can_yield_on(engine))
 end
 
 local function drive(flight)

@@ -2,6 +2,8 @@
 ---@class neap.Flight
 ---@field client table
 ---@field exchange userdata
+---@field lone? boolean the cache does not answer it
+---@field follows_nobody? boolean it makes attempts of its own, also where the policy coalesces
 ---@field arguments? table packed arguments of a wrapped function
 ---@field values? table packed results of a wrapped function that succeeded
 ---@field cause? any what a wrapped function raised or returned as its error
