@@ -207,13 +207,9 @@ local function value_of(text)
   return assert(load_with({}, "return " .. text, text))()
 end
 
--- The rows of tables whose first cell is a key: key -> { the other cells }; in the whole page or
--- below one heading.
-local function rows_of(page, heading)
-  local rows, text = {}, read(page)
-  if heading then
-    text = text:match("\n## " .. heading .. "\n(.-)\n## ")
-  end
+-- The rows of tables whose first cell is a key: key -> { the other cells }.
+local function rows_in(text)
+  local rows = {}
   for line in text:gmatch("[^\n]+") do
     local key, rest = line:match("^| `([%w_.]+)` | (.*) |$")
     if key then
@@ -225,6 +221,12 @@ local function rows_of(page, heading)
     end
   end
   return rows
+end
+
+-- In the whole page, or below one heading.
+local function rows_of(page, heading)
+  local text = read(page)
+  return rows_in(heading and text:match("\n## " .. heading .. "\n(.-)\n## ") or text)
 end
 
 local keys = known_keys("", {})
@@ -311,6 +313,42 @@ describe("a default in docs/policy.md", function()
     end
     assert.is_true(compared >= 30, "only " .. compared .. " defaults were found")
   end)
+end)
+
+describe("docs/stores.md", function()
+  local core = require "neap.core"
+  local source = read("src/binding/store_object.c")
+
+  -- What the reader says of an option, without its path.
+  local function said_of(kind, options)
+    local _, said = core.store(kind, options)
+    return tostring(said):gsub("^options[^:]*: ", "")
+  end
+
+  -- The default that the reader's table has, as it is written in the document.
+  local function default_of(kind, key)
+    local body = source:match("neap_option " .. kind .. "_rows%[%] = {(.-)\n};")
+    local row = body:match('{"' .. key .. '",(.-)}') or ""
+    local number, text = row:match("%.number = ([%d.]+)"), row:match('%.text = (".-")')
+    return row:match("REQUIRED") and "required" or number and "`" .. number .. "`"
+      or text and "`" .. text .. "`" or row:match("BOOLEAN") and "`false`" or "none"
+  end
+
+  for _, kind in ipairs{ "memory", "sqlite", "redis" } do
+    it("has the options of neap.store." .. kind .. " as the reader has them", function()
+      local section = read("docs/stores.md"):match("\n`neap%.store%." .. kind .. "`:\n\n(.-)\n\n")
+      local rows = rows_in(section)
+      for key in said_of(kind, { zzzzzzzz = 1 }):gmatch('"([%w_]+)"') do
+        local options = { path = key ~= "path" and kind == "sqlite" and "x" or nil }
+        options[key] = SAMPLE
+        local expected = said_of(kind, options):match("^expected (.*), got a userdata$")
+        assert.is_table(rows[key], key .. " is not documented")
+        assert.same({ key, expected, default_of(kind, key) }, { key, rows[key][1], rows[key][2] })
+        rows[key] = nil
+      end
+      assert.same({}, rows)
+    end)
+  end
 end)
 
 describe("the table of README.md", function()

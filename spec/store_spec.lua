@@ -625,12 +625,24 @@ describe("a store in Redis", function()
     end
   end)
 
-  needs_redis("logs in as a user", function()
-    r = redis.start{ options = "--user alice on '>pass' '~*' '+@all' --user default off" }
+  needs_redis("logs in as a user, who needs no more rights than docs/stores.md says", function()
+    r = redis.start{ options = "--user alice on '>pass' '~neap:*' "
+      .. assert(process.read_file("docs/stores.md"):match("needs `(%+@[^`]*)`"))
+      .. " --user default off" }
     local function open(user, password)
       return require("neap.store.redis").new{ host = r.path, user = user, password = password }
     end
-    assert.is_true(put(open("alice", "pass"), "k", "v"))
+    local st = open("alice", "pass")
+    assert.is_true(put(st, "k", "v"))
+    assert.equal("v", get(st, "k"))
+    assert.is_number((perform(st, "outbox_put", { key = "o", ordering_key = "l", value = "v" })))
+    local held = perform(st, "outbox_take", { key = "o", lease = 60 })
+    held.until_time, held.value, held.lease = 0, "why", 60
+    for _, op in ipairs{ "outbox_renew", "outbox_bury", "outbox_revive" } do
+      assert.is_true(perform(st, op, held))
+    end
+    assert.equal(1, perform(st, "outbox_count", { key = "o" }).waiting)
+    assert.is_false(perform(st, "outbox_dead", { key = "o", id = 0 }))
     expect_failure("Redis", get(open("alice", "no"), "k"))
     expect_failure("Redis", get(open("bob", "pass"), "k"))
   end)
