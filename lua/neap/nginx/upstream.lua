@@ -73,9 +73,11 @@ local function refusal()
       .. "out.")
 end
 
-local function truncation()
-  return exchange.problem(502, "truncated", "Answer cut off",
-    "The request may have been carried out, but its answer broke off.")
+-- The status is nginx's own where nothing came from the upstream, and the upstream's where the rest
+-- did not.
+local function no_answer(status)
+  return exchange.problem(status == 504 and 504 or 502, "no_answer", "No answer",
+    "The request may have been carried out, but its answer did not come, or broke off.")
 end
 
 local function answer_of(res, told)
@@ -83,7 +85,7 @@ local function answer_of(res, told)
     return upstream.unreached()
   end
   if res.truncated then
-    return truncation()
+    return no_answer(res.status)
   end
   return { status = res.status, headers = exchange.lasting(res.header), body = res.body }
 end
