@@ -96,9 +96,10 @@ local function serve_for_upstream(guard, options)
   if guard:passes(req) then
     return upstream.hand_over(options)
   end
-  if not upstream.takes(req.method) then
-    return send_given(exchange.problem(501, "method", "Not Implemented",
-      "Requests of this method cannot be carried out under an idempotency key."))
+  local refusal, why = upstream.refusal(options, req.method)
+  if refusal then
+    log(why)
+    return send_given(refusal)
   end
   return serve(guard, upstream.handler(options))
 end

@@ -1,4 +1,5 @@
 -- The guard in front of an upstream that knows nothing of keys.
+local neap = require "neap"
 local socket = require "socket"
 
 local farm = require "spec.support.farm"
@@ -57,6 +58,8 @@ local function start(options)
     workers = options.workers or 1,
     lease = options.lease,
     guard = options.guard,
+    certs = options.certs,
+    http2 = options.certs ~= nil,
     init = "recovered = " .. (options.recovered and ("%q"):format(options.recovered) or "nil"),
     conf = CONF:gsub("%${upstream}", s.url):gsub("%${refused}", s.refused),
   }
@@ -331,6 +334,29 @@ describe("a guarded upstream with methods that a subrequest cannot have", functi
     start{ guard = 'methods = { "POST", "PURGE" }' }
     assert_problem(501, "method", ask("/echo", "", keyed("k"), "PURGE"))
     assert.equal(200, (ask("/echo", "", keyed("k"), "POST")))
+    g:stop()
+  end)
+end)
+
+describe("a guarded upstream and a client that speaks HTTP/2", function()
+  it("are kept apart before anything is claimed, where nginx has no subrequests for it", function()
+    start{ certs = s }
+    local client = neap.client{ name = "h2", base_url = g.tls_url, retry = false, gate = false,
+      tls = { ca_file = s.ca_file } }
+    local req = { headers = { ["Idempotency-Key"] = "h2" }, body = "x" }
+    local res = assert(client:post("/payments", req))
+    assert.equal(2, res.http_version)
+    assert_problem(505, "http_version", res.status, res.body)
+    assert.matches("%[error%].-neap: this nginx has no subrequests for HTTP/2", g:error_log())
+    assert.equal(0, requests())
+    assert.equal(201, (ask("/payments", "x", keyed("h2"))))
+    assert.equal(200, assert(client:get("/echo")).status) -- what passes goes through
+    req.headers["Idempotency-Key"] = "h2-pay"
+    for _ = 1, 2 do
+      assert.equal(201, assert(client:post("/pay", req)).status) -- as does what a function handles
+    end
+    assert.equal(1, g:count("runs"))
+    client:close()
     g:stop()
   end)
 end)

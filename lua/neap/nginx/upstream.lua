@@ -67,7 +67,7 @@ function upstream.unreached()
     "The request was not carried out, because its server cannot be reached at the moment.")
 end
 
-local function refusal()
+local function unknown_outcome()
   return exchange.problem(500, "recovered", "Outcome unknown",
     "An earlier request with this idempotency key ended without a result; it may have been carried "
       .. "out.")
@@ -96,7 +96,7 @@ end
 function upstream.handler(options)
   return function(req)
     if req.recovered and options.recovered == "refuse" then
-      return refusal()
+      return unknown_outcome()
     end
     local told = {}
     ngx.req.set_header(RECOVERED, req.recovered and "true" or nil)
@@ -109,10 +109,32 @@ function upstream.handler(options)
   end
 end
 
---- Can a subrequest have that method?
----@return boolean
-function upstream.takes(method)
-  return METHODS[method] ~= nil
+-- ngx_lua has none for HTTP/2 in most of its versions. It says so before it looks at what is asked
+-- for, which here is nothing.
+local function has_subrequests()
+  if ngx.req.http_version() < 2 then
+    return true
+  end
+  local _, message = pcall(ngx.location.capture_multi, { false })
+  return not tostring(message):find("not supported", 1, true)
+end
+
+--- The answer to a request that cannot be carried out as a subrequest, and why, for the log; nil
+--- where it can.
+---@return table? answer
+---@return string? why
+function upstream.refusal(options, method)
+  if not METHODS[method] then
+    return exchange.problem(501, "method", "Not Implemented",
+      "Requests of this method cannot be carried out under an idempotency key."),
+      ("nginx has no subrequests of method %s for %s"):format(method, options.proxy)
+  end
+  if not has_subrequests() then
+    return exchange.problem(505, "http_version", "HTTP Version Not Supported",
+      "Requests under an idempotency key are carried out over HTTP/1.1 only."),
+      ("this nginx has no subrequests for HTTP/2; put a server that speaks HTTP/1.1 in front of %s")
+        :format(options.proxy)
+  end
 end
 
 --- Hands the request over to the location; does not come back.
