@@ -330,6 +330,9 @@ describe("docs/stores.md", function()
     local body = source:match("neap_option " .. kind .. "_rows%[%] = {(.-)\n};")
     local row = body:match('{"' .. key .. '",(.-)}') or ""
     local number, text = row:match("%.number = ([%d.]+)"), row:match('%.text = (".-")')
+    if number == "0" and row:find("%.min = [1-9]") then
+      number = nil -- below what may be said: not given
+    end
     return row:match("REQUIRED") and "required" or number and "`" .. number .. "`"
       or text and "`" .. text .. "`" or row:match("BOOLEAN") and "`false`" or "none"
   end
