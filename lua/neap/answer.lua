@@ -15,15 +15,6 @@ local answer = {}
 ---@field raw_headers string[][] pairs of name and value, in their order
 ---@field body string
 
-local function sorted_names(headers)
-  local names = {}
-  for name in pairs(headers) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return names
-end
-
 -- Adds name and value, or one pair for each of a list, to the flat list. What is wrong, or nil.
 local function add(flat, name, value)
   if type(value) == "table" then
@@ -43,19 +34,37 @@ local function add(flat, name, value)
   flat[#flat + 1] = tostring(value)
 end
 
-local function flatten_pairs(list)
+-- Headers by name as a list of pairs in the order of their names; nil and what is wrong.
+local function pairs_of(headers)
+  local list = {}
+  for name, value in pairs(headers) do
+    if type(name) ~= "string" then
+      return nil, ("headers: expected names as keys, got %s"):format(tostring(name))
+    end
+    list[#list + 1] = { name, value }
+  end
+  table.sort(list, function(one, other) return one[1] < other[1] end)
+  return list
+end
+
+local function check_pair(pair, index)
+  if type(pair) ~= "table" or type(pair[1]) ~= "string" or type(pair[2]) == "table" then
+    return ("headers[%d]: expected a pair of name and value"):format(index)
+  end
+end
+
+local function flatten_pairs(list, check)
   local flat = {}
   for index, pair in ipairs(list) do
-    if type(pair) ~= "table" or type(pair[1]) ~= "string" or type(pair[2]) == "table" then
-      return nil, ("headers[%d]: expected a pair of name and value"):format(index)
-    end
-    local flaw = add(flat, pair[1], pair[2])
+    local flaw = check(pair, index) or add(flat, pair[1], pair[2])
     if flaw then
       return nil, flaw
     end
   end
   return flat
 end
+
+local function no_check() end
 
 --- Headers in either form as a flat list of names and values; nil and what is wrong with them.
 ---@param headers? table
@@ -69,21 +78,13 @@ function answer.flatten(headers)
     return nil, ("headers: expected a table, got a %s"):format(type(headers))
   end
   if headers[1] ~= nil then
-    return flatten_pairs(headers)
+    return flatten_pairs(headers, check_pair)
   end
-  for name in pairs(headers) do
-    if type(name) ~= "string" then
-      return nil, ("headers: expected names as keys, got %s"):format(tostring(name))
-    end
+  local list, flaw = pairs_of(headers)
+  if not list then
+    return nil, flaw
   end
-  local flat = {}
-  for _, name in ipairs(sorted_names(headers)) do
-    local flaw = add(flat, name, headers[name])
-    if flaw then
-      return nil, flaw
-    end
-  end
-  return flat
+  return flatten_pairs(list, no_check)
 end
 
 --- Status, flat list of headers and body of what a handler returned; nil and what is wrong with it.

@@ -31,6 +31,14 @@ static int set_error_metatable(lua_State *L)
     return 0;
 }
 
+int neap_binding_refuse(lua_State *L, enum neap_kind kind, const char *message)
+{
+    const struct neap_error_view view = {.kind = kind, .message = message, .retry_after_ns = -1};
+    lua_pushnil(L);
+    neap_binding_push_error(L, &view);
+    return 2;
+}
+
 void neap_binding_add_errors(lua_State *L)
 {
     lua_pushcfunction(L, set_error_metatable);

@@ -26,6 +26,9 @@ struct neap_error_view {
  * memory only. */
 void neap_binding_push_error(lua_State *L, const struct neap_error_view *view);
 
+/* What a function answers that the world has failed: nil and an error with that message. */
+int neap_binding_refuse(lua_State *L, enum neap_kind kind, const char *message);
+
 /* Adds `set_error_metatable(table)` to the table on top of the stack. */
 void neap_binding_add_errors(lua_State *L);
 

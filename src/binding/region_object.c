@@ -52,15 +52,6 @@ static int region_collect(lua_State *L)
     return 0;
 }
 
-static int refuse(lua_State *L, const char *message)
-{
-    const struct neap_error_view view = {
-        .kind = NEAP_KIND_STORE, .message = message, .retry_after_ns = -1};
-    lua_pushnil(L);
-    neap_binding_push_error(L, &view);
-    return 2;
-}
-
 /* shared(engine, options): the region, in use from now on; nil and an error where the system has
  * none for us; nil and a text for a user's mistake. */
 static int region_new(lua_State *L)
@@ -83,7 +74,7 @@ static int region_new(lua_State *L)
     if (status == NEAP_NO_MEMORY)
         return neap_raise_memory(L);
     if (status != NEAP_OK)
-        return refuse(L, message);
+        return neap_binding_refuse(L, NEAP_KIND_STORE, message);
     neap_engine_share(engine, object->region);
     return 1;
 }

@@ -155,15 +155,6 @@ static struct store_object *push_store(lua_State *L)
     return object;
 }
 
-static int refuse(lua_State *L, const char *message)
-{
-    const struct neap_error_view view = {
-        .kind = NEAP_KIND_STORE, .message = message, .retry_after_ns = -1};
-    lua_pushnil(L);
-    neap_binding_push_error(L, &view);
-    return 2;
-}
-
 /* store(kind, options): a store of that kind; nil and an error where the world has none for us; nil
  * and a text for a user's mistake. */
 static int store_new(lua_State *L)
@@ -182,7 +173,7 @@ static int store_new(lua_State *L)
     }
     enum neap_store_status status = kind->open(object, &store, message);
     if (status == NEAP_STORE_UNAVAILABLE)
-        return refuse(L, message);
+        return neap_binding_refuse(L, NEAP_KIND_STORE, message);
     if (status != NEAP_STORE_OK)
         return neap_raise_memory(L);
     if (neap_desk_new(alloc, store, kind->is_quick, &object->desk) != NEAP_OK)
