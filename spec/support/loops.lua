@@ -571,6 +571,36 @@ function loops.behave(loop)
     end)
   end)
 
+  describe("an outbox", function()
+    it("takes and delivers in coroutines, side by side, and the loop goes on", function()
+      local path, remove = stores.scratch()
+      local report = loops.run(loop, [[
+        local ticks, delivered = 0, nil
+        local outbox = require("neap.outbox").new{
+          store = assert(require("neap.store.sqlite").new{ path = path }),
+          client = client { timeout = { total = 10 } },
+        }
+        go(function()
+          for _ = 1, 6 do
+            assert(outbox:put{ method = "POST", path = "/status/200?after=0.2" })
+          end
+          delivered = assert(outbox:drain{ concurrency = 3 }).delivered
+        end)
+        tick(0.01, function()
+          ticks = ticks + 1
+          return not delivered
+        end)
+        run()
+        report { delivered = delivered, ticks = ticks, size = outbox:size() }
+      ]], path)
+      remove()
+      assert.equal(6, report.delivered)
+      assert.equal(0, report.size)
+      assert.is_true(report.ticks >= 10, report.ticks)
+      assert.is_true(s:settle().max_in_flight == 3)
+    end)
+  end)
+
   describe("what is begun in the background", function()
     it("runs beside who began it, and the loop waits for its end", function()
       local report = fast(0.8, function()
