@@ -599,6 +599,20 @@ local function describe_on(kind, make_store, clean_up)
         assert.same({ 1, 0, 0 }, counts_of(drain(outbox)))
       end)
 
+      it("is not made by refusals alone", function()
+        local outbox = new({ max_age = 25 }, { breaker = kit.touchy_breaker(30) })
+        for index = 1, 4 do
+          assert(outbox:put{ method = "POST", path = "/" .. index })
+        end
+        t:script{ { status = 503 }, kit.OK }
+        t:advance(1000)
+        t:run(function()
+          assert.same({ 0, 1, 1 }, counts_of(assert(outbox:drain())))
+          neap.sleep(40)
+          assert.same({ 3, 0, 0 }, counts_of(assert(outbox:drain())))
+        end)
+      end)
+
       it("lets the next one of its ordering key go", function()
         local outbox = new()
         for index = 1, 2 do

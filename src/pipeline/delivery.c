@@ -151,7 +151,8 @@ void neap_delivery_decide(const struct neap_delivery_policy *policy,
     }
     int64_t due_ns =
         neap_time_add(facts->now_ns, neap_ns_from_seconds(wait_s(policy, facts, fate, r)));
-    if (due_ns >= neap_time_add(facts->put_ns, policy->max_age_ns)) {
+    bool was_tried = fate == AGAIN || facts->attempts > 0;
+    if (was_tried && due_ns >= neap_time_add(facts->put_ns, policy->max_age_ns)) {
         bury(delivery, "max_age", facts);
         return;
     }

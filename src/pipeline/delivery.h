@@ -14,8 +14,8 @@
  * The n-th retry waits as long as the backoff says, or as the server asked for (with a spread of up
  * to a tenth upwards) where that is longer. What is held waits as long as the refusal says, else as
  * for a first retry, but no less than a second. An entry is buried where `max_attempts` rounds have
- * been made, and where it would wait until it is `max_age` old or older: it is tried at least once,
- * however old it is.
+ * been made, and where it would wait until it is `max_age` old or older. It is tried at least once,
+ * however old it is: one that has only met refusals is held on.
  *
  * Pure; any thread. Times are wall-clock, since they must mean the same to the next process. */
 #ifndef NEAP_PIPELINE_DELIVERY_H

@@ -181,10 +181,20 @@ static void nothing_waits_past_its_age(void **state)
     assert_int_equal(of_status(503), NEAP_DELIVERY_BURY);
     assert_string_equal(delivery.reason, "max_age: status 503");
     assert_int_equal(of_status(200), NEAP_DELIVERY_DONE);
-    assert_int_equal(of_kind(NEAP_KIND_BREAKER_OPEN), NEAP_DELIVERY_BURY);
     facts.retry_after_ns = NEAP_NEVER; /* a delay without end */
     facts.now_ns = PUT_AT;
     assert_int_equal(of_status(503), NEAP_DELIVERY_BURY);
+}
+
+static void what_was_never_tried_does_not_die_of_refusals(void **state)
+{
+    (void)state;
+    facts.now_ns = PUT_AT + 100 * DAY;
+    assert_int_equal(of_kind(NEAP_KIND_BREAKER_OPEN), NEAP_DELIVERY_HOLD);
+    assert_true(delivery.all);
+    facts.attempts = 1;
+    assert_int_equal(of_kind(NEAP_KIND_BREAKER_OPEN), NEAP_DELIVERY_BURY);
+    assert_string_equal(delivery.reason, "max_age: breaker_open: it went wrong");
 }
 
 static void a_clock_that_steps_back_makes_nothing_older(void **state)
@@ -311,6 +321,7 @@ int main(void)
         SPEC(decorrelated_jitter_grows_without_a_memory),
         SPEC(the_last_round_is_followed_by_none),
         SPEC(nothing_waits_past_its_age),
+        SPEC(what_was_never_tried_does_not_die_of_refusals),
         SPEC(a_clock_that_steps_back_makes_nothing_older),
         SPEC(without_a_limit_of_age_it_goes_on),
         SPEC(a_refusal_of_our_own_is_held_and_costs_no_attempt),
