@@ -57,6 +57,29 @@ describe("after a fork", function()
     before:close()
   end)
 
+  it("a child puts into an outbox that the parent made, and both drain it", function()
+    local path, remove = stores.scratch()
+    local outbox = require("neap.outbox").new{
+      store = assert(require("neap.store.sqlite").new{ path = path }),
+      client = neap.client{ name = "outbox", base_url = s.url },
+    }
+    local function put()
+      return assert(outbox:put{ method = "POST", path = "/payments" })
+    end
+    s:reset()
+    put()
+    assert.is_true(in_child(function()
+      put()
+      return assert(outbox:drain{ limit = 1 }).delivered == 1 and put() == 3
+    end))
+    assert.is_true(in_child(function()
+      return assert(outbox:drain{ concurrency = 2 }).delivered == 2 and put() == 4
+    end))
+    assert.equal(1, assert(outbox:drain()).delivered)
+    assert.equal(4, s:settle().payments)
+    remove()
+  end)
+
   -- The number that the server gave the connection, and of the request on it.
   local function connection_of(api)
     local told = server.decode(assert(api:get("/echo")).body)
