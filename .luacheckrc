@@ -10,6 +10,7 @@ files["lua/neap/**"] = { read_globals = { "ngx", "ndk" } }
 files["lua/neap/nginx/**"] = { globals = { "ngx" } } -- its fields are what answers are made of
 files["examples/**"] = { read_globals = { "ngx" } }
 files["examples/openresty/**"] = { globals = { "ngx" } } -- its fields are what answers are made of
+files["examples/payments-sqlite/**"] = { globals = { "ngx" } }
 files[".ci/nginx_lua.lua"] = { read_globals = { "ngx" } }
 files["spec/**"] = { std = "max+busted", read_globals = { "ngx" } }
 files["bench/**"] = { read_globals = { "ngx", "wrk" } }

@@ -1,6 +1,9 @@
---- Runs the example of examples/openresty on free ports of this machine. It ends with this process.
+--- Runs an example in nginx, that of examples/openresty unless another is named, on free ports of
+--- this machine. It ends with this process.
 --
 --     local example = require("examples.support.nginx").start()
+--     local payments = require("examples.support.nginx").start{
+--       folder = "examples/payments-sqlite", ready = "/orders", environment = "PAYMENTS_REDIS=…" }
 --     local res = example:ask("GET", "/rates/usd")
 --     example:behave("down")
 --     example:stop()
@@ -10,7 +13,8 @@ local socket = require "socket"
 local Example = {}
 Example.__index = Example
 
-local START = [[trap '' INT; STOP_WITH_STDIN=1 examples/openresty/start.sh %d %d >%s 2>&1]]
+local START = [[trap '' INT; STOP_WITH_STDIN=1 %s %s/start.sh %d %d >%s 2>&1]]
+local GATEWAY = { folder = "examples/openresty", ready = "/stats" }
 local START_SECONDS = 20
 local ATTEMPTS = 5
 
@@ -44,14 +48,15 @@ local function new_visitor()
   }
 end
 
-local function start_once()
+local function start_once(options)
   local port, upstream_port = two_free_ports()
   local log = os.tmpname()
   local self = setmetatable({
     url = "http://127.0.0.1:" .. port,
     upstream_url = "http://127.0.0.1:" .. upstream_port,
     log = log,
-    pipe = assert(io.popen(START:format(port, upstream_port, log), "w")),
+    pipe = assert(io.popen(START:format(options.environment or "", options.folder, port,
+      upstream_port, log), "w")),
     visitor = new_visitor(),
   }, Example)
   local give_up = neap.now() + START_SECONDS
@@ -63,7 +68,7 @@ local function start_once()
     end
     -- Ports that were free may be somebody else's by now: it is ours if our nginx says so too.
     self.pid = tonumber(output:match("nginx (%d+):"))
-    local res = self.pid and self:ask("GET", "/stats")
+    local res = self.pid and self:ask("GET", options.ready)
     if res and res.status == 200 then
       return self
     end
@@ -73,11 +78,13 @@ local function start_once()
   return nil, output
 end
 
---- Starts it. Raises what nginx said where it cannot be started.
-local function start()
+--- Starts it. Raises what nginx said where it cannot be started. `ready` is a page that is there as
+--- soon as it has started.
+---@param options? { folder: string, ready: string, environment?: string }
+local function start(options)
   local example, output
   for _ = 1, ATTEMPTS do
-    example, output = start_once()
+    example, output = start_once(options or GATEWAY)
     if example or not output:find("Address already in use", 1, true) then
       break
     end
@@ -86,10 +93,13 @@ local function start()
 end
 
 --- One request to the gateway.
+---@param headers? table
+---@param body? string
 ---@return neap.Response? res
 ---@return neap.Error? err
-function Example:ask(method, path)
-  return self.visitor:request{ method = method, url = self.url .. path }
+function Example:ask(method, path, headers, body)
+  return self.visitor:request{ method = method, url = self.url .. path, headers = headers,
+    body = body }
 end
 
 local function ask_upstream(self, method, path)
@@ -98,12 +108,13 @@ local function ask_upstream(self, method, path)
   return res
 end
 
---- From now on the API is well, flaky, slow or down.
+--- From now on the API behaves so: well, flaky, slow or down; the bank well, losing or down.
 function Example:behave(how)
   ask_upstream(self, "POST", "/behaviour?is=" .. how)
 end
 
---- What has reached the API: { requests, answered, failed }.
+--- What has reached the API: { requests, answered, failed }; or what the payments' back ends did:
+--- { asked, charges, orders }.
 function Example:counters()
   return assert(ask_upstream(self, "GET", "/counters"):json())
 end
