@@ -354,6 +354,38 @@ describe("docs/stores.md", function()
   end
 end)
 
+-- The options of a guard where the binding has them: name -> default as it is written in a table.
+describe("the options in docs/serving.md", function()
+  local rows = rows_of("docs/serving.md", "Options")
+  local source = read("src/binding/guard_object.c"):match("neap_option guard_rows%[%] = {(.-)\n};")
+
+  local WRITTEN = {
+    NEAP_FINGERPRINT_BYTES_OF_BODY = '"bytes"', NEAP_ON_CONFLICT_REJECT = '"reject"',
+    NEAP_ON_ERROR_STORE = '"store"', ["POST PATCH"] = '{ "POST", "PATCH" }',
+  }
+
+  local function default_of(options)
+    local text, number = options:match('%.text = "(.-)"'), options:match("%.number = ([%w_]+)")
+    if options:match("REQUIRED") then
+      return "required"
+    end
+    local written = WRITTEN[text or number] or text and ("%q"):format(text) or number
+    return written and "`" .. written .. "`" or "none"
+  end
+
+  it("are the reader's, with its defaults", function()
+    local known = {}
+    for name, options in source:gmatch('{"([%w_]+)",(.-)}') do
+      known[name] = true
+      assert.is_truthy(rows[name], name .. " is not documented")
+      assert.equal(name .. " " .. default_of(options), name .. " " .. rows[name][1])
+    end
+    for name in pairs(rows) do
+      assert.is_truthy(known[name], name .. " is not known to the reader")
+    end
+  end)
+end)
+
 describe("the table of README.md", function()
   local rows = rows_of("README.md", "Policies")
 
