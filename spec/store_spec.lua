@@ -54,7 +54,7 @@ local KINDS = {
       local path, remove = stores.scratch()
       return open_sqlite(path), remove
     end,
-    lacks = function() end,
+    lacks = stores.lacks_sqlite,
   },
   {
     name = "redis",
@@ -256,20 +256,37 @@ for _, kind in ipairs(KINDS) do
   end)
 end
 
+-- Specs of a kind of store that may not be here: where it is not, that is seen.
+local function needing(lacks)
+  return function(name, fn)
+    local why = lacks()
+    if why then
+      pending(name .. ": " .. why)
+    else
+      it(name, fn)
+    end
+  end
+end
+
+local needs_sqlite, needs_redis = needing(stores.lacks_sqlite), needing(redis.lacks)
+local needs_lock, needs_tls = needing(stores.lacks), needing(function()
+  return redis.lacks() or stores.lacks_sqlite()
+end)
+
 describe("making a store", function()
-  it("answers with an error of kind store where its file cannot be", function()
+  needs_sqlite("answers with an error of kind store where its file cannot be", function()
     expect_failure("No such file or directory",
       require("neap.store.sqlite").new{ path = "/no/such/directory/x.db" })
   end)
 
-  it("of kind redis needs no Redis, and its steps tell that there is none", function()
+  needs_redis("of kind redis needs no Redis, and its steps tell that there is none", function()
     local st = require("neap.store.redis").new{ port = 1 }
     assert.is_true(expect_failure("Redis", get(st, "x")).retryable)
     st = require("neap.store.redis").new{ host = "/nowhere/socket" }
     assert.is_true(neap.run(function() return expect_failure("Redis", get(st, "x")) end).retryable)
   end)
 
-  it("raises at the caller's line for a wrong option", function()
+  needs_tls("raises at the caller's line for a wrong option", function()
     local done, message = pcall(function()
       return (require("neap.store.sqlite").new{ pth = "x" })
     end)
@@ -356,7 +373,7 @@ describe("a store in an SQLite file", function()
     return disk and disk.folder .. "/store.db"
   end
 
-  it("on a full disk tells that it is full, and has what it acknowledged", function()
+  needs_sqlite("on a full disk tells that it is full, and has what it acknowledged", function()
     local at = mounted("size=1m")
     if not at then
       return
@@ -370,7 +387,7 @@ describe("a store in an SQLite file", function()
     assert.equal(count, stored(at))
   end)
 
-  it("goes on where a full disk has room again", function()
+  needs_sqlite("goes on where a full disk has room again", function()
     local at = mounted("size=1m")
     if not at then
       return
@@ -386,7 +403,7 @@ describe("a store in an SQLite file", function()
     assert.equal(count + 1, stored(at))
   end)
 
-  it("of a process whose files may grow no more fails, and has what it acknowledged", function()
+  needs_sqlite("whose process may write no more fails, and has what it acknowledged", function()
     local report = calls.child("ulimit -f 512; trap '' XFSZ;", [[
       local host, store = require "neap.host", require "neap.store"
       local st = assert(require("neap.store.sqlite").new{ path = ... })
@@ -405,7 +422,7 @@ describe("a store in an SQLite file", function()
     assert.equal(report.count, stored(path))
   end)
 
-  it("in a file system that cannot be written tells so", function()
+  needs_sqlite("in a file system that cannot be written tells so", function()
     local at = mounted("size=8m")
     if not at then
       return
@@ -423,10 +440,7 @@ describe("a store in an SQLite file", function()
     assert.equal(6, stored(at))
   end)
 
-  it("that is locked for longer than busy_timeout tells so, and works afterwards", function()
-    if stores.lacks() then
-      return pending(stores.lacks())
-    end
+  needs_lock("locked for longer than busy_timeout tells so, and works afterwards", function()
     local st = open_sqlite(path, 0.05)
     assert.equal(3, (put_until_it_fails(st, 3)))
     local lock = stores.lock(path)
@@ -445,10 +459,7 @@ describe("a store in an SQLite file", function()
     assert.equal(4, stored(path))
   end)
 
-  it("that is locked holds up nobody but who asks for it", function()
-    if stores.lacks() then
-      return pending(stores.lacks())
-    end
+  needs_lock("that is locked holds up nobody but who asks for it", function()
     local st = open_sqlite(path, 20)
     put(st, "before", "v")
     local lock = stores.lock(path)
@@ -470,14 +481,14 @@ describe("a store in an SQLite file", function()
     end)
   end)
 
-  it("that is no database is said to be none", function()
+  needs_sqlite("that is no database is said to be none", function()
     local file = assert(io.open(path, "wb"))
     file:write(("garbage "):rep(1000))
     file:close()
     expect_failure("not an SQLite database", get(open_sqlite(path), "k"))
   end)
 
-  it("that is damaged is said to be", function()
+  needs_sqlite("that is damaged is said to be", function()
     assert.equal(100, (put_until_it_fails(open_sqlite(path), 100)))
     collect()
     local size = #process.read_file(path)
@@ -490,7 +501,7 @@ describe("a store in an SQLite file", function()
     expect_failure("damaged", perform(st, "outbox_put", { key = "o", value = "v" }))
   end)
 
-  it("that was deleted is made anew", function()
+  needs_sqlite("that was deleted is made anew", function()
     local st = open_sqlite(path)
     put(st, "k", "v")
     for _, suffix in ipairs{ "", "-wal", "-shm" } do
@@ -503,22 +514,13 @@ describe("a store in an SQLite file", function()
     assert.equal("w", get(open_sqlite(path), "k"))
   end)
 
-  it("can only be read by its owner", function()
+  needs_sqlite("can only be read by its owner", function()
     put(open_sqlite(path), "k", "v")
     assert.equal("600", calls.output("stat -c %a " .. process.quoted(path)):match("%d+"))
   end)
 end)
 
 -- ------------------------------------------------------------------------------- Redis in trouble
-
-local function needs_redis(name, fn)
-  local why = redis.lacks()
-  if why then
-    pending(name .. ": " .. why)
-  else
-    it(name, fn)
-  end
-end
 
 describe("a store in Redis", function()
   local r
@@ -648,7 +650,7 @@ describe("a store in Redis", function()
   end)
 
   -- At exit() OpenSSL takes itself down, under a thread that may be in the midst of using it.
-  needs_redis("may be in the midst of steps over TLS when the process exits", function()
+  needs_tls("may be in the midst of steps over TLS when the process exits", function()
     local s = server_of_certificates.start()
     local free = assert(socket.bind("127.0.0.1", 0))
     local _, port = free:getsockname()

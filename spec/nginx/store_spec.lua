@@ -7,6 +7,11 @@ local farm = require "spec.support.farm"
 local redis = require "spec.support.redis"
 local stores = require "spec.support.stores"
 
+if stores.lacks_sqlite() then
+  pending("stores in nginx's workers: " .. stores.lacks_sqlite())
+  return
+end
+
 local INIT = [[
   local store, host = require "neap.store", require "neap.host"
   sqlite = assert(require("neap.store.sqlite").new{ path = %q, busy_timeout = 30 })

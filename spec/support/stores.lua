@@ -18,9 +18,20 @@ function stores.scratch()
   end
 end
 
+--- Why there can be no SQLite file; nil where there can.
+---@return string|nil
+function stores.lacks_sqlite()
+  if not require("neap.core").has_store("sqlite") then
+    return "neap was built without SQLite"
+  end
+end
+
 --- Why the file cannot be locked from outside; nil where it can.
 ---@return string|nil
 function stores.lacks()
+  if stores.lacks_sqlite() then
+    return stores.lacks_sqlite()
+  end
   if not succeeds("command -v sqlite3 >/dev/null") then
     return "there is no program sqlite3 (Debian: sqlite3)"
   end
