@@ -381,8 +381,10 @@ static inline int set_up_virtual(void **state)
     return 0;
 }
 
+/* As where the host closes: nobody will turn the engine for what is out. */
 static inline void release_desk(void)
 {
+    neap_engine_desert(engine);
     neap_desk_release(desk);
     desk = NULL;
 }
