@@ -350,7 +350,7 @@ spec-ready-asan: $(call module_ready,asan) $(BUILD)/asan/unpreload.so build $(SE
 # `make spec VARIANT=lua5.3` runs all.
 OLDER_LUAS := lua5.1 lua5.2 lua5.3
 SHORT_SPECS := $(filter-out spec/support/% %/deadline_spec.lua %/examples_spec.lua \
-    %/outbox_kill_spec.lua,$(SPEC_FILES))
+    %/outbox_kill_spec.lua %/serving_spec.lua,$(SPEC_FILES))
 
 define spec_target # variant, its name in words, specs
 .PHONY: test-$1

@@ -197,10 +197,13 @@ local function drive(life, engine)
 end
 
 -- What is thrown through a call here comes from neither handler nor store, such as a coroutine that
--- is made to end.
+-- is made to end. A task that is given up takes its serving with it, or the lease would be renewed
+-- until the collector comes by.
 local function drive_safely(life, engine)
   host.tie(engine, life.serving)
+  local task = host.enter{ exchange = life.serving }
   local done, res, err = compat.pcall(drive, life, engine)
+  host.leave(task)
   if not done then
     life.serving:free()
     error(res, 0)
