@@ -50,6 +50,8 @@ enum neap_cache_event {
 struct neap_counters {
     _Atomic uint64_t calls;
     _Atomic uint64_t ok;        /* calls that returned a response below 400, or a value */
+    _Atomic uint64_t failures;  /* calls that ended in an error, 408, 425, 429 or 500 and above,
+                                   were not broken off and were answered by no fallback */
     _Atomic uint64_t coalesced; /* calls that another one's outcome has served */
     _Atomic uint64_t attempts;
     _Atomic uint64_t errors[NEAP_KIND_COUNT];

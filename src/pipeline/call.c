@@ -64,6 +64,12 @@ void neap_call_settle(struct neap_call *call, struct neap_attempt *attempt,
     neap_call_note_breaker(call, &change, now_ns);
 }
 
+/* For whoever made the call: an answer that a fallback gave is one. */
+static bool has_failed(const struct neap_call *call, bool ok)
+{
+    return !ok && !call->broken_off && neap_classify_is_failure(&call->result.outcome);
+}
+
 static void count_end(struct neap_call *call, int64_t now_ns, bool ok)
 {
     struct neap_counters *counters = call->setup.counters;
@@ -72,6 +78,8 @@ static void count_end(struct neap_call *call, int64_t now_ns, bool ok)
         neap_count(&counters->ok);
     else if (call->result.kind == NEAP_RESULT_ERROR)
         neap_count(&counters->errors[call->result.outcome.kind]);
+    if (has_failed(call, ok))
+        neap_count(&counters->failures);
     if (call->attempts > 0)
         neap_histogram_record(&counters->latency, neap_time_since(now_ns, call->began_ns));
 }

@@ -566,6 +566,60 @@ static void cancelling_ends_the_live_attempt_and_gives_all_back(void **state)
     end_call(&call);
 }
 
+static void run_to(int status, struct neap_answer fallback)
+{
+    init_call(&call);
+    tell(&call, NEAP_EVENT_BEGIN);
+    tell_status(&call, 1, status);
+    if (effect.kind == NEAP_EFFECT_FALLBACK)
+        answer(&call, fallback);
+    assert_effect(NEAP_EFFECT_DONE);
+    end_call(&call);
+}
+
+static void a_failure_is_what_ends_badly_for_the_caller(void **state)
+{
+    (void)state;
+    static const int failing_status[] = {408, 425, 429, 500, 503, 599};
+    pipeline.retry.max_attempts = 1;
+    make_state();
+    for (int status = 200; status < 500; status++)
+        if (status != 408 && status != 425 && status != 429)
+            run_to(status, (struct neap_answer){.answered = false});
+    assert_int_equal(counters.failures, 0);
+    for (uint32_t i = 0; i < 6; i++) {
+        run_to(failing_status[i], (struct neap_answer){.answered = false});
+        assert_int_equal(counters.failures, i + 1);
+    }
+}
+
+static void what_a_fallback_answers_is_no_failure_unless_it_fails_too(void **state)
+{
+    (void)state;
+    pipeline.retry.max_attempts = 1;
+    pipeline.fallback_count = 1;
+    make_state();
+    run_to(503, (struct neap_answer){.answered = true, .ok = true, .status = 200});
+    assert_int_equal(counters.failures, 0);
+    run_to(503, (struct neap_answer){.answered = true, .ok = false, .status = 500});
+    assert_int_equal(counters.failures, 1);
+    run_to(503, (struct neap_answer){.answered = false});
+    assert_int_equal(counters.failures, 2);
+}
+
+static void what_is_broken_off_is_no_failure(void **state)
+{
+    (void)state;
+    make_state();
+    init_call(&call);
+    tell(&call, NEAP_EVENT_BEGIN);
+    tell(&call, NEAP_EVENT_CANCEL);
+    tell_outcome(&call, 1, (struct neap_outcome){.kind = NEAP_KIND_CANCELLED});
+    assert_error(&call, NEAP_KIND_CANCELLED);
+    assert_int_equal(counters.failures, 0);
+    end_call(&call);
+}
+
 static void cancelling_before_the_begin_is_counted_as_a_call(void **state)
 {
     (void)state;
@@ -954,6 +1008,9 @@ int main(void)
         TEST(nobody_answering_leaves_the_original_result),
         TEST(without_its_fallbacks_a_call_ends_as_its_attempts_did),
         TEST(cancelling_ends_the_live_attempt_and_gives_all_back),
+        TEST(a_failure_is_what_ends_badly_for_the_caller),
+        TEST(what_a_fallback_answers_is_no_failure_unless_it_fails_too),
+        TEST(what_is_broken_off_is_no_failure),
         TEST(cancelling_before_the_begin_is_counted_as_a_call),
         TEST(cancelling_while_lua_is_asked_ends_the_call),
         TEST(cancelling_in_backoff_ends_the_call),
