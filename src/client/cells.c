@@ -1,6 +1,7 @@
 #include "client/cells.h"
 
 #include "base/holder.h"
+#include "metrics/alerts.h"
 #include "policy/breaker.h"
 #include "policy/bulkhead.h"
 #include "policy/gate.h"
@@ -102,6 +103,27 @@ static void budget_measure(const void *policy, uint32_t size[3])
     size[0] = ((const struct neap_retry_budget_policy *)policy)->ttl_seconds;
 }
 
+/* ------------------------------------------------------------------------------------- alerts */
+
+static size_t alerts_bytes(const void *policy)
+{
+    return neap_alerts_bytes(policy);
+}
+
+static void alerts_init(void *cell, const void *policy)
+{
+    neap_alerts_init(cell, policy);
+}
+
+/* Windows of another length are other windows. */
+static void alerts_measure(const void *policy, uint32_t size[3])
+{
+    const struct neap_alert_policy *alerts = policy;
+    size[0] = (uint32_t)alerts->window_ns;
+    size[1] = (uint32_t)(alerts->window_ns >> 32);
+    size[2] = alerts->has[NEAP_ALERT_P99];
+}
+
 /* -------------------------------------------------------------------- limiter, gate, counters */
 
 static size_t limiter_bytes(const void *policy)
@@ -168,6 +190,7 @@ static const struct kind kinds[NEAP_CELL_KIND_COUNT] = {
     [NEAP_CELL_BUDGET] = {budget_bytes, budget_init, budget_measure, NULL, NULL},
     [NEAP_CELL_GATE] = {gate_bytes, gate_init, NULL, NULL, NULL},
     [NEAP_CELL_BOARD] = {board_bytes, board_init, board_measure, board_reclaim, board_fits},
+    [NEAP_CELL_ALERTS] = {alerts_bytes, alerts_init, alerts_measure, NULL, NULL},
 };
 
 /* A stranger may have written over the number of holders: no board has more than these. */

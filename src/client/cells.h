@@ -22,6 +22,7 @@ enum neap_cell_kind {
     NEAP_CELL_BUDGET,   /* struct neap_retry_budget_policy */
     NEAP_CELL_GATE,     /* none */
     NEAP_CELL_BOARD,    /* uint32_t: the number of holders */
+    NEAP_CELL_ALERTS,   /* struct neap_alert_policy */
     NEAP_CELL_KIND_COUNT
 };
 

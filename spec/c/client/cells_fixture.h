@@ -6,6 +6,7 @@
 #include "shared/region_fixture.h"
 
 #include "client/cells.h"
+#include "metrics/alerts.h"
 #include "policy/breaker.h"
 #include "policy/bulkhead.h"
 #include "policy/gate.h"
@@ -32,6 +33,9 @@ static const struct neap_retry_budget_policy budget_policy = {
 static const struct neap_gate_policy gate_policy = {.max_wait_ns = 0};
 static const uint32_t board_holders = NEAP_HOLDER_MAX + 1;
 
+static const struct neap_alert_policy alert_policy = {
+    .window_ns = 60 * NEAP_SECOND, .min_calls = 1, .has = {[NEAP_ALERT_P99] = true}};
+
 static const void *const policy_of[NEAP_CELL_KIND_COUNT] = {
     [NEAP_CELL_BREAKER] = &breaker_policy,
     [NEAP_CELL_LIMITER] = &limiter_policy,
@@ -39,6 +43,7 @@ static const void *const policy_of[NEAP_CELL_KIND_COUNT] = {
     [NEAP_CELL_BUDGET] = &budget_policy,
     [NEAP_CELL_GATE] = NULL,
     [NEAP_CELL_BOARD] = &board_holders,
+    [NEAP_CELL_ALERTS] = &alert_policy,
 };
 
 static inline struct neap_cells cells_in(struct neap_region *in)

@@ -48,6 +48,7 @@ static void use_new_cells(struct neap_region *in)
     struct neap_retry_budget *budget = cell_of(in, NEAP_CELL_BUDGET);
     struct neap_gate *gate = cell_of(in, NEAP_CELL_GATE);
     struct neap_board *board = cell_of(in, NEAP_CELL_BOARD);
+    struct neap_alerts *alerts = cell_of(in, NEAP_CELL_ALERTS);
 
     assert_true(take_probe(breaker, 1) > 0);
     assert_int_equal(ask_breaker(breaker, 1), 0);
@@ -63,8 +64,9 @@ static void use_new_cells(struct neap_region *in)
                      NEAP_REFUSE);
     assert_int_equal(neap_board_in_flight(board), 0);
     assert_int_equal(atomic_load(&board->counters.calls), 0);
+    assert_true(neap_alerts_is_due(alerts, 0) && neap_alerts_firing(alerts) == 0);
 
-    void *cells[] = {breaker, bulkhead, limiter, budget, gate, board};
+    void *cells[] = {breaker, bulkhead, limiter, budget, gate, board, alerts};
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
         release_cell(in, cells[i]);
 }
@@ -191,6 +193,22 @@ static void a_breaker_of_another_layout_is_another_one(void **state)
     assert_ptr_not_equal(shaped(NEAP_CELL_BREAKER, &wider), first);
     assert_ptr_equal(shaped(NEAP_CELL_BREAKER, &stricter), first);
     assert_int_equal(stats().cells, 4);
+}
+
+static void alerts_of_other_windows_are_other_ones(void **state)
+{
+    (void)state;
+    begin();
+    void *first = shaped(NEAP_CELL_ALERTS, &alert_policy);
+    struct neap_alert_policy longer = alert_policy, stricter = alert_policy, without = alert_policy;
+    longer.window_ns = alert_policy.window_ns + (INT64_C(1) << 32);
+    stricter.error_rate = 0.01;
+    stricter.has[NEAP_ALERT_RETRY_SURGE] = true;
+    without.has[NEAP_ALERT_P99] = false;
+    assert_ptr_not_equal(shaped(NEAP_CELL_ALERTS, &longer), first);
+    assert_ptr_not_equal(shaped(NEAP_CELL_ALERTS, &without), first);
+    assert_ptr_equal(shaped(NEAP_CELL_ALERTS, &stricter), first);
+    assert_int_equal(stats().cells, 3);
 }
 
 static void a_bulkhead_of_another_size_is_another_one(void **state)
@@ -387,6 +405,7 @@ int main(void)
         SPEC(finding_makes_no_cell_and_pins_the_one_there_is),
         SPEC(numbers_of_holders_are_the_regions),
         SPEC(a_breaker_of_another_layout_is_another_one),
+        SPEC(alerts_of_other_windows_are_other_ones),
         SPEC(a_bulkhead_of_another_size_is_another_one),
         SPEC(a_budget_of_another_time_is_another_one),
         SPEC(a_limiter_is_the_same_whatever_its_rate),
