@@ -10,6 +10,7 @@
 
 #include "base/keymap.h"
 #include "client/cells.h"
+#include "client/client_alerts.h"
 #include "client/coalescing.h"
 #include "client/engine.h"
 #include "client/network.h"
@@ -42,6 +43,8 @@ struct neap_client {
     struct neap_rate_limiter *limiter;
     struct neap_bulkhead *bulkhead;
     struct neap_retry_budget *budget;
+    struct neap_alerts *alerts;           /* NULL: off */
+    struct neap_alert_watch *alert_watch; /* where there are alerts */
 
     uint32_t bulkhead_waiting;
     struct neap_exchange *first_queued, *last_queued; /* for a place in the bulkhead */

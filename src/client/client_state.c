@@ -62,10 +62,18 @@ static bool take_budget(struct neap_client *client)
     return client->budget != NULL;
 }
 
+static bool take_alerts(struct neap_client *client)
+{
+    if (!client->policy.has_alerts)
+        return true;
+    client->alerts = acquire(client, NEAP_CELL_ALERTS, &client->policy.alerts);
+    return client->alerts != NULL;
+}
+
 static enum neap_status take_all(struct neap_client *client)
 {
     if (take_board(client) && take_breaker(client) && take_bulkhead(client) &&
-        take_limiter(client) && take_budget(client))
+        take_limiter(client) && take_budget(client) && take_alerts(client))
         return NEAP_OK;
     return client->cells.region ? NEAP_NOT_FOUND : NEAP_NO_MEMORY;
 }
@@ -82,11 +90,15 @@ enum neap_status neap_client_make_state(struct neap_client *client)
         client->cells.region = neap_region_hold(client->engine->region);
         neap_region_after_fork(client->cells.region); /* where there was no client to adopt */
     }
-    return take_all(client);
+    enum neap_status status = take_all(client);
+    if (status == NEAP_OK && client->alerts)
+        status = neap_client_alerts_begin(client);
+    return status;
 }
 
 static void forget_all(struct neap_client *client)
 {
+    client->alerts = NULL;
     client->budget = NULL;
     client->limiter = NULL;
     client->bulkhead = NULL;
@@ -96,6 +108,7 @@ static void forget_all(struct neap_client *client)
 
 static void release_all(struct neap_client *client)
 {
+    release(client, client->alerts);
     release(client, client->budget);
     release(client, client->limiter);
     release(client, client->bulkhead);
@@ -107,6 +120,7 @@ static void release_all(struct neap_client *client)
 /* In a child that never used it the pins are the parent's. */
 void neap_client_drop_state(struct neap_client *client)
 {
+    neap_client_alerts_end(client);
     if (client->cells.region && client->member.process != neap_process_id())
         forget_all(client);
     else
@@ -118,6 +132,8 @@ void neap_client_drop_state(struct neap_client *client)
 enum neap_status neap_client_adopt_state(struct neap_client *client)
 {
     struct neap_client taken = *client;
+    if (client->alerts)
+        neap_client_alerts_adopt(client);
     if (!client->cells.region)
         return NEAP_OK;
     neap_region_after_fork(client->cells.region);
@@ -133,6 +149,7 @@ enum neap_status neap_client_adopt_state(struct neap_client *client)
     client->bulkhead = taken.bulkhead;
     client->limiter = taken.limiter;
     client->budget = taken.budget;
+    client->alerts = taken.alerts;
     return NEAP_OK;
 }
 

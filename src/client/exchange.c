@@ -111,8 +111,13 @@ static bool perform(struct neap_exchange *exchange, const struct neap_effect *ef
 static bool step_call(struct neap_exchange *exchange, const struct neap_event *event,
                       struct neap_effect *effect)
 {
-    struct neap_loop *loop = exchange->client->engine->loop;
-    *effect = neap_call_step(&exchange->call, neap_loop_now(loop), event);
+    struct neap_client *client = exchange->client;
+    int64_t now_ns = neap_loop_now(client->engine->loop);
+    if (client->alerts)
+        neap_client_alerts_before(client, now_ns);
+    *effect = neap_call_step(&exchange->call, now_ns, event);
+    if (client->alerts)
+        neap_client_alerts_after(exchange, now_ns);
     if (!exchange->call.queued)
         neap_exchange_dequeue(exchange);
     neap_exchange_wake_queue(exchange);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/alloc.h"
+#include "metrics/alerts.h"
 #include "pipeline/pipeline.h"
 #include "policy/freshness.h"
 #include "transport/transport.h"
@@ -55,6 +56,8 @@ struct neap_client_policy {
     struct neap_idempotency_policy idempotency;
     bool coalesce;
     struct neap_client_cache cache;
+    struct neap_alert_policy alerts;
+    bool has_alerts;
     uint64_t max_request_bytes; /* UINT64_MAX: no limit */
     char *deadline_header;      /* NULL: none */
 };

@@ -91,11 +91,17 @@ struct neap_alerts {
 size_t neap_alerts_bytes(const struct neap_alert_policy *policy);
 void neap_alerts_init(struct neap_alerts *alerts, const struct neap_alert_policy *policy);
 
+/* When the open window ends. */
+static inline int64_t neap_alerts_closes(const struct neap_alerts *alerts)
+{
+    return atomic_load_explicit(&alerts->closes_ns, memory_order_acquire);
+}
+
 /* Has the open window ended? Cheap: asked before anything is counted, so that what is counted
  * belongs to the window in which it happened. */
 static inline bool neap_alerts_is_due(const struct neap_alerts *alerts, int64_t now_ns)
 {
-    return now_ns >= atomic_load_explicit(&alerts->closes_ns, memory_order_acquire);
+    return now_ns >= neap_alerts_closes(alerts);
 }
 
 /* Judges what has ended by now. The first look of all only begins the first window. How many
