@@ -286,7 +286,7 @@ describe("a default in docs/policy.md", function()
     retry_rows = "retry", open_for_rows = "breaker.open_for", half_open_rows = "breaker.half_open",
     ramp_rows = "breaker.ramp", breaker_rows = "breaker", client_breaker_rows = "breaker",
     gate_rows = "gate", client_rate_rows = "rate_limit", bulkhead_rows = "bulkhead",
-    pool_rows = "pool", cache_rows = "cache", client_rows = "",
+    pool_rows = "pool", cache_rows = "cache", alert_rows = "alerts", client_rows = "",
   }
   local rows = rows_of("docs/policy.md")
   local source = read("src/binding/policy_options.c")

@@ -332,8 +332,34 @@ describe("coalesce", function()
   refuses("what is neither", { coalesce = 1 }, "policy.coalesce: expected a boolean, got 1")
 end)
 
-describe("what this version does not have", function()
-  refuses("alerts", { alerts = {} }, "policy.alerts: not available in this version of neap")
+describe("alerts", function()
+  takes("true, false and a table", { alerts = true }, { alerts = false }, { alerts = {} })
+  takes("all that is in the table", { alerts = { window = 10, p99 = 0.5, p99_factor = 3,
+    error_rate = 0, breaker_open = true, retry_surge = 1, timeout_surge = 10, min_calls = 1,
+    notify = print } })
+  takes("false for each alert", { alerts = { p99 = false, error_rate = false, breaker_open = false,
+    retry_surge = false, timeout_surge = false } })
+  refuses("a number", { alerts = 1 }, "policy.alerts: expected a table, true or false, got 1")
+  refuses("a window too short", { alerts = { window = 0.05 } },
+    "policy.alerts.window: expected a number >= 0.1 (seconds), got 0.05")
+  refuses("no time at all", { alerts = { p99 = 0 } },
+    "policy.alerts.p99: expected a number > 0 (seconds) or false, got 0")
+  refuses("true where a number is expected", { alerts = { p99 = true } },
+    "policy.alerts.p99: expected a number > 0 (seconds) or false, got true")
+  refuses("a factor that lowers", { alerts = { p99_factor = 0.5 } },
+    "policy.alerts.p99_factor: expected a number >= 1, got 0.5")
+  refuses("a rate in percent", { alerts = { error_rate = 5 } },
+    "policy.alerts.error_rate: expected a number from 0 to 1 or false, got 5")
+  refuses("a surge below the mean", { alerts = { retry_surge = 0.9 } },
+    "policy.alerts.retry_surge: expected a number >= 1 or false, got 0.9")
+  refuses("a number for a switch", { alerts = { breaker_open = 1 } },
+    "policy.alerts.breaker_open: expected a boolean, got 1")
+  refuses("no calls at all", { alerts = { min_calls = 0 } },
+    "policy.alerts.min_calls: expected an integer >= 1, got 0")
+  refuses("an address to be told at", { alerts = { notify = "https://hooks.example" } },
+    'policy.alerts.notify: expected a function, got a string ("https://hooks.example")')
+  refuses("an alert that is not there", { alerts = { p95 = 1 } },
+    'policy.alerts.p95: unknown key, did you mean "p99"?')
 end)
 
 describe("a stand-alone policy", function()

@@ -1,5 +1,6 @@
 --- The client of one API.
 local core = require "neap.core"
+local Alerts = require "neap.alerts"
 local Flight = require "neap.flight"
 local cache = require "neap.cache"
 local drive = require "neap.drive"
@@ -73,7 +74,7 @@ function Client.make(policy, carrier, engine)
     return nil, message
   end
   for path, value in pairs(kept) do
-    if type(value) == "function" then
+    if type(value) == "function" and path ~= "alerts.notify" then -- which no call asks
       functions[path] = value
     end
   end
@@ -98,6 +99,7 @@ function Client.make(policy, carrier, engine)
     _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
       or functions["idempotency.from"] ~= nil,
   }, Client)
+  client._alerts = Alerts.new(client, kept["alerts.notify"])
   serve_outboxes(client)
   if carrier ~= "script" then
     registry[policy.name] = client
@@ -294,6 +296,7 @@ end
 function Client:stats()
   local stats = self._core:stats()
   stats.breaker = self.breaker and self.breaker:snapshot()
+  stats.alerts = self._alerts and self._alerts:firing()
   return stats
 end
 

@@ -174,6 +174,9 @@ function run(flight)
   else
     drive_safely(flight)
   end
+  if flight.client._alerts then
+    flight.client._alerts:look()
+  end
   if flight.values then
     flight.exchange:free()
     host.settle(flight.client._engine)

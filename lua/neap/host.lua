@@ -141,6 +141,28 @@ function host.background(engine, fn)
   return begun
 end
 
+-- What a loop counts in milliseconds must not be done a little early.
+local MARGIN = 0.001
+
+--- Where the loop is not ours: does what will be due on the engine in so many seconds, also if
+--- nobody is parked then, and calls fn. The loop is not kept going for it. False where the loop
+--- cannot do that, or is neap's own, where whoever turns the engine does it.
+---@param engine userdata
+---@param seconds number
+---@param fn function
+---@return boolean awaited
+function host.poll_later(engine, seconds, fn)
+  if not loop or not loop.later or engine ~= default_engine then
+    return false
+  end
+  return loop.later(seconds + MARGIN, function()
+    if not engine:is_inherited() then
+      parking.pump(engine)
+    end
+    fn()
+  end)
+end
+
 --- The call is to end when the host drops the code that runs.
 function host.tie(engine, exchange)
   if loop and loop.tie and engine == default_engine then
@@ -187,6 +209,7 @@ function host.sleep(seconds)
     host.wait(engine, sleeper)
   else
     host.block(engine, sleeper)
+    waiting.wake_ready(engine, waiting.on(engine))
     host.settle(engine)
   end
   sleeper:free()

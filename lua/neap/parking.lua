@@ -14,6 +14,8 @@
 --     detach(fn)          runs fn, which raises nothing, beside all else, for nobody: true; false
 --                         where that is not to be had any more; nil where the code that runs is
 --                         outside of the loop
+--     later(seconds, fn)  optional: calls fn after so many seconds, once, if the loop goes on for
+--                         that long, which this does not see to. False where it cannot be had
 --     watch(engine)       somebody is about to be parked: parking.pump is to be called when the
 --                         engine has something to do
 --     tie(exchange)       optional: the call is to be given up when its coroutine is dropped

@@ -13,6 +13,7 @@ local Script = require "neap.script"
 local core = require "neap.core"
 local env = require "neap.env"
 local scheduler = require "neap.scheduler"
+local waiting = require "neap.waiting"
 
 -- Nanoseconds in 64 bits reach a little further, both in the future and in the past.
 local LONGEST = 9e9
@@ -209,9 +210,12 @@ local function watched(kit, fn, ...)
 end
 
 local function advance(engine, until_time)
-  repeat
+  local list = waiting.on(engine)
+  scheduler.go_on(engine)
+  while engine:turn(until_time) do
+    waiting.wake_ready(engine, list)
     scheduler.go_on(engine)
-  until not engine:turn(until_time)
+  end
 end
 
 --- Runs fn on the virtual loop and returns what it returns. Time moves by itself while everything

@@ -21,7 +21,33 @@ function waiting.on(engine)
   return list
 end
 
---- Wakes all whose waiters are ready, in order. True if there was any.
+local listening_of = setmetatable({}, { __mode = "kv" })
+
+--- From now on `listener:wake()` is called each time that the waiter of that id is ready. Nobody
+--- waits, and the listener is not held; it holds what is returned.
+---@param engine userdata
+---@param id integer
+---@param listener table
+---@return table held
+function waiting.listen(engine, id, listener)
+  local listening = listening_of[engine]
+  if not listening then
+    listening = setmetatable({}, { __mode = "v" })
+    listening_of[engine] = listening
+  end
+  listening[id] = listener
+  return listening
+end
+
+local function wake_listener(engine, id)
+  local listening = listening_of[engine]
+  local listener = listening and listening[id]
+  if listener then
+    listener:wake()
+  end
+end
+
+--- Wakes all whose waiters are ready, in order. True if there was any who waited.
 ---@param engine userdata
 ---@param list table<integer, table> of waiting.on
 ---@return boolean
@@ -34,6 +60,8 @@ function waiting.wake_ready(engine, list)
       list[id] = nil
       waits:wake()
       found = true
+    else
+      wake_listener(engine, id)
     end
     id = engine:take()
   end

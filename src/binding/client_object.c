@@ -2,6 +2,7 @@
 #include "base/duration.h"
 #include "base/holder.h"
 #include "base/method.h"
+#include "binding/client_methods.h"
 #include "binding/error_object.h"
 #include "binding/objects.h"
 #include "binding/policy_object_views.h"
@@ -298,7 +299,9 @@ void neap_binding_add_client(lua_State *L)
         {NULL, NULL},
     };
     neap_new_metatable(L, CLIENT_NAME, methods, client_collect);
-    lua_pop(L, 1);
+    lua_getfield(L, -1, "__index");
+    luaL_setfuncs(L, neap_client_alert_methods, 0);
+    lua_pop(L, 2);
     lua_pushcfunction(L, client_new);
     lua_setfield(L, -2, "client");
 }

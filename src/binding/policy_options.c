@@ -398,6 +398,31 @@ static const struct neap_option cache_rows[] = {
 };
 static const struct neap_option_table cache_table = NEAP_OPTION_ROWS(cache_rows);
 
+/* -------------------------------------------------------------------------------------- alerts */
+
+#define ALERT(member) offsetof(struct neap_alert_policy, member)
+
+static const struct neap_option alert_rows[] = {
+    {"window", .kind = NEAP_OPTION_SECONDS, .offset = ALERT(window_ns), .min = 0.1, .number = 60},
+    {"p99", .kind = NEAP_OPTION_NUMBER,
+     .flags = NEAP_OPTION_ABOVE | NEAP_OPTION_OFF | NEAP_OPTION_OR_FALSE, .offset = ALERT(p99_s),
+     .unit = "seconds", .number = 0, .on = ALERT(has[NEAP_ALERT_P99])},
+    {"p99_factor", .kind = NEAP_OPTION_NUMBER, .offset = ALERT(p99_factor), .min = 1, .number = 2},
+    {"error_rate", .kind = NEAP_OPTION_NUMBER, .flags = NEAP_OPTION_OR_FALSE,
+     .offset = ALERT(error_rate), .max = 1, .number = 0.05,
+     .on = ALERT(has[NEAP_ALERT_ERROR_RATE])},
+    {"breaker_open", .kind = NEAP_OPTION_BOOLEAN, .offset = ALERT(has[NEAP_ALERT_BREAKER_OPEN]),
+     .number = true},
+    {"retry_surge", .kind = NEAP_OPTION_NUMBER, .flags = NEAP_OPTION_OR_FALSE,
+     .offset = ALERT(retry_surge), .min = 1, .number = 3, .on = ALERT(has[NEAP_ALERT_RETRY_SURGE])},
+    {"timeout_surge", .kind = NEAP_OPTION_NUMBER, .flags = NEAP_OPTION_OR_FALSE,
+     .offset = ALERT(timeout_surge), .min = 1, .number = 3,
+     .on = ALERT(has[NEAP_ALERT_TIMEOUT_SURGE])},
+    {"min_calls", .kind = NEAP_OPTION_INTEGER, .offset = ALERT(min_calls), .min = 1, .number = 20},
+    {"notify", .kind = NEAP_OPTION_FUNCTION},
+};
+static const struct neap_option_table alert_table = NEAP_OPTION_ROWS(alert_rows);
+
 /* -------------------------------------------------------------------------------------- client */
 
 static const struct neap_option client_rows[] = {
@@ -430,7 +455,9 @@ static const struct neap_option client_rows[] = {
     {"coalesce", .kind = NEAP_OPTION_BOOLEAN, .offset = CLIENT(coalesce), .number = false},
     {"fallback", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(TABLE), .expected = "a list",
      .read = neap_read_fallback},
-    {"alerts", .kind = NEAP_OPTION_MISSING},
+    {"alerts", .kind = NEAP_OPTION_TABLE,
+     .flags = NEAP_OPTION_OFF | NEAP_OPTION_OR_TRUE | NEAP_OPTION_OR_FALSE,
+     .offset = CLIENT(alerts), .table = &alert_table, .on = CLIENT(has_alerts)},
     {"tls", .kind = NEAP_OPTION_TABLE, .table = &tls_table},
     {"proxy", .kind = NEAP_OPTION_CUSTOM, .flags = NEAP_OPTION_SECRET, .types = TYPE(STRING),
      .expected = "a URL or \"environment\"", .read = neap_read_proxy},

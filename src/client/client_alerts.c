@@ -37,22 +37,25 @@ static bool fires(const struct neap_client *client, enum neap_alert alert)
     return (neap_alerts_firing(client->alerts) >> alert & 1u) != 0;
 }
 
-/* Does it keep anybody from calling? */
-static bool is_open(const struct neap_breaker *breaker)
+/* While it is half open it is undecided, and the alert stays as it is. */
+enum verdict { CLOSED, OPEN, UNDECIDED };
+
+static enum verdict verdict_of(const struct neap_breaker *breaker)
 {
-    static const bool open[NEAP_BREAKER_STATE_COUNT] = {
-        [NEAP_BREAKER_OPEN] = true,
-        [NEAP_BREAKER_HALF_OPEN] = true,
-        [NEAP_BREAKER_FORCED_OPEN] = true,
+    static const enum verdict verdicts[NEAP_BREAKER_STATE_COUNT] = {
+        [NEAP_BREAKER_CLOSED] = CLOSED,       [NEAP_BREAKER_OPEN] = OPEN,
+        [NEAP_BREAKER_HALF_OPEN] = UNDECIDED, [NEAP_BREAKER_FORCED_OPEN] = OPEN,
+        [NEAP_BREAKER_DISABLED] = CLOSED,     [NEAP_BREAKER_METRICS_ONLY] = CLOSED,
     };
-    return open[neap_breaker_state(breaker)];
+    return verdicts[neap_breaker_state(breaker)];
 }
 
 static uint32_t open_breakers(const struct neap_client *client, int64_t now_ns)
 {
-    if (client->breaker)
-        return is_open(client->breaker);
-    return neap_alerts_open_keys(client->alerts, &client->policy.alerts, now_ns);
+    if (!client->breaker)
+        return neap_alerts_open_keys(client->alerts, &client->policy.alerts, now_ns);
+    enum verdict verdict = verdict_of(client->breaker);
+    return verdict == OPEN || (verdict == UNDECIDED && fires(client, NEAP_ALERT_BREAKER_OPEN));
 }
 
 #define LOOKS_MAX 4
@@ -83,7 +86,10 @@ void neap_client_alerts_after(const struct neap_exchange *exchange, int64_t now_
     struct neap_client *client = exchange->client;
     if (!exchange->breaker || !client->policy.alerts.has[NEAP_ALERT_BREAKER_OPEN])
         return;
-    bool open = is_open(exchange->breaker);
+    enum verdict verdict = verdict_of(exchange->breaker);
+    if (verdict == UNDECIDED)
+        return;
+    bool open = verdict == OPEN;
     bool firing = fires(client, NEAP_ALERT_BREAKER_OPEN);
     bool is_of_key = !client->breaker && (open || firing);
     if (is_of_key)

@@ -216,6 +216,17 @@ function loop.detach(fn)
   return true
 end
 
+--- uv.run does not wait for it.
+function loop.later(seconds, fn)
+  local timer = uv.new_timer()
+  timer:start(math.ceil(seconds * 1000), 0, function()
+    timer:close()
+    fn()
+  end)
+  timer:unref()
+  return true
+end
+
 function loop.kill(started)
   local co = started.co
   local runner = runners[co] or started

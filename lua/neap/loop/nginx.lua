@@ -224,4 +224,15 @@ function loop.detach(fn)
   return done and begun ~= nil and begun ~= false
 end
 
+local function call_unless_early(is_early, fn)
+  if not is_early then -- the worker exits
+    fn()
+  end
+end
+
+function loop.later(seconds, fn)
+  local done, begun = pcall(ngx.timer.at, seconds, call_unless_early, fn)
+  return done and begun ~= nil and begun ~= false
+end
+
 return loop

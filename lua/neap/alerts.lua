@@ -1,0 +1,119 @@
+--- The alerts of a client: tells its listeners, and `notify` of the policy, what the core has
+--- judged.
+--
+-- They are told in the background of the host, one after the other, so that no call waits for a
+-- webhook. The core says that there is something to tell at the end of a call, and where somebody
+-- turns the engine. Loops that are not ours are asked to turn it when a window ends, so that an
+-- alert also ends when no more calls come.
+local compat = require "neap.compat"
+local core = require "neap.core"
+local host = require "neap.host"
+local listeners = require "neap.listeners"
+local waiting = require "neap.waiting"
+
+---@class neap.Alerts
+local Alerts = {}
+Alerts.__index = Alerts
+
+local LONGEST = 600 -- seconds; who tells one alert for longer was dropped with its coroutine
+local MOST = 1000 -- that wait for the one before; what comes then is lost, and counted
+
+--- Nil where the policy has no alerts.
+---@param client neap.Client
+---@param notify? fun(alert: table)
+---@return neap.Alerts?
+function Alerts.new(client, notify)
+  local id = client._core:alerts_waiter()
+  if not id then
+    return nil
+  end
+  local self = setmetatable({
+    client = client,
+    notify = notify,
+    queue = {},
+    first = 1,
+    last = 0,
+  }, Alerts)
+  self.held = waiting.listen(client._engine, id, self)
+  return self
+end
+
+local function tell(self, alert)
+  local client = self.client
+  listeners.tell(client, alert, {})
+  alert.client = client.name
+  if self.notify and not compat.pcall(self.notify, alert) then
+    client._core:listener_failed()
+  end
+end
+
+-- Until there are none, or somebody else has taken over.
+local function tell_all(self, turn)
+  while self.turn == turn and self.first <= self.last do
+    local alert = self.queue[self.first]
+    self.queue[self.first] = nil
+    self.first = self.first + 1
+    turn.began = self.client._engine:now()
+    tell(self, alert)
+  end
+  if self.turn == turn then
+    self.turn = nil
+  end
+end
+
+local function take_all(self)
+  local client_core = self.client._core
+  for alert in client_core.take_alert, client_core do
+    if self.last - self.first + 1 < MOST then
+      self.last = self.last + 1
+      self.queue[self.last] = alert
+    else
+      client_core:listener_failed()
+    end
+  end
+end
+
+-- A forked child, or the end of a loop, drops whoever was telling.
+local function is_telling(self)
+  local turn = self.turn
+  return turn and turn.process == core.process_id()
+    and self.client._engine:now() - turn.began < LONGEST
+end
+
+--- Begins to tell what there is to tell.
+function Alerts:wake()
+  local engine = self.client._engine
+  take_all(self)
+  if self.first > self.last or is_telling(self) then
+    return
+  end
+  local turn = { process = core.process_id(), began = engine:now() }
+  self.turn = turn
+  if not host.background(engine, function() tell_all(self, turn) end) then
+    tell_all(self, turn)
+  end
+end
+
+--- The end of a call, or of a window: is there something to tell, and will somebody look again?
+function Alerts:look()
+  local found, seconds = self.client._core:alerts_due()
+  if found then
+    self:wake()
+  end
+  if seconds and not self.is_awaited then
+    self.is_awaited = host.poll_later(self.client._engine, seconds, function()
+      self.is_awaited = nil
+      self:look()
+    end)
+  end
+end
+
+--- What fires, judged now: a list of { alert, since, value }.
+---@return table[]
+function Alerts:firing()
+  self.client._core:look_at_alerts()
+  self:look()
+  return self.client._core:firing_alerts()
+end
+
+return Alerts
