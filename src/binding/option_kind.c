@@ -370,21 +370,13 @@ static bool read_custom(struct neap_option_reader *reader, const struct neap_opt
     return row->read(reader, target);
 }
 
-static bool read_missing(struct neap_option_reader *reader, const struct neap_option *row,
-                         void *target)
-{
-    (void)row;
-    (void)target;
-    return neap_option_fail(reader, "not available in this version of neap");
-}
-
 static value_reader *const value_readers[NEAP_OPTION_KIND_COUNT] = {
     [NEAP_OPTION_BOOLEAN] = read_boolean,   [NEAP_OPTION_INTEGER] = read_integer,
     [NEAP_OPTION_NUMBER] = read_number,     [NEAP_OPTION_SECONDS] = read_seconds,
     [NEAP_OPTION_BYTES] = read_bytes,       [NEAP_OPTION_TEXT] = read_text,
     [NEAP_OPTION_TEXTS] = read_texts,       [NEAP_OPTION_CHOICE] = read_choice,
     [NEAP_OPTION_FUNCTION] = read_function, [NEAP_OPTION_VALUE] = read_value,
-    [NEAP_OPTION_CUSTOM] = read_custom,     [NEAP_OPTION_MISSING] = read_missing,
+    [NEAP_OPTION_CUSTOM] = read_custom,
 };
 
 bool neap_option_kind_read(struct neap_option_reader *reader, const struct neap_option *row,
@@ -395,14 +387,14 @@ bool neap_option_kind_read(struct neap_option_reader *reader, const struct neap_
 
 #define TYPE(name) (1u << LUA_T##name)
 
-/* VALUE and CUSTOM have types of their own; whatever the type, what is missing says so. */
+/* VALUE and CUSTOM have types of their own. */
 static const unsigned types_of_kind[NEAP_OPTION_KIND_COUNT] = {
     [NEAP_OPTION_BOOLEAN] = TYPE(BOOLEAN),   [NEAP_OPTION_INTEGER] = TYPE(NUMBER),
     [NEAP_OPTION_NUMBER] = TYPE(NUMBER),     [NEAP_OPTION_SECONDS] = TYPE(NUMBER),
     [NEAP_OPTION_BYTES] = TYPE(NUMBER),      [NEAP_OPTION_TEXT] = TYPE(STRING),
     [NEAP_OPTION_TEXTS] = TYPE(TABLE),       [NEAP_OPTION_CHOICE] = TYPE(STRING),
     [NEAP_OPTION_FUNCTION] = TYPE(FUNCTION), [NEAP_OPTION_TABLE] = TYPE(TABLE),
-    [NEAP_OPTION_INCLUDE] = TYPE(TABLE),     [NEAP_OPTION_MISSING] = ~0u,
+    [NEAP_OPTION_INCLUDE] = TYPE(TABLE),
 };
 
 bool neap_option_kind_takes(const struct neap_option_reader *reader, const struct neap_option *row)

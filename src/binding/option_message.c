@@ -116,7 +116,7 @@ static const char *const nouns[NEAP_OPTION_KIND_COUNT] = {
     [NEAP_OPTION_TEXTS] = "a list",        [NEAP_OPTION_CHOICE] = "one of ",
     [NEAP_OPTION_FUNCTION] = "a function", [NEAP_OPTION_VALUE] = "a value",
     [NEAP_OPTION_TABLE] = "a table",       [NEAP_OPTION_INCLUDE] = "a table",
-    [NEAP_OPTION_CUSTOM] = "a value",      [NEAP_OPTION_MISSING] = "nothing",
+    [NEAP_OPTION_CUSTOM] = "a value",
 };
 
 static const char *const units[NEAP_OPTION_KIND_COUNT] = {

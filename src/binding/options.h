@@ -33,7 +33,6 @@ enum neap_option_kind {
     NEAP_OPTION_TABLE,    /* the rows of `table` */
     NEAP_OPTION_INCLUDE,  /* without a name: the rows of `table` count as this table's own */
     NEAP_OPTION_CUSTOM,   /* what `read` makes of it */
-    NEAP_OPTION_MISSING,  /* a key of the contract that is not built yet */
     NEAP_OPTION_KIND_COUNT
 };
 
