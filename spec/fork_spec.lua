@@ -149,6 +149,52 @@ describe("after a fork", function()
     before:close()
   end)
 
+  it("what the parent has not told is told by the parent, and a child tells its own", function()
+    local told = {}
+    local client = neap.client{ name = "alerts", base_url = s.url, retry = false, gate = false,
+      breaker = false, alerts = { window = 0.1, min_calls = 1,
+        notify = function(alert) told[#told + 1] = alert.state end } }
+    local function fail_and_wait()
+      client:get("/status/503")
+      neap.run(function() neap.sleep(0.3) end)
+    end
+    client:get("/status/503")
+    assert.is_true(in_child(function()
+      neap.sleep(0.2)
+      local of_parent = #told
+      client:get("/status/200")
+      fail_and_wait()
+      return of_parent == 0 and #told >= 2 and told[#told] == "resolved"
+    end))
+    assert.same({}, told)
+    neap.run(function() neap.sleep(0.25) end)
+    assert.same({ "firing", "resolved" }, told)
+    fail_and_wait()
+    assert.equal(4, #told)
+    client:close()
+  end)
+
+  it("a child goes on telling where its parent was just telling", function()
+    local told = {}
+    local client
+    client = neap.client{ name = "alerts", base_url = s.url, retry = false, gate = false,
+      breaker = { consecutive_failures = 1, open_for = 0.05, half_open = { permits = 1 } },
+      alerts = { notify = function(alert)
+        told[#told + 1] = alert.state
+        if #told == 1 then
+          neap.sleep(0.2)
+        end
+      end } }
+    client:get("/status/503")
+    assert.is_true(in_child(function()
+      neap.sleep(0.1)
+      client:get("/status/200")
+      return told[2] == "resolved"
+    end))
+    assert.same({ "firing" }, told)
+    client:close()
+  end)
+
   it("a probe that the child took from a shared breaker is given back at its end", function()
     local region = "spec-fork-" .. ffi.C.getpid()
     finally(function() os.remove("/dev/shm/neap-" .. region) end)

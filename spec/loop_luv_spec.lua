@@ -25,6 +25,21 @@ describe("luv:", function()
     return loops.run(luv, text)
   end
 
+  describe("an alert", function()
+    it("comes while nothing of neap waits", function()
+      local report = run [[
+        local told = {}
+        local c = client { retry = false, alerts = { window = 0.1, min_calls = 1,
+          notify = function(alert) told[#told + 1] = alert.state end } }
+        go(function() c:get("/status/503") end)
+        tick(0.01, function() return #told < 2 and elapsed() < 10 end)
+        run()
+        report { told = told }
+      ]]
+      assert.same({ "firing", "resolved" }, report.told)
+    end)
+  end)
+
   describe("a coroutine", function()
     it("that raises after a wait ends the program as an error of a callback does", function()
       local done, message = pcall(run, [[

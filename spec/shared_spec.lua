@@ -402,6 +402,72 @@ describe("neap.shared", function()
         .. "say(api:get('/status/200').status, api:stats().in_flight)"))
     end)
 
+    -- Says each alert that this process tells.
+    local ALERTING = [[
+      share()
+      local function alerting(policy, alerts)
+        alerts.notify = function(alert) say(alert.alert, alert.state) end
+        policy.name, policy.base_url, policy.retry, policy.alerts = "api", url, false, alerts
+        return neap.client(policy)
+      end
+    ]]
+
+    local function said_by(child)
+      local said = child.pipe:read("*a")
+      child:close()
+      return said
+    end
+
+    it("count in the same windows, and tell each alert once", function()
+      local window, each = 0.4, 3
+      local first_window = math.floor(neap.now() / window) + 6
+      local text = ALERTING .. ([[
+        local client = alerting({ breaker = false, gate = false },
+          { window = %g, min_calls = %d })
+        neap.run(function()
+          neap.sleep(%.17g - neap.now())
+          for _ = 1, %d do client:get("/status/503") end
+          neap.sleep(3 * %g)
+        end)
+      ]]):format(window, each * 3, (first_window + 0.1) * window, each, window)
+      local all, lines = { start(text), start(text), start(text) }, {}
+      for _, child in ipairs(all) do
+        for line in said_by(child):gmatch("[^\n]+") do
+          lines[#lines + 1] = line
+        end
+      end
+      table.sort(lines) -- one may tell the beginning and another the end
+      assert.same({ "error_rate firing", "error_rate resolved" }, lines)
+    end)
+
+    it("tell the alert of a breaker where it opened, and where it closed", function()
+      local text = ALERTING .. [[
+        local client = alerting({ gate = false, breaker = { min_calls = 1, open_for = 0.05,
+          half_open = { permits = 1 } } }, {})
+      ]]
+      assert.equal("breaker_open firing", run(text .. "client:get('/status/503')"))
+      assert.equal("1", run(text .. "say(#client:stats().alerts)"))
+      assert.equal("breaker_open resolved\n0",
+        run(text .. "neap.sleep(0.1) client:get('/status/200') say(#client:stats().alerts)"))
+    end)
+
+    it("see the end of what others saw begin", function()
+      local text = ALERTING .. [[
+        local client = alerting({ breaker = false, gate = false }, { window = 0.2, min_calls = 1 })
+      ]]
+      assert.equal("error_rate firing",
+        run(text .. "client:get('/status/503') neap.sleep(0.2) client:get('/status/503')"))
+      assert.equal("error_rate resolved", run(text .. "neap.sleep(0.4) client:stats()"))
+    end)
+
+    it("and of other windows do not share these", function()
+      local text = ALERTING .. "local client = alerting({}, { window = %g }) "
+      assert.equal("breaker_open firing", run(text:format(60)
+        .. "client.breaker:force_open() client:stats()"))
+      assert.equal("", run(text:format(60) .. "client:stats()"))
+      assert.equal("breaker_open firing", run(text:format(61) .. "client:stats()"))
+    end)
+
     it("and of another layout do not share", function()
       local breaker = "share() local api = neap.client{ name = 'api', base_url = url, "
         .. "retry = false, breaker = { min_calls = 1, window = { count = %d } } } "

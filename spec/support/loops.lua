@@ -662,6 +662,38 @@ function loops.behave(loop)
     end)
   end)
 
+  describe("an alert", function()
+    it("begins and ends while something of neap waits, and may be told over the network", function()
+      local report = run [[
+        local told, hook = {}, client {}
+        local c = client { retry = false, alerts = { window = 0.1, min_calls = 1,
+          notify = function(alert)
+            local status = hook:post("/status/204").status
+            told[#told + 1] = ("%s %s %d"):format(alert.alert, alert.state, status)
+          end } }
+        go(function()
+          c:get("/status/503")
+          neap.sleep(0.4)
+        end)
+        run()
+        report { told = told }
+      ]]
+      assert.same({ "error_rate firing 204", "error_rate resolved 204" }, report.told)
+    end)
+
+    it("that may still come does not keep the loop", function()
+      local report = fast(1, function()
+        return run [[
+          local c = client { retry = false, alerts = { window = 5, min_calls = 1 } }
+          go(function() c:get("/status/503") end)
+          run()
+          report { seconds = elapsed() }
+        ]]
+      end)
+      assert.is_true(report.seconds < 1)
+    end)
+  end)
+
   describe("a call in the main chunk", function()
     it("blocks, and whoever is parked meanwhile is woken afterwards", function()
       local report = fast(0.6, function()
