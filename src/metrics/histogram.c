@@ -46,6 +46,18 @@ static uint32_t bucket_of(int64_t duration_ns)
     return bucket < NEAP_HISTOGRAM_BUCKETS ? bucket : NEAP_HISTOGRAM_BUCKETS - 1;
 }
 
+/* Who finds the bucket full begins anew; others may record meanwhile, and what they add stays or
+ * goes. */
+static void begin_anew(struct neap_histogram *histogram, _Atomic uint32_t *full)
+{
+    uint32_t seen = atomic_load_explicit(full, memory_order_relaxed);
+    if (seen < BUCKET_FULL || !atomic_compare_exchange_strong(full, &seen, 0))
+        return;
+    atomic_store(&histogram->sum_us, 0);
+    for (uint32_t i = 0; i < NEAP_HISTOGRAM_BUCKETS; i++)
+        atomic_store(&histogram->bucket[i], 0);
+}
+
 static void raise_to(_Atomic int64_t *maximum, int64_t value)
 {
     int64_t seen = atomic_load_explicit(maximum, memory_order_relaxed);
@@ -57,22 +69,22 @@ static void raise_to(_Atomic int64_t *maximum, int64_t value)
 
 static void add_saturating(_Atomic int64_t *sum, int64_t value)
 {
-    int64_t before = atomic_fetch_add_explicit(sum, value, memory_order_relaxed);
+    int64_t before = atomic_fetch_add_explicit(sum, value, memory_order_release);
     if (before > INT64_MAX - value)
         atomic_store_explicit(sum, INT64_MAX, memory_order_relaxed);
 }
 
 /* The sum is of whole microseconds, rounded to the nearest. The maximum is rounded up, so that no
- * quantile is cut below what was recorded. */
+ * quantile is cut below what was recorded. The bucket comes before the sum, which releases it: who
+ * has read a sum finds all that it is of in the buckets. */
 void neap_histogram_record(struct neap_histogram *histogram, int64_t duration_ns)
 {
     int64_t length_ns = duration_ns > 0 ? duration_ns : 0;
     int64_t whole_us = length_ns / NS_A_MICROSECOND;
     int64_t rest_ns = length_ns % NS_A_MICROSECOND;
     _Atomic uint32_t *bucket = &histogram->bucket[bucket_of(length_ns)];
-    if (atomic_load_explicit(bucket, memory_order_relaxed) >= BUCKET_FULL)
-        return;
-    atomic_fetch_add_explicit(bucket, 1, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(bucket, 1, memory_order_relaxed) >= BUCKET_FULL)
+        begin_anew(histogram, bucket);
     add_saturating(&histogram->sum_us, whole_us + (rest_ns >= NS_A_MICROSECOND / 2));
     raise_to(&histogram->max_us, whole_us + (rest_ns > 0));
 }
@@ -153,4 +165,27 @@ void neap_histogram_read(const struct neap_histogram *histogram,
 double neap_histogram_edge_s(uint32_t bucket)
 {
     return edge_us(bucket + 1) / 1e6;
+}
+
+#define FIRST_EDGE_OCTAVE 8u
+
+int64_t neap_histogram_edge_us(uint32_t edge)
+{
+    return INT64_C(1) << (FIRST_EDGE_OCTAVE + edge);
+}
+
+void neap_histogram_accumulate(const struct neap_histogram *histogram,
+                               struct neap_histogram_cumulative *cumulative)
+{
+    struct counts counts;
+    uint64_t below = 0;
+    uint32_t bucket = 0;
+    cumulative->sum_us = atomic_load_explicit(&histogram->sum_us, memory_order_acquire);
+    read_counts(histogram, &counts);
+    for (uint32_t edge = 0; edge < NEAP_HISTOGRAM_EDGES; edge++) {
+        while (bucket < (FIRST_EDGE_OCTAVE + edge) * BUCKETS_AN_OCTAVE)
+            below += counts.bucket[bucket++];
+        cumulative->below[edge] = below;
+    }
+    cumulative->count = counts.total;
 }

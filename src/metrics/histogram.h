@@ -3,7 +3,10 @@
  * Seven buckets an octave (ratio 2^(1/7), so the middle of a bucket is within 4.96 % of anything in
  * it) over 32 octaves of microseconds. State is atomics without pointers, so that processes may
  * share it; recording costs two atomic additions, and a compare-and-swap where the maximum grows.
- * Values outside count in the first or last bucket. */
+ * Values outside count in the first or last bucket.
+ *
+ * A bucket counts to 2^32; when one is full, all begin anew at 0. A monitoring system takes that
+ * for what it is, a counter that was reset; buckets that stand still would be wrong for ever. */
 #ifndef NEAP_METRICS_HISTOGRAM_H
 #define NEAP_METRICS_HISTOGRAM_H
 
@@ -33,7 +36,25 @@ double neap_histogram_quantile_s(const struct neap_histogram *histogram, double 
 void neap_histogram_read(const struct neap_histogram *histogram,
                          struct neap_histogram_snapshot *snapshot);
 
-/* Upper edge of bucket i in seconds, for expositions. */
+/* Upper edge of bucket i in seconds. */
 double neap_histogram_edge_s(uint32_t bucket);
+
+/* For expositions: how many values lie below each of a few edges that are twice the one before,
+ * 256 us to 268 s. They are edges of buckets too, so nothing is estimated; a value that is exactly
+ * an edge counts above it. */
+#define NEAP_HISTOGRAM_EDGES 21u
+
+struct neap_histogram_cumulative {
+    uint64_t below[NEAP_HISTOGRAM_EDGES];
+    uint64_t count;
+    int64_t sum_us;
+};
+
+int64_t neap_histogram_edge_us(uint32_t edge);
+
+/* The counts belong together whatever is recorded meanwhile; the sum may lack what was just being
+ * recorded, and never has more than the count. */
+void neap_histogram_accumulate(const struct neap_histogram *histogram,
+                               struct neap_histogram_cumulative *cumulative);
 
 #endif

@@ -172,16 +172,44 @@ static void the_sum_saturates(void **state)
     assert_int_equal(histogram.sum_us, INT64_MAX);
 }
 
-static void a_full_bucket_does_not_start_again_from_0(void **state)
+static void a_full_bucket_makes_all_begin_anew(void **state)
 {
     (void)state;
     neap_histogram_record(&histogram, 0);
-    histogram.bucket[0] = UINT32_MAX - 3;
     for (int i = 0; i < 10; i++)
+        neap_histogram_record(&histogram, 1 * S);
+    histogram.bucket[0] = UINT32_MAX - 70000;
+    for (int i = 0; i < 10000; i++)
         neap_histogram_record(&histogram, 0);
-    assert_true(histogram.bucket[0] >= UINT32_MAX - 3);
     neap_histogram_read(&histogram, &snapshot);
-    assert_true(snapshot.count >= UINT32_MAX - 3);
+    assert_true(snapshot.count > 5000 && snapshot.count < 6000);
+    assert_true(neap_histogram_quantile_s(&histogram, 1) < 2e-6 && snapshot.mean_s == 0);
+    assert_true(snapshot.max_s == 1);
+}
+
+static void what_lies_below_an_edge_is_counted_exactly(void **state)
+{
+    (void)state;
+    struct neap_histogram_cumulative cumulative;
+    for (uint32_t edge = 0; edge < NEAP_HISTOGRAM_EDGES; edge++) {
+        neap_histogram_record(&histogram, neap_histogram_edge_us(edge) * US - 1);
+        neap_histogram_record(&histogram, neap_histogram_edge_us(edge) * US);
+    }
+    neap_histogram_record(&histogram, HOUR);
+    neap_histogram_accumulate(&histogram, &cumulative);
+    for (uint32_t edge = 0; edge < NEAP_HISTOGRAM_EDGES; edge++)
+        assert_int_equal(cumulative.below[edge], 2 * edge + 1);
+    assert_int_equal(cumulative.count, 2 * NEAP_HISTOGRAM_EDGES + 1);
+    assert_int_equal(cumulative.sum_us, histogram.sum_us);
+}
+
+static void the_edges_of_expositions_double(void **state)
+{
+    (void)state;
+    assert_int_equal(neap_histogram_edge_us(0), 256);
+    for (uint32_t edge = 1; edge < NEAP_HISTOGRAM_EDGES; edge++)
+        assert_int_equal(neap_histogram_edge_us(edge), 2 * neap_histogram_edge_us(edge - 1));
+    assert_int_equal(neap_histogram_edge_us(NEAP_HISTOGRAM_EDGES - 1), INT64_C(268435456));
 }
 
 static void edges_grow_by_the_seventh_root_of_2(void **state)
@@ -228,7 +256,9 @@ int main(void)
         SPEC(a_value_of_0_is_read_as_0),
         SPEC(the_sum_is_rounded_to_the_nearest_and_the_maximum_up),
         SPEC(the_sum_saturates),
-        SPEC(a_full_bucket_does_not_start_again_from_0),
+        SPEC(a_full_bucket_makes_all_begin_anew),
+        SPEC(what_lies_below_an_edge_is_counted_exactly),
+        SPEC(the_edges_of_expositions_double),
         SPEC(edges_grow_by_the_seventh_root_of_2),
         SPEC(a_value_lies_between_the_edges_of_its_bucket),
     };
