@@ -113,6 +113,13 @@ static double random_of(lua_State *L, struct breaker_object *object)
     return neap_env_random(L, 1, &object->env);
 }
 
+static void tell_change(const struct breaker_object *object,
+                        const struct neap_breaker_change *change)
+{
+    if (object->host.changed)
+        object->host.changed(object->host.context, change);
+}
+
 static enum neap_verdict check_verdict(lua_State *L, int index)
 {
     static const char *const names[] = {
@@ -144,10 +151,11 @@ static int breaker_acquire(lua_State *L)
     struct breaker_object *object = check_breaker(L);
     int64_t now_ns = now_of(L, object);
     double r = random_of(L, object);
-    struct neap_breaker_change change;
+    struct neap_breaker_change change = {.changed = false};
     neap_cells_reap(&object->state.cells, now_ns);
     struct neap_admission answer = neap_breaker_acquire(object->breaker, &object->policy,
                                                         holder_of(object), now_ns, r, &change);
+    tell_change(object, &change);
     if (answer.decision == NEAP_REFUSE)
         return neap_object_refuse(L, NEAP_KIND_BREAKER_OPEN,
                                   neap_breaker_refusal(neap_breaker_state(object->breaker)),
@@ -164,7 +172,9 @@ static int breaker_record(lua_State *L)
     int64_t elapsed_ns = check_elapsed(L, 4);
     int64_t now_ns = now_of(L, object);
     double r = random_of(L, object);
-    neap_breaker_record(object->breaker, &object->policy, permit, verdict, elapsed_ns, now_ns, r);
+    struct neap_breaker_change change = neap_breaker_record(object->breaker, &object->policy,
+                                                            permit, verdict, elapsed_ns, now_ns, r);
+    tell_change(object, &change);
     return 0;
 }
 
@@ -180,7 +190,8 @@ static int breaker_state(lua_State *L)
 static int force(lua_State *L, enum neap_breaker_state state)
 {
     struct breaker_object *object = check_breaker(L);
-    neap_breaker_force(object->breaker, &object->policy, state);
+    struct neap_breaker_change change = neap_breaker_force(object->breaker, &object->policy, state);
+    tell_change(object, &change);
     return 0;
 }
 

@@ -139,6 +139,16 @@ static const char *cache_event_name(int event)
     return neap_cache_event_name((enum neap_cache_event)event);
 }
 
+static const char *failed_name(int failed)
+{
+    return neap_failed_status_name((enum neap_failed_status)failed);
+}
+
+static const char *state_name(int state)
+{
+    return neap_breaker_state_name((enum neap_breaker_state)state);
+}
+
 static void push_latency(lua_State *L, const struct neap_histogram *histogram)
 {
     struct neap_histogram_snapshot snapshot;
@@ -171,30 +181,40 @@ static int client_stats(lua_State *L)
 {
     const struct neap_client *client = neap_check_client(L, 1);
     const struct neap_counters *counters = &client->board->counters;
+    const struct {
+        const char *field;
+        const _Atomic uint64_t *counter;
+        int count;
+        const char *(*name_of)(int);
+    } tables[] = {
+        {"failed", counters->failed, NEAP_FAILED_STATUS_COUNT, failed_name},
+        {"errors", counters->errors, NEAP_KIND_COUNT, kind_name},
+        {"retries", counters->retries, NEAP_RETRY_REASON_COUNT, reason_name},
+        {"timeouts", counters->timeouts, NEAP_PHASE_COUNT, phase_name},
+        {"rejections", counters->rejections, NEAP_KIND_COUNT, kind_name},
+        {"fallbacks", counters->fallbacks, NEAP_SOURCE_COUNT, source_name},
+        {"cache", counters->cache, NEAP_CACHE_EVENT_COUNT, cache_event_name},
+        {"transitions", counters->transitions, NEAP_COUNTED_STATES, state_name},
+    };
 
     /* What a killed process had in flight must not be counted until somebody makes a call. */
     neap_cells_reap(&client->cells, neap_loop_update(client->engine->loop));
-    lua_createtable(L, 0, 13);
+    lua_createtable(L, 0, 19);
     neap_set_count(L, "calls", atomic_load(&counters->calls));
     neap_set_count(L, "ok", atomic_load(&counters->ok));
-    neap_set_count(L, "coalesced", atomic_load(&counters->coalesced));
     neap_set_count(L, "attempts", atomic_load(&counters->attempts));
+    neap_set_count(L, "abandoned", atomic_load(&counters->abandoned));
+    neap_set_count(L, "coalesced", atomic_load(&counters->coalesced));
     neap_set_count(L, "listener_errors", atomic_load(&counters->listener_errors));
     neap_set_count(L, "in_flight", (uint64_t)neap_board_in_flight(client->board));
-    push_counts(L, counters->errors, NEAP_KIND_COUNT, kind_name);
-    lua_setfield(L, -2, "errors");
-    push_counts(L, counters->retries, NEAP_RETRY_REASON_COUNT, reason_name);
-    lua_setfield(L, -2, "retries");
-    push_counts(L, counters->timeouts, NEAP_PHASE_COUNT, phase_name);
-    lua_setfield(L, -2, "timeouts");
-    push_counts(L, counters->rejections, NEAP_KIND_COUNT, kind_name);
-    lua_setfield(L, -2, "rejections");
-    push_counts(L, counters->fallbacks, NEAP_SOURCE_COUNT, source_name);
-    lua_setfield(L, -2, "fallbacks");
-    push_counts(L, counters->cache, NEAP_CACHE_EVENT_COUNT, cache_event_name);
-    lua_setfield(L, -2, "cache");
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        push_counts(L, tables[i].counter, tables[i].count, tables[i].name_of);
+        lua_setfield(L, -2, tables[i].field);
+    }
     push_latency(L, &counters->latency);
     lua_setfield(L, -2, "latency");
+    push_latency(L, &counters->attempt_latency);
+    lua_setfield(L, -2, "attempt_latency");
     push_pool(L, client);
     lua_setfield(L, -2, "pool");
     return 1;
@@ -242,6 +262,11 @@ static uint32_t holder_of(void *context)
     return ((struct neap_client *)context)->holder;
 }
 
+static void changed(void *context, const struct neap_breaker_change *change)
+{
+    neap_count_transition(&((struct neap_client *)context)->board->counters, change);
+}
+
 static void release(void *context, struct neap_breaker *breaker)
 {
     neap_client_unpin_breaker(context, breaker);
@@ -263,6 +288,7 @@ static int client_breaker(lua_State *L)
         .find = key ? NULL : find_own,
         .release = release,
         .holder = holder_of,
+        .changed = changed,
         .is_pinned = key && client->cells.region,
         .context = client,
     };

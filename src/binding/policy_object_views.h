@@ -23,6 +23,9 @@ struct neap_breaker_host {
 
     uint32_t (*holder)(void *context); /* in whose name probes are out */
 
+    /* What the object's user has changed, which nobody else is told. */
+    void (*changed)(void *context, const struct neap_breaker_change *change);
+
     /* The breaker is pinned in shared memory in this process's name: a forked child has no pin, and
      * its view is of no use. `release` gets NULL there. */
     bool is_pinned;

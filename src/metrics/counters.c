@@ -33,6 +33,13 @@ void neap_counters_init(struct neap_counters *counters)
 {
     memset(counters, 0, sizeof *counters);
     neap_histogram_init(&counters->latency);
+    neap_histogram_init(&counters->attempt_latency);
+}
+
+const char *neap_failed_status_name(enum neap_failed_status failed)
+{
+    static const char *const names[] = {[NEAP_FAILED_4XX] = "4xx", [NEAP_FAILED_5XX] = "5xx"};
+    return failed < NEAP_FAILED_STATUS_COUNT ? names[failed] : NULL;
 }
 
 enum neap_retry_reason neap_retry_reason_of(const struct neap_outcome *outcome)

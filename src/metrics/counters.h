@@ -47,11 +47,21 @@ enum neap_cache_event {
     NEAP_CACHE_EVENT_COUNT
 };
 
+/* Calls that returned a response which is no success. */
+enum neap_failed_status { NEAP_FAILED_4XX, NEAP_FAILED_5XX, NEAP_FAILED_STATUS_COUNT };
+
+/* The states of a circuit breaker, in the order of the room `policy`, which this one does not know.
+ */
+#define NEAP_COUNTED_STATES 6
+
+/* A call begins as one of `calls` and ends as one of `ok`, `failed`, `errors` and `abandoned`. */
 struct neap_counters {
     _Atomic uint64_t calls;
-    _Atomic uint64_t ok;        /* calls that returned a response below 400, or a value */
+    _Atomic uint64_t ok; /* calls that returned a response below 400, or a value */
+    _Atomic uint64_t failed[NEAP_FAILED_STATUS_COUNT];
     _Atomic uint64_t failures;  /* calls that ended in an error, 408, 425, 429 or 500 and above,
                                    were not broken off and were answered by no fallback */
+    _Atomic uint64_t abandoned; /* calls whose caller went away before they had ended */
     _Atomic uint64_t coalesced; /* calls that another one's outcome has served */
     _Atomic uint64_t attempts;
     _Atomic uint64_t errors[NEAP_KIND_COUNT];
@@ -59,9 +69,11 @@ struct neap_counters {
     _Atomic uint64_t timeouts[NEAP_PHASE_COUNT];
     _Atomic uint64_t rejections[NEAP_KIND_COUNT];
     _Atomic uint64_t fallbacks[NEAP_SOURCE_COUNT];
+    _Atomic uint64_t transitions[NEAP_COUNTED_STATES]; /* of breakers, by the state entered */
     _Atomic uint64_t listener_errors;
     _Atomic uint64_t cache[NEAP_CACHE_EVENT_COUNT];
-    struct neap_histogram latency; /* of calls that made an attempt */
+    struct neap_histogram latency;         /* of calls that made an attempt */
+    struct neap_histogram attempt_latency; /* of attempts that were not broken off from outside */
 };
 
 void neap_counters_init(struct neap_counters *counters);
@@ -71,6 +83,16 @@ static inline void neap_count(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
+
+/* By the status of a response that is no success; what is below 500 counts as the caller's fault.
+ */
+static inline enum neap_failed_status neap_failed_status_of(int status)
+{
+    return status < 500 ? NEAP_FAILED_4XX : NEAP_FAILED_5XX;
+}
+
+/* "4xx", "5xx"; NULL out of range. */
+const char *neap_failed_status_name(enum neap_failed_status failed);
 
 /* The label under which a retry of this outcome is counted, and its word: "timeout", "503", … */
 enum neap_retry_reason neap_retry_reason_of(const struct neap_outcome *outcome);

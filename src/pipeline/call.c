@@ -24,9 +24,22 @@ void neap_call_note(struct neap_call *call, const struct neap_notice *notice)
         call->notice[call->notice_count++] = *notice;
 }
 
+_Static_assert((int)NEAP_COUNTED_STATES == (int)NEAP_BREAKER_STATE_COUNT, "a state lacks a count");
+
+/* Half open twice in one step: it was open for a moment, see neap_breaker_change. */
+void neap_count_transition(struct neap_counters *counters, const struct neap_breaker_change *change)
+{
+    if (!change->changed)
+        return;
+    if (change->from == NEAP_BREAKER_HALF_OPEN && change->to == NEAP_BREAKER_HALF_OPEN)
+        neap_count(&counters->transitions[NEAP_BREAKER_OPEN]);
+    neap_count(&counters->transitions[change->to]);
+}
+
 void neap_call_note_breaker(struct neap_call *call, const struct neap_breaker_change *change,
                             int64_t now_ns)
 {
+    neap_count_transition(call->setup.counters, change);
     if (!change->changed && !change->would_open)
         return;
     neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_BREAKER,
@@ -70,7 +83,8 @@ static bool has_failed(const struct neap_call *call, bool ok)
     return !ok && !call->broken_off && neap_classify_is_failure(&call->result.outcome);
 }
 
-static void count_end(struct neap_call *call, int64_t now_ns, bool ok)
+/* A fallback's answer has a status of its own. */
+static void count_end(struct neap_call *call, int64_t now_ns, bool ok, int status)
 {
     struct neap_counters *counters = call->setup.counters;
     atomic_fetch_sub_explicit(call->setup.in_flight, 1, memory_order_relaxed);
@@ -78,6 +92,8 @@ static void count_end(struct neap_call *call, int64_t now_ns, bool ok)
         neap_count(&counters->ok);
     else if (call->result.kind == NEAP_RESULT_ERROR)
         neap_count(&counters->errors[call->result.outcome.kind]);
+    else
+        neap_count(&counters->failed[neap_failed_status_of(status)]);
     if (has_failed(call, ok))
         neap_count(&counters->failures);
     if (call->attempts > 0)
@@ -102,9 +118,9 @@ static void note_done(struct neap_call *call, int64_t now_ns, bool ok)
                                                .source = call->result.source});
 }
 
-struct neap_effect neap_call_done(struct neap_call *call, int64_t now_ns, bool ok)
+struct neap_effect neap_call_done(struct neap_call *call, int64_t now_ns, bool ok, int status)
 {
-    count_end(call, now_ns, ok);
+    count_end(call, now_ns, ok, status);
     neap_call_enter(call, NEAP_CALL_DONE);
     note_done(call, now_ns, ok);
     return (struct neap_effect){.kind = NEAP_EFFECT_DONE};
@@ -216,6 +232,17 @@ static void close_trace(struct neap_call *call, const struct neap_attempt *attem
                                                .entry = *entry});
 }
 
+/* How long an attempt lasted that was broken off says nothing about the server. */
+static void count_attempt(struct neap_call *call, const struct neap_attempt *attempt)
+{
+    struct neap_counters *counters = call->setup.counters;
+    if (attempt->outcome.kind == NEAP_KIND_TIMEOUT)
+        neap_count(&counters->timeouts[attempt->outcome.phase]);
+    if (attempt->outcome.kind != NEAP_KIND_CANCELLED)
+        neap_histogram_record(&counters->attempt_latency,
+                              neap_time_since(attempt->ended_ns, attempt->started_ns));
+}
+
 static void note_outcome(struct neap_call *call, const struct neap_event *event, int64_t now_ns)
 {
     struct neap_attempt *attempt = find_live(call, event->attempt);
@@ -228,8 +255,7 @@ static void note_outcome(struct neap_call *call, const struct neap_event *event,
     note_expiry(attempt);
     if (call->state == NEAP_CALL_CANCELLING)
         attempt->outcome = broken_off_outcome(NEAP_KIND_CANCELLED);
-    if (attempt->outcome.kind == NEAP_KIND_TIMEOUT)
-        neap_count(&call->setup.counters->timeouts[attempt->outcome.phase]);
+    count_attempt(call, attempt);
     close_trace(call, attempt, now_ns);
 }
 
@@ -299,7 +325,7 @@ static struct neap_effect serve(struct neap_call *call, int64_t now_ns,
                                         .outcome.status = answer->status,
                                         .source = answer->source,
                                         .retry_after_ns = -1};
-    return neap_call_done(call, now_ns, answer->ok);
+    return neap_call_done(call, now_ns, answer->ok, answer->status);
 }
 
 static struct neap_effect begin(struct neap_call *call, int64_t now_ns,
@@ -438,6 +464,7 @@ void neap_call_deinit(struct neap_call *call, int64_t now_ns)
             if (call->live[i].number)
                 neap_call_settle(call, &call->live[i], NEAP_VERDICT_IGNORE, now_ns);
         atomic_fetch_sub_explicit(call->setup.in_flight, 1, memory_order_relaxed);
+        neap_count(&call->setup.counters->abandoned);
         neap_call_enter(call, NEAP_CALL_DONE);
     }
     neap_trace_deinit(&call->trace);

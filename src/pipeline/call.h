@@ -254,6 +254,10 @@ bool neap_call_has_concluded(const struct neap_call *call);
  * failed for want of time while the follower has more. */
 bool neap_call_may_share(const struct neap_call *leader, const struct neap_call *follower);
 
+/* For changes that a call does not make, those by hand: a call counts its own. */
+void neap_count_transition(struct neap_counters *counters,
+                           const struct neap_breaker_change *change);
+
 /* When to step with TIME at the latest; NEAP_NEVER while only another event helps. */
 int64_t neap_call_next_wakeup(const struct neap_call *call);
 

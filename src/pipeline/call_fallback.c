@@ -51,8 +51,9 @@ static struct neap_effect cover_failure(struct neap_call *call, int64_t now_ns)
     call->asked_cache = true;
     while (call->fallback < count && !fallback_applies(call, call->fallback))
         call->fallback++;
-    return call->fallback < count ? run_fallback(call, now_ns)
-                                  : neap_call_done(call, now_ns, false);
+    return call->fallback < count
+               ? run_fallback(call, now_ns)
+               : neap_call_done(call, now_ns, false, call->result.outcome.status);
 }
 
 struct neap_effect neap_call_cover(struct neap_call *call, int64_t now_ns)
@@ -60,7 +61,8 @@ struct neap_effect neap_call_cover(struct neap_call *call, int64_t now_ns)
     bool may_cover = !call->broken_off && !call->setup.without_fallbacks;
     if (may_cover && neap_classify_is_failure(&call->result.outcome))
         return cover_failure(call, now_ns);
-    return neap_call_done(call, now_ns, neap_outcome_is_success(&call->result.outcome));
+    const struct neap_outcome *outcome = &call->result.outcome;
+    return neap_call_done(call, now_ns, neap_outcome_is_success(outcome), outcome->status);
 }
 
 static void trace_fallback(struct neap_call *call, int64_t now_ns, const struct neap_answer *answer)
@@ -106,5 +108,5 @@ struct neap_effect neap_call_fallback_answer(struct neap_call *call, int64_t now
         result->kind = NEAP_RESULT_STORED;
         result->outcome = (struct neap_outcome){.status = answer->status};
     }
-    return neap_call_done(call, now_ns, answer->ok);
+    return neap_call_done(call, now_ns, answer->ok, answer->status);
 }

@@ -78,8 +78,8 @@ struct neap_effect neap_call_cover(struct neap_call *call, int64_t now_ns);
 struct neap_effect neap_call_fallback_answer(struct neap_call *call, int64_t now_ns,
                                              const struct neap_answer *answer);
 
-/* The end, with call->result. */
-struct neap_effect neap_call_done(struct neap_call *call, int64_t now_ns, bool ok);
+/* The end, with call->result; `status` is that of the answer, a fallback's included. */
+struct neap_effect neap_call_done(struct neap_call *call, int64_t now_ns, bool ok, int status);
 
 void neap_call_note(struct neap_call *call, const struct neap_notice *notice);
 void neap_call_note_breaker(struct neap_call *call, const struct neap_breaker_change *change,

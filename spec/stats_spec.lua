@@ -1,0 +1,100 @@
+-- What a client has counted, for people and for programs: client:stats.
+local kit = require "spec.support.kit"
+local neap = require "neap"
+
+local function run(t, client, calls)
+  t:run(function()
+    for _ = 1, calls or 1 do
+      client:get("/")
+    end
+  end)
+end
+
+describe("client:stats tells how calls ended", function()
+  it("by the status of a response that is no success", function()
+    local t, client = kit.client { retry = false }
+    t:script { { status = 200 }, { status = 404 }, { status = 500 }, { status = 503 } }
+    run(t, client, 4)
+    local stats = client:stats()
+    assert.equal(1, stats.ok)
+    assert.same({ ["4xx"] = 1, ["5xx"] = 2 }, stats.failed)
+    assert.same({}, stats.errors)
+    assert.equal(0, stats.abandoned)
+  end)
+
+  it("by the status that a fallback has answered", function()
+    local t, client = kit.client { retry = false, fallback = { { default = { status = 404 } } } }
+    t:script { { status = 503 } }
+    run(t, client)
+    assert.same({ ["4xx"] = 1 }, client:stats().failed)
+    assert.equal(0, client:stats().ok)
+  end)
+end)
+
+describe("client:stats times attempts", function()
+  it("each by itself, without the waits between them", function()
+    local t, client = kit.client { retry = { backoff = { kind = "fixed", base = 5,
+      jitter = "none" } } }
+    t:script { { status = 503, after = 1 }, { status = 200, after = 3 } }
+    run(t, client)
+    local stats = client:stats()
+    assert.equal(2, stats.attempt_latency.count)
+    assert.equal(2, stats.attempt_latency.mean)
+    assert.equal(3, stats.attempt_latency.max)
+    assert.equal(9, stats.latency.max)
+  end)
+end)
+
+describe("client:stats counts the changes of the breaker", function()
+  it("by the state that was entered, whoever has caused it", function()
+    local t, client = kit.client { retry = false,
+      breaker = { consecutive_failures = 1, open_for = 10, half_open = { permits = 1 } } }
+    t:script { { status = 503 }, { status = 503 }, { status = 200 } }
+    run(t, client)
+    t:advance(10)
+    run(t, client)
+    t:advance(10)
+    run(t, client)
+    assert.same({ open = 2, half_open = 2, closed = 1 }, client:stats().transitions)
+    client.breaker:force_open()
+    client.breaker:force_open()
+    client.breaker:reset()
+    assert.same({ open = 2, half_open = 2, closed = 2, forced_open = 1 },
+      client:stats().transitions)
+  end)
+
+  it("of the breakers of all keys together", function()
+    local t, client = kit.client { retry = false,
+      breaker = { consecutive_failures = 1, key = function(req) return req.path end } }
+    t:script { { status = 503, ["repeat"] = true } }
+    t:run(function()
+      client:get("/a")
+      client:get("/b")
+    end)
+    client:breaker_for("/a"):reset()
+    assert.same({ open = 2, closed = 1 }, client:stats().transitions)
+  end)
+
+  it("also where a program uses the breaker by itself", function()
+    local _, client = kit.client { breaker = { consecutive_failures = 1 } }
+    client.breaker:record(client.breaker:acquire(), "failure")
+    assert.same({ open = 1 }, client:stats().transitions)
+  end)
+end)
+
+describe("client:stats of a call whose caller has gone", function()
+  it("counts it as abandoned", function()
+    local t, client = kit.client()
+    t:script { { status = 200, after = 5 } }
+    pcall(t.run, t, function()
+      neap.spawn(client.get, client, "/")
+      error("gone")
+    end)
+    collectgarbage()
+    collectgarbage()
+    local stats = client:stats()
+    assert.equal(1, stats.calls)
+    assert.equal(0, stats.in_flight)
+    assert.equal(1, stats.abandoned)
+  end)
+end)
