@@ -206,7 +206,7 @@ static int client_stats(lua_State *L)
     neap_set_count(L, "abandoned", atomic_load(&counters->abandoned));
     neap_set_count(L, "coalesced", atomic_load(&counters->coalesced));
     neap_set_count(L, "listener_errors", atomic_load(&counters->listener_errors));
-    neap_set_count(L, "in_flight", (uint64_t)neap_board_in_flight(client->board));
+    neap_set_count(L, "in_flight", neap_board_add_up(client->board).in_flight);
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         push_counts(L, tables[i].counter, tables[i].count, tables[i].name_of);
         lua_setfield(L, -2, tables[i].field);

@@ -152,16 +152,20 @@ static void gate_init(void *cell, const void *policy)
 
 static size_t board_bytes(const void *policy)
 {
-    return sizeof(struct neap_board) + *(const uint32_t *)policy * sizeof(_Atomic int64_t);
+    return sizeof(struct neap_board) + *(const uint32_t *)policy * sizeof(struct neap_holding);
 }
 
 static void board_init(void *cell, const void *policy)
 {
     struct neap_board *board = cell;
     neap_counters_init(&board->counters);
+    atomic_init(&board->connections_opened, 0);
+    atomic_init(&board->connections_reused, 0);
     board->holders = *(const uint32_t *)policy;
-    for (uint32_t holder = 0; holder < board->holders; holder++)
-        atomic_init(&board->in_flight[holder], 0);
+    for (uint32_t holder = 0; holder < board->holders; holder++) {
+        atomic_init(&board->holding[holder].in_flight, 0);
+        atomic_init(&board->holding[holder].connections, 0);
+    }
 }
 
 static void board_measure(const void *policy, uint32_t size[3])
@@ -177,8 +181,10 @@ static bool board_fits(const uint32_t size[3], size_t bytes)
 static void board_reclaim(void *cell, const uint32_t size[3], uint32_t holder)
 {
     struct neap_board *board = cell;
-    if (holder < size[0])
-        atomic_store(&board->in_flight[holder], 0);
+    if (holder >= size[0])
+        return;
+    atomic_store(&board->holding[holder].in_flight, 0);
+    atomic_store(&board->holding[holder].connections, 0);
 }
 
 static const struct kind kinds[NEAP_CELL_KIND_COUNT] = {
@@ -199,13 +205,21 @@ static uint32_t holders_of(const struct neap_board *board)
     return board->holders <= NEAP_HOLDER_MAX ? board->holders : NEAP_HOLDER_MAX + 1;
 }
 
-int64_t neap_board_in_flight(const struct neap_board *board)
+static uint64_t at_least_0(int64_t sum)
 {
-    int64_t sum = 0;
+    return sum > 0 ? (uint64_t)sum : 0;
+}
+
+struct neap_board_sums neap_board_add_up(const struct neap_board *board)
+{
+    int64_t in_flight = 0, connections = 0;
     uint32_t holders = holders_of(board);
-    for (uint32_t holder = 0; holder < holders; holder++)
-        sum += atomic_load_explicit(&board->in_flight[holder], memory_order_relaxed);
-    return sum > 0 ? sum : 0;
+    for (uint32_t holder = 0; holder < holders; holder++) {
+        const struct neap_holding *holding = &board->holding[holder];
+        in_flight += atomic_load_explicit(&holding->in_flight, memory_order_relaxed);
+        connections += atomic_load_explicit(&holding->connections, memory_order_relaxed);
+    }
+    return (struct neap_board_sums){at_least_0(in_flight), at_least_0(connections)};
 }
 
 /* --------------------------------------------------------------------------------- the region */

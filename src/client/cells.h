@@ -26,16 +26,25 @@ enum neap_cell_kind {
     NEAP_CELL_KIND_COUNT
 };
 
-/* What is counted for one client, and how many of its calls are in flight, holder by holder: what a
- * killed process had in flight is given back. */
+/* What a holder has of a client at the moment, which goes with it when it is killed. */
+struct neap_holding {
+    _Atomic int32_t in_flight;   /* calls begun and not ended */
+    _Atomic int32_t connections; /* open ones, as of its last attempt */
+};
+
+/* What is counted for one client, by all holders together, and what each of them has of it. */
 struct neap_board {
     struct neap_counters counters;
+    _Atomic uint64_t connections_opened, connections_reused; /* see neap_transport_stats */
     uint32_t holders;
-    _Atomic int64_t in_flight[];
+    struct neap_holding holding[];
 };
 
 /* Of all holders together. */
-int64_t neap_board_in_flight(const struct neap_board *board);
+struct neap_board_sums {
+    uint64_t in_flight, connections;
+};
+struct neap_board_sums neap_board_add_up(const struct neap_board *board);
 
 /* Where cells come from: `region` NULL for private memory. */
 struct neap_cells {

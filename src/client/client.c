@@ -10,6 +10,10 @@ static enum neap_status adopt(struct neap_member *member)
 {
     struct neap_client *client = NEAP_OWNER(member, struct neap_client, member);
     neap_network_forsake(&client->network);
+    if (client->cells.region) /* the board has the parent's part from the parent */
+        neap_network_read(&client->network, &client->published);
+    else
+        neap_client_publish_pool(client);
     return neap_client_adopt_state(client);
 }
 
@@ -19,6 +23,23 @@ static enum neap_status make_coalescing(struct neap_client *client)
         return NEAP_OK;
     struct neap_hash_seed seed = neap_engine_hash_seed(client->engine);
     return neap_coalescing_new(client->alloc, &seed, &client->coalescing);
+}
+
+void neap_client_publish_pool(struct neap_client *client)
+{
+    struct neap_board *board = client->board;
+    struct neap_transport_stats now, *before = &client->published;
+    neap_network_read(&client->network, &now);
+    if (now.opened != before->opened)
+        atomic_fetch_add_explicit(&board->connections_opened, now.opened - before->opened,
+                                  memory_order_relaxed);
+    if (now.reused != before->reused)
+        atomic_fetch_add_explicit(&board->connections_reused, now.reused - before->reused,
+                                  memory_order_relaxed);
+    if (now.open != before->open)
+        atomic_fetch_add_explicit(&board->holding[client->holder].connections,
+                                  (int32_t)now.open - (int32_t)before->open, memory_order_relaxed);
+    *before = now;
 }
 
 enum neap_status neap_client_new(struct neap_engine *engine, struct neap_client_policy *policy,
@@ -61,6 +82,8 @@ static void disconnect(struct neap_client *client)
         neap_network_forsake(&client->network);
     else
         neap_network_close(&client->network);
+    if (client->board && !neap_engine_is_inherited(client->engine))
+        neap_client_publish_pool(client);
 }
 
 void neap_client_release(struct neap_client *client)

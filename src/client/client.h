@@ -37,6 +37,7 @@ struct neap_client {
     uint32_t holder;          /* in whose name permits are out */
     struct neap_board *board; /* counters */
     struct neap_network network;
+    struct neap_transport_stats published; /* of the network's, what the board has by now */
 
     struct neap_breaker *breaker; /* the one of the client; NULL if keyed or off */
     struct neap_keymap keyed_breakers;
@@ -69,6 +70,9 @@ void neap_client_release(struct neap_client *client);
  * changes nothing. Where the engine is inherited, calls and connections of the parent are left as
  * they are. */
 void neap_client_close(struct neap_client *client);
+
+/* Adds to the board what has become of the connections since the last time. */
+void neap_client_publish_pool(struct neap_client *client);
 
 /* The name under which a key is sent: the policy's own, or the standard one. */
 const char *neap_client_key_header(const struct neap_client *client);

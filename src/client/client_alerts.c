@@ -106,7 +106,7 @@ static void judge_windows(struct neap_client *client, int64_t now_ns)
     struct neap_alert_change change[NEAP_ALERT_CHANGES_MAX];
     const struct neap_alert_reading reading = {
         .counters = &client->board->counters,
-        .in_flight = neap_board_in_flight(client->board),
+        .in_flight = (int64_t)neap_board_add_up(client->board).in_flight,
     };
     uint32_t changes =
         neap_alerts_look(client->alerts, &client->policy.alerts, &reading, now_ns, change);

@@ -252,20 +252,21 @@ static struct neap_pipeline_state state_of(struct neap_exchange *exchange)
 static void init_call(struct neap_exchange *exchange, const struct neap_draft *draft)
 {
     struct neap_client *client = exchange->client;
-    neap_call_init(&exchange->call, &(struct neap_call_setup){
-                                        .alloc = client->alloc,
-                                        .pipeline = &client->policy.pipeline,
-                                        .state = state_of(exchange),
-                                        .counters = &client->board->counters,
-                                        .in_flight = &client->board->in_flight[client->holder],
-                                        .random = &client->engine->random,
-                                        .timeout = draft->timeout,
-                                        .deadline_ns = draft->deadline_ns,
-                                        .replayable = exchange->replayable,
-                                        .without_fallbacks = draft->without_fallbacks,
-                                        .uninterruptible = client->carrier == NEAP_CARRIER_FUNCTION,
-                                        .watched = client->watched,
-                                    });
+    neap_call_init(&exchange->call,
+                   &(struct neap_call_setup){
+                       .alloc = client->alloc,
+                       .pipeline = &client->policy.pipeline,
+                       .state = state_of(exchange),
+                       .counters = &client->board->counters,
+                       .in_flight = &client->board->holding[client->holder].in_flight,
+                       .random = &client->engine->random,
+                       .timeout = draft->timeout,
+                       .deadline_ns = draft->deadline_ns,
+                       .replayable = exchange->replayable,
+                       .without_fallbacks = draft->without_fallbacks,
+                       .uninterruptible = client->carrier == NEAP_CARRIER_FUNCTION,
+                       .watched = client->watched,
+                   });
 }
 
 static void link_to_client(struct neap_exchange *exchange)

@@ -19,7 +19,9 @@ struct neap_outcome neap_phase_outcome(enum neap_phase phase)
 static void on_transfer_done(void *context, const struct neap_outcome *outcome,
                              struct neap_response *response)
 {
-    neap_flight_end(context, outcome, response);
+    struct neap_flight *flight = context;
+    neap_client_publish_pool(flight->exchange->client);
+    neap_flight_end(flight, outcome, response);
 }
 
 /* A scripted reply, or a failure to send that is told from a step of its own. */

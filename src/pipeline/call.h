@@ -151,7 +151,7 @@ struct neap_call_setup {
     const struct neap_pipeline *pipeline;
     struct neap_pipeline_state state;
     struct neap_counters *counters;
-    _Atomic int64_t *in_flight; /* this process's calls begun and not ended */
+    _Atomic int32_t *in_flight; /* this process's calls begun and not ended */
     struct neap_random *random;
     struct neap_timeouts timeout; /* the policy's, or the request's own */
     int64_t deadline_ns;          /* the request's own; NEAP_NEVER: none */

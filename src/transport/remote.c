@@ -13,6 +13,7 @@ struct neap_remote {
     struct neap_errand closing;
     uint32_t in_flight;              /* the owner's count */
     _Atomic uint64_t opened, reused; /* copies of the transport's, made whenever one ends */
+    _Atomic uint32_t open;           /* likewise */
 };
 
 /* What both sides race for: the first byte goes only where nobody has recalled the parcel, and who
@@ -46,6 +47,7 @@ static void return_parcel(struct neap_parcel *parcel)
     neap_transport_read(remote->transport, &stats);
     atomic_store_explicit(&remote->opened, stats.opened, memory_order_relaxed);
     atomic_store_explicit(&remote->reused, stats.reused, memory_order_relaxed);
+    atomic_store_explicit(&remote->open, stats.open, memory_order_relaxed);
     neap_helper_return(remote->helper, &parcel->errand);
 }
 
@@ -255,5 +257,6 @@ void neap_remote_read(const struct neap_remote *remote, struct neap_transport_st
         .opened = atomic_load_explicit(&remote->opened, memory_order_relaxed),
         .reused = atomic_load_explicit(&remote->reused, memory_order_relaxed),
         .in_flight = remote->in_flight,
+        .open = atomic_load_explicit(&remote->open, memory_order_relaxed),
     };
 }

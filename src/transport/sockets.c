@@ -40,6 +40,7 @@ static void forget(struct neap_transport *transport, int fd)
         return;
     neap_loop_unwatch(transport->loop, &socket->watch);
     transport->sockets.at[fd] = NULL;
+    transport->stats.open -= socket->ours;
     neap_free(transport->alloc, socket);
 }
 
@@ -83,6 +84,7 @@ static struct neap_socket *add(struct neap_transport *transport, int fd, bool ou
     socket->opened_ns = neap_loop_now(transport->loop);
     socket->expires_ns = NEAP_NEVER;
     transport->sockets.at[fd] = socket;
+    transport->stats.open += ours;
     return socket;
 }
 

@@ -107,6 +107,7 @@ struct neap_transport_stats {
     uint64_t opened; /* connections made */
     uint64_t reused; /* requests sent on a connection that had carried one before */
     uint32_t in_flight;
+    uint32_t open; /* connections that are open now, idle ones included */
 };
 void neap_transport_read(const struct neap_transport *transport,
                          struct neap_transport_stats *stats);

@@ -62,7 +62,7 @@ static void use_new_cells(struct neap_region *in)
     assert_true(neap_gate_close(gate, NEAP_SECOND, NEAP_SECOND, now));
     assert_int_equal(neap_gate_ask(&gate, 1, &gate_policy, 0, NEAP_NEVER, now, 0).decision,
                      NEAP_REFUSE);
-    assert_int_equal(neap_board_in_flight(board), 0);
+    assert_int_equal(neap_board_add_up(board).in_flight, 0);
     assert_int_equal(atomic_load(&board->counters.calls), 0);
     assert_true(neap_alerts_is_due(alerts, 0) && neap_alerts_firing(alerts) == 0);
 
@@ -251,14 +251,26 @@ static void a_board_adds_up_what_all_holders_have_in_flight(void **state)
     begin();
     struct neap_board *board = cell_of(region, NEAP_CELL_BOARD);
     assert_int_equal(board->holders, NEAP_HOLDER_MAX + 1);
-    atomic_store(&board->in_flight[0], 1);
-    atomic_store(&board->in_flight[7], 20);
-    atomic_store(&board->in_flight[NEAP_HOLDER_MAX], 300);
-    assert_int_equal(neap_board_in_flight(board), 321);
+    atomic_store(&board->holding[0].in_flight, 1);
+    atomic_store(&board->holding[7].in_flight, 20);
+    atomic_store(&board->holding[NEAP_HOLDER_MAX].in_flight, 300);
+    assert_int_equal(neap_board_add_up(board).in_flight, 321);
     board->holders = UINT32_MAX; /* by a stranger */
-    assert_int_equal(neap_board_in_flight(board), 321);
-    atomic_store(&board->in_flight[7], -400);
-    assert_int_equal(neap_board_in_flight(board), 0);
+    assert_int_equal(neap_board_add_up(board).in_flight, 321);
+    atomic_store(&board->holding[7].in_flight, -400);
+    assert_int_equal(neap_board_add_up(board).in_flight, 0);
+}
+
+static void a_board_adds_up_the_connections_of_all_holders(void **state)
+{
+    (void)state;
+    begin();
+    struct neap_board *board = cell_of(region, NEAP_CELL_BOARD);
+    atomic_store(&board->holding[1].connections, 3);
+    atomic_store(&board->holding[NEAP_HOLDER_MAX].connections, 4);
+    assert_int_equal(neap_board_add_up(board).connections, 7);
+    atomic_store(&board->holding[1].connections, -5);
+    assert_int_equal(neap_board_add_up(board).connections, 0);
 }
 
 /* ------------------------------------------------------------------------------ what dies with
@@ -272,7 +284,8 @@ static void hold_everything(void)
     struct neap_board *board = cell_of(region, NEAP_CELL_BOARD);
     bool done = take_probe(cell_of(region, NEAP_CELL_BREAKER), holder) > 0 &&
                 take_place(cell_of(region, NEAP_CELL_BULKHEAD), holder) > 0;
-    atomic_fetch_add(&board->in_flight[holder], 3);
+    atomic_fetch_add(&board->holding[holder].in_flight, 3);
+    atomic_fetch_add(&board->holding[holder].connections, 2);
     say(done ? holder : 0);
 }
 
@@ -298,20 +311,22 @@ static void what_a_killed_process_held_of_each_kind_comes_back(void **state)
     struct neap_bulkhead *bulkhead = cell_of(region, NEAP_CELL_BULKHEAD);
     struct neap_board *board = cell_of(region, NEAP_CELL_BOARD);
     uint32_t own = neap_region_holder(region);
-    atomic_fetch_add(&board->in_flight[own], 1);
+    atomic_fetch_add(&board->holding[own].in_flight, 1);
     assert_true(take_place(bulkhead, own) > 0);
 
     pid_t child = start_holder();
     reap_cells(region);
     assert_int_equal(ask_breaker(breaker, own), 0);
     assert_int_equal(take_place(bulkhead, own), 0);
-    assert_int_equal(neap_board_in_flight(board), 4);
+    assert_int_equal(neap_board_add_up(board).in_flight, 4);
+    assert_int_equal(neap_board_add_up(board).connections, 2);
 
     end_child(child);
     reap_cells(region);
     assert_true(ask_breaker(breaker, own) > 0);
     assert_int_equal(neap_bulkhead_in_use(bulkhead, &bulkhead_policy), 1);
-    assert_int_equal(neap_board_in_flight(board), 1);
+    assert_int_equal(neap_board_add_up(board).in_flight, 1);
+    assert_int_equal(neap_board_add_up(board).connections, 0);
 }
 
 static void what_only_counts_outlives_its_process(void **state)
@@ -352,7 +367,7 @@ static void a_shape_that_was_overwritten_is_not_believed(void **state)
     overwrite_shape(board, NEAP_CELL_BOARD + 1, UINT32_MAX);
     reap_cells(region);
     assert_int_equal(neap_bulkhead_in_use(bulkhead, &bulkhead_policy), 1);
-    assert_int_equal(neap_board_in_flight(board), 3);
+    assert_int_equal(neap_board_add_up(board).in_flight, 3);
 }
 
 /* ---------------------------------------------------------------------------------------- room */
@@ -410,6 +425,7 @@ int main(void)
         SPEC(a_budget_of_another_time_is_another_one),
         SPEC(a_limiter_is_the_same_whatever_its_rate),
         SPEC(a_board_adds_up_what_all_holders_have_in_flight),
+        SPEC(a_board_adds_up_the_connections_of_all_holders),
         SPEC(what_a_killed_process_held_of_each_kind_comes_back),
         SPEC(what_only_counts_outlives_its_process),
         SPEC(a_shape_that_was_overwritten_is_not_believed),

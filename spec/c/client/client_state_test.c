@@ -218,7 +218,7 @@ static void adopt_and_take(void)
     bool is_own = client->holder != of_parent && client->holder == second->holder &&
                   client->holder == neap_region_holder(region);
     bool took = take_place(client->bulkhead, client->holder) > 0;
-    atomic_fetch_add(&client->board->in_flight[client->holder], 1);
+    atomic_fetch_add(&client->board->holding[client->holder].in_flight, 1);
     say(is_own && took && neap_breaker_state(client->breaker) == NEAP_BREAKER_OPEN &&
         neap_breaker_state(second->breaker) == NEAP_BREAKER_OPEN);
 }
@@ -233,10 +233,10 @@ static void a_child_goes_on_with_the_state_in_its_own_name(void **state)
     assert_true(take_place(client->bulkhead, client->holder) > 0);
     in_child(adopt_and_take);
     assert_int_equal(neap_bulkhead_in_use(client->bulkhead, &bulkhead_policy), 2);
-    assert_int_equal(neap_board_in_flight(client->board), 1);
+    assert_int_equal(neap_board_add_up(client->board).in_flight, 1);
     reap_cells(region);
     assert_int_equal(neap_bulkhead_in_use(client->bulkhead, &bulkhead_policy), 1);
-    assert_int_equal(neap_board_in_flight(client->board), 0);
+    assert_int_equal(neap_board_add_up(client->board).in_flight, 0);
     neap_client_release(second);
 }
 

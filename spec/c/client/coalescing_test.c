@@ -55,7 +55,7 @@ static int tear_down(void **state)
     (void)state;
     for (size_t i = 0; client->coalescing && i < NEAP_LEADER_BUCKETS; i++)
         assert_null(client->coalescing->leaders[i]);
-    assert_int_equal(neap_board_in_flight(client->board), 0);
+    assert_int_equal(neap_board_add_up(client->board).in_flight, 0);
     neap_client_release(client);
     neap_engine_release(engine);
     failing_alloc_assert_all_freed(&failing);

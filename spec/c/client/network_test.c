@@ -98,8 +98,10 @@ static void counts_go_on_over_a_close(void **state)
     for (int i = 0; i < 3; i++) {
         assert_true(gets(fetch_url("plain", "/echo")));
         assert_true(gets(fetch_url("plain", "/echo")));
+        assert_int_equal(stats().open, 1);
         neap_network_close(&network);
         neap_network_close(&network);
+        assert_int_equal(stats().open, 0);
     }
     assert_int_equal(stats().opened, 3);
     assert_int_equal(stats().reused, 3);

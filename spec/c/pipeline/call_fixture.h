@@ -21,7 +21,7 @@ static struct failing_alloc failing;
 static struct neap_pipeline pipeline;
 static struct neap_pipeline_state shared;
 static struct neap_counters counters;
-static _Atomic int64_t in_flight;
+static _Atomic int32_t in_flight;
 static struct neap_random random_numbers;
 static struct neap_gate gate_origin, gate_credential;
 static struct neap_rate_limiter limiter;

@@ -70,6 +70,17 @@ static void no_more_connections_are_made_than_are_allowed(void **state)
     }
     assert_int_equal(stats().opened, 3);
     assert_int_equal(stats().reused, 9);
+    assert_int_equal(stats().open, 3);
+}
+
+static void connections_that_the_server_closes_are_not_open(void **state)
+{
+    (void)state;
+    fetch_open();
+    get("plain", "/echo");
+    assert_int_equal(stats().open, 1);
+    get("plain", "/status/200?header=Connection:close");
+    assert_int_equal(stats().open, 0);
 }
 
 static void transfers_to_many_hosts_share_the_whole_limit(void **state)
@@ -423,6 +434,7 @@ int main(void)
         TEST(a_connection_is_used_again),
         TEST(a_connection_idle_for_too_long_is_not_used_again),
         TEST(no_more_connections_are_made_than_are_allowed),
+        TEST(connections_that_the_server_closes_are_not_open),
         TEST(transfers_to_many_hosts_share_the_whole_limit),
         TEST(streams_share_a_connection),
         TEST(http2_can_be_turned_off),
