@@ -98,3 +98,48 @@ describe("client:stats of a call whose caller has gone", function()
     assert.equal(1, stats.abandoned)
   end)
 end)
+
+describe("client:stats of a client with a breaker for each key", function()
+  local function keyed()
+    local t, client = kit.client { retry = false,
+      breaker = { consecutive_failures = 1, key = function(req) return req.tags.key end } }
+    local function call(key, status)
+      t:script { { status = status } }
+      t:run(function() client:get("/", { tags = { key = key } }) end)
+    end
+    return client, call
+  end
+
+  it("has a snapshot of each by its key", function()
+    local client, call = keyed()
+    call("/a", 503)
+    call("/b\0\255", 200)
+    local stats = client:stats()
+    assert.is_nil(stats.breaker)
+    assert.equal(2, stats.breaker_keys)
+    assert.same(client:breaker_for("/a"):snapshot(), stats.breakers["/a"])
+    assert.equal("open", stats.breakers["/a"].state)
+    assert.equal("closed", stats.breakers["/b\0\255"].state)
+  end)
+
+  it("names of more than 100 only those that are not closed", function()
+    local client, call = keyed()
+    for index = 1, 150 do
+      call("/" .. index, index % 50 == 0 and 503 or 200)
+    end
+    local stats, named = client:stats(), {}
+    for key, snapshot in pairs(stats.breakers) do
+      named[key] = snapshot.state
+    end
+    assert.equal(150, stats.breaker_keys)
+    assert.same({ ["/50"] = "open", ["/100"] = "open", ["/150"] = "open" }, named)
+  end)
+
+  it("has neither where there is one breaker, or none", function()
+    for _, breaker in ipairs { {}, false } do
+      local _, client = kit.client { breaker = breaker }
+      assert.is_nil(client:stats().breakers)
+      assert.is_nil(client:stats().breaker_keys)
+    end
+  end)
+end)

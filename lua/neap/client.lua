@@ -297,6 +297,7 @@ function Client:stats()
   local stats = self._core:stats()
   stats.breaker = self.breaker and self.breaker:snapshot()
   stats.alerts = self._alerts and self._alerts:firing()
+  stats.breakers, stats.breaker_keys = self._core:breakers()
   return stats
 end
 

@@ -223,26 +223,30 @@ static void set_number(lua_State *L, const char *name, double number)
     lua_setfield(L, -2, name);
 }
 
+void neap_binding_push_snapshot(lua_State *L, const struct neap_breaker_snapshot *snapshot)
+{
+    lua_createtable(L, 0, 9);
+    lua_pushstring(L, neap_breaker_state_name(snapshot->state));
+    lua_setfield(L, -2, "state");
+    neap_set_count(L, "calls", snapshot->calls);
+    neap_set_count(L, "failures", snapshot->failures);
+    neap_set_count(L, "slow", snapshot->slow);
+    neap_set_count(L, "not_permitted", snapshot->not_permitted);
+    neap_set_count(L, "opened", snapshot->opened);
+    if (snapshot->has_rate) {
+        set_number(L, "failure_rate", snapshot->failure_rate);
+        set_number(L, "slow_rate", snapshot->slow_rate);
+    }
+    if (snapshot->state == NEAP_BREAKER_OPEN && snapshot->retry_after_ns != NEAP_NEVER)
+        set_number(L, "retry_after", neap_seconds_from_ns(snapshot->retry_after_ns));
+}
+
 static int breaker_snapshot(lua_State *L)
 {
     struct breaker_object *object = check_breaker(L);
     struct neap_breaker_snapshot snapshot;
     neap_breaker_read(object->breaker, &object->policy, now_of(L, object), &snapshot);
-
-    lua_createtable(L, 0, 9);
-    lua_pushstring(L, neap_breaker_state_name(snapshot.state));
-    lua_setfield(L, -2, "state");
-    neap_set_count(L, "calls", snapshot.calls);
-    neap_set_count(L, "failures", snapshot.failures);
-    neap_set_count(L, "slow", snapshot.slow);
-    neap_set_count(L, "not_permitted", snapshot.not_permitted);
-    neap_set_count(L, "opened", snapshot.opened);
-    if (snapshot.has_rate) {
-        set_number(L, "failure_rate", snapshot.failure_rate);
-        set_number(L, "slow_rate", snapshot.slow_rate);
-    }
-    if (snapshot.state == NEAP_BREAKER_OPEN && snapshot.retry_after_ns != NEAP_NEVER)
-        set_number(L, "retry_after", neap_seconds_from_ns(snapshot.retry_after_ns));
+    neap_binding_push_snapshot(L, &snapshot);
     return 1;
 }
 

@@ -8,9 +8,11 @@
 #include "binding/policy_object_views.h"
 #include "binding/policy_options.h"
 #include "binding/request_key.h"
+#include "client/breaker_list.h"
 #include "platform/memory.h"
 
 #define CLIENT_NAME "neap.client"
+#define BREAKER_LIST_NAME "neap.breaker_list"
 
 static struct neap_client_object *client_object(lua_State *L, int index)
 {
@@ -301,6 +303,47 @@ static int client_breaker(lua_State *L)
     return 1;
 }
 
+static void push_named(lua_State *L, const struct neap_breaker_list *list)
+{
+    lua_createtable(L, 0, (int)list->named_count);
+    for (size_t i = 0; i < list->named_count; i++) {
+        lua_pushlstring(L, list->named[i].key, list->named[i].key_bytes);
+        neap_binding_push_snapshot(L, &list->named[i].snapshot);
+        lua_rawset(L, -3);
+    }
+}
+
+/* Owns the list while Lua makes tables of it, which may raise. */
+static int breaker_list_collect(lua_State *L)
+{
+    struct neap_breaker_list *list = luaL_checkudata(L, 1, BREAKER_LIST_NAME);
+    neap_breaker_list_deinit(list);
+    return 0;
+}
+
+/* breakers(): of the breakers of keys, a table with snapshots of some by their keys, and how many
+ * there are; nothing where there are none by design, or where the region's lock cannot be had. */
+static int client_breakers(lua_State *L)
+{
+    struct neap_client *client = neap_check_client(L, 1);
+    if (!neap_client_has_keys(client))
+        return 0;
+    struct neap_breaker_list *list = neap_lua_new_userdata(L, sizeof *list);
+    *list = (struct neap_breaker_list){.alloc = neap_platform_alloc()};
+    luaL_setmetatable(L, BREAKER_LIST_NAME);
+    int64_t now_ns = neap_loop_update(client->engine->loop);
+    enum neap_status status =
+        neap_breaker_list_read(list, list->alloc, client, NEAP_BREAKERS_NAMED, now_ns);
+    if (status == NEAP_SYSTEM)
+        return 0;
+    if (status != NEAP_OK)
+        return neap_raise_memory(L);
+    push_named(L, list);
+    lua_pushinteger(L, (lua_Integer)list->count);
+    neap_breaker_list_deinit(list);
+    return 2;
+}
+
 /* wants_key(method, request): would the policy make an idempotency key for it? */
 static int client_wants_key(lua_State *L)
 {
@@ -321,6 +364,7 @@ void neap_binding_add_client(lua_State *L)
         {"stats", client_stats},
         {"cache", client_cache},
         {"breaker", client_breaker},
+        {"breakers", client_breakers},
         {"wants_key", client_wants_key},
         {NULL, NULL},
     };
@@ -328,6 +372,10 @@ void neap_binding_add_client(lua_State *L)
     lua_getfield(L, -1, "__index");
     luaL_setfuncs(L, neap_client_alert_methods, 0);
     lua_pop(L, 2);
+    luaL_newmetatable(L, BREAKER_LIST_NAME);
+    lua_pushcfunction(L, breaker_list_collect);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
     lua_pushcfunction(L, client_new);
     lua_setfield(L, -2, "client");
 }

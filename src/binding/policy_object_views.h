@@ -40,4 +40,7 @@ void neap_binding_push_breaker_view(lua_State *L, const struct neap_breaker_poli
 /* Fills the view on top of the stack, once. */
 void neap_binding_fill_breaker_view(lua_State *L, struct neap_breaker *breaker);
 
+/* Pushes the table that `breaker:snapshot()` answers. */
+void neap_binding_push_snapshot(lua_State *L, const struct neap_breaker_snapshot *snapshot);
+
 #endif

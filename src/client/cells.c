@@ -1,5 +1,7 @@
 #include "client/cells.h"
 
+#include <string.h>
+
 #include "base/holder.h"
 #include "metrics/alerts.h"
 #include "policy/breaker.h"
@@ -279,6 +281,39 @@ void *neap_cells_find(const struct neap_cells *cells, enum neap_cell_kind kind, 
         return cell;
     neap_region_unpin(cells->region, cell, now_ns); /* overwritten by a stranger */
     return NULL;
+}
+
+struct search {
+    struct neap_cell_shape shape;
+    size_t cell_bytes;
+    const char *prefix;
+    size_t prefix_bytes;
+    neap_cell_look *look;
+    void *context;
+};
+
+static void look_if_wanted(const void *cell, size_t cell_bytes, const struct neap_cell_shape *shape,
+                           const void *key, size_t key_bytes, void *context)
+{
+    const struct search *search = context;
+    bool is_wanted =
+        cell_bytes == search->cell_bytes && memcmp(shape, &search->shape, sizeof *shape) == 0 &&
+        key_bytes >= search->prefix_bytes && memcmp(key, search->prefix, search->prefix_bytes) == 0;
+    if (is_wanted)
+        search->look(cell, (const char *)key + search->prefix_bytes,
+                     key_bytes - search->prefix_bytes, search->context);
+}
+
+bool neap_cells_each(const struct neap_cells *cells, enum neap_cell_kind kind, const char *prefix,
+                     size_t prefix_bytes, const void *policy, neap_cell_look *look, void *context)
+{
+    struct search search = {.shape = shape_of(kind, policy),
+                            .cell_bytes = kinds[kind].bytes(policy),
+                            .prefix = prefix,
+                            .prefix_bytes = prefix_bytes,
+                            .look = look,
+                            .context = context};
+    return !cells->region || neap_region_each(cells->region, look_if_wanted, &search);
 }
 
 void neap_cells_release(const struct neap_cells *cells, void *cell, int64_t now_ns)

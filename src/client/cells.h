@@ -46,6 +46,9 @@ struct neap_board_sums {
 };
 struct neap_board_sums neap_board_add_up(const struct neap_board *board);
 
+/* The cell must not be changed. */
+typedef void neap_cell_look(const void *cell, const char *key, size_t key_bytes, void *context);
+
 /* Where cells come from: `region` NULL for private memory. */
 struct neap_cells {
     const struct neap_alloc *alloc;
@@ -62,6 +65,12 @@ NEAP_MUST_CHECK void *neap_cells_acquire(const struct neap_cells *cells, enum ne
 NEAP_MUST_CHECK void *neap_cells_find(const struct neap_cells *cells, enum neap_cell_kind kind,
                                       const char *name, size_t name_bytes, const void *policy,
                                       int64_t now_ns);
+
+/* Has each shared cell of that kind and layout looked at whose name begins with these bytes, as by
+ * neap_region_each; the key is what follows them. */
+NEAP_MUST_CHECK bool neap_cells_each(const struct neap_cells *cells, enum neap_cell_kind kind,
+                                     const char *prefix, size_t prefix_bytes, const void *policy,
+                                     neap_cell_look *look, void *context);
 
 void neap_cells_release(const struct neap_cells *cells, void *cell, int64_t now_ns);
 

@@ -86,6 +86,13 @@ struct neap_breaker *neap_client_pin_breaker(struct neap_client *client, const c
 /* The same if it is there already, without making one; NULL else. */
 struct neap_breaker *neap_client_find_breaker(struct neap_client *client, const char *key,
                                               size_t key_bytes);
+/* Has it a breaker for each key, and not one for all? */
+bool neap_client_has_keys(const struct neap_client *client);
+
+/* Has each breaker of a key looked at, in no order; none is made or counted as used. In a region
+ * the one that looks calls nothing of it. False where the region's lock cannot be had in time. */
+NEAP_MUST_CHECK bool neap_client_each_breaker(struct neap_client *client, neap_cell_look *look,
+                                              void *context);
 void neap_client_unpin_breaker(struct neap_client *client, struct neap_breaker *breaker);
 
 #endif

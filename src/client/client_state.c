@@ -227,6 +227,32 @@ struct neap_breaker *neap_client_find_breaker(struct neap_client *client, const 
     return breaker;
 }
 
+bool neap_client_has_keys(const struct neap_client *client)
+{
+    return client->policy.pipeline.has_breaker && client->policy.breaker_key != NEAP_KEY_CLIENT;
+}
+
+static bool each_shared(struct neap_client *client, neap_cell_look *look, void *context)
+{
+    const char *own = client->policy.name;
+    return neap_cells_each(&client->cells, NEAP_CELL_BREAKER, own, strlen(own) + 1,
+                           &client->policy.pipeline.breaker, look, context);
+}
+
+bool neap_client_each_breaker(struct neap_client *client, neap_cell_look *look, void *context)
+{
+    const struct neap_keymap *breakers = &client->keyed_breakers;
+    if (client->cells.region)
+        return each_shared(client, look, context);
+    for (void *cell = neap_keymap_next(breakers, NULL); cell;
+         cell = neap_keymap_next(breakers, cell)) {
+        size_t key_bytes;
+        const char *key = neap_keymap_key(cell, &key_bytes);
+        look(cell, key, key_bytes, context);
+    }
+    return true;
+}
+
 void neap_client_unpin_breaker(struct neap_client *client, struct neap_breaker *breaker)
 {
     if (!breaker || breaker == client->breaker)

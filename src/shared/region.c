@@ -325,3 +325,26 @@ void neap_region_unpin(struct neap_region *region, void *cell, int64_t now_ns)
     neap_keymap_unpin(&region->view.by_name, known);
     neap_region_clear_bit(region, known->cell);
 }
+
+static void visit_place(const struct neap_region_place *place, neap_cell_visit *visit,
+                        void *context)
+{
+    struct neap_cell_shape shape;
+    const unsigned char *memory = neap_region_memory(place->cell);
+    const unsigned char *name = memory + place->cell_bytes;
+    memcpy(&shape, name, sizeof shape);
+    visit(memory, place->cell_bytes, &shape, name + sizeof shape, place->name_bytes - sizeof shape,
+          context);
+}
+
+bool neap_region_each(struct neap_region *region, neap_cell_visit *visit, void *context)
+{
+    uint32_t from = 0;
+    struct neap_region_place place;
+    if (!neap_region_lock(region))
+        return false;
+    while (neap_region_walk(region, &from, &place))
+        visit_place(&place, visit, context);
+    neap_region_unlock(region);
+    return true;
+}

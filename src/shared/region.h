@@ -103,6 +103,18 @@ NEAP_MUST_CHECK void *neap_region_find(struct neap_region *region, const void *k
  * it is read as such. */
 size_t neap_region_cell_bytes(const struct neap_region *region, const void *cell);
 
+/* Looks at one cell; called under the region's lock, so it calls nothing of the region. Others may
+ * be writing to the cell; it stays where it is until this returns. */
+typedef void neap_cell_visit(const void *cell, size_t cell_bytes,
+                             const struct neap_cell_shape *shape, const void *key, size_t key_bytes,
+                             void *context);
+
+/* Has every cell of the region looked at once, pinned or not, in no order. False where the lock
+ * cannot be had in time. Meanwhile nobody makes a cell: some milliseconds where there are 10,000.
+ */
+NEAP_MUST_CHECK bool neap_region_each(struct neap_region *region, neap_cell_visit *visit,
+                                      void *context);
+
 /* Gives back what a holder had of one cell; called under the region's lock, so it calls nothing of
  * the region but neap_region_cell_bytes. May come twice for the same, where the first who called it
  * died over it. */

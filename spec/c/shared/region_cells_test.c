@@ -29,6 +29,36 @@ static void assert_whole(void)
         assert_true(is_there(key));
 }
 
+/* ---- looking at all of them ---- */
+
+static void look_at(const void *cell, size_t cell_bytes, const struct neap_cell_shape *of,
+                    const void *key, size_t key_bytes, void *context)
+{
+    uint64_t number;
+    uint64_t *seen = context;
+    assert_int_equal(cell_bytes, sizeof(struct counter));
+    assert_memory_equal(of, &shape, sizeof shape);
+    assert_int_equal(key_bytes, sizeof number);
+    memcpy(&number, key, sizeof number);
+    assert_int_equal(atomic_load(&((const struct counter *)cell)->key), number);
+    *seen ^= UINT64_C(1) << number;
+}
+
+static void each_cell_is_looked_at_once(void **state)
+{
+    (void)state;
+    uint64_t seen = 0;
+    begin();
+    assert_true(neap_region_each(region, look_at, &seen));
+    assert_int_equal(seen, 0);
+    for (uint64_t key = 1; key <= 20; key++)
+        use(key);
+    struct counter *pinned = pin(21);
+    assert_true(neap_region_each(region, look_at, &seen));
+    assert_int_equal(seen, (UINT64_C(1) << 22) - 2);
+    unpin(pinned);
+}
+
 /* ---- death under the lock ---- */
 
 static void die_over_it(void *cell, const struct neap_cell_shape *of, const void *context)
@@ -107,6 +137,7 @@ static void a_lock_that_cannot_be_had_stops_nobody_for_long(void **state)
         assert_null(pin(key));
     assert_in_range(neap_clock_monotonic_ns() - start, 50 * NEAP_MS, 2 * NEAP_SECOND);
     assert_null(find_in(region, 2));
+    assert_false(neap_region_each(region, look_at, NULL));
     assert_non_null(pin(1));
     assert_int_equal(stats().refused, 0);
     kill_child(child);
@@ -238,6 +269,7 @@ static void putting_in_order_cuts_off_what_cannot_be(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SPEC(each_cell_is_looked_at_once),
         SPEC(who_dies_while_making_a_cell_leaves_no_trace),
         SPEC(who_dies_while_evicting_a_cell_leaves_it_there),
         SPEC(a_lock_that_cannot_be_had_stops_nobody_for_long),
