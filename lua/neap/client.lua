@@ -320,4 +320,48 @@ function Client.all_stats()
   return all
 end
 
+-- What is wrong with a list of clients, of which each stands for its name.
+local function flaw_of_list(clients)
+  if type(clients) ~= "table" then
+    return ("clients: expected a list of clients, got a %s"):format(type(clients))
+  end
+  local named = {}
+  for index, client in ipairs(clients) do
+    if getmetatable(client) ~= Client then
+      return ("clients[%d]: expected a client"):format(index)
+    end
+    if named[client.name] then
+      return ("clients[%d]: there is another client of the name %q"):format(index, client.name)
+    end
+    named[client.name] = true
+  end
+end
+
+local function by_name(one, other)
+  return one.name < other.name
+end
+
+--- What these clients have counted as Prometheus reads it, or what all open ones have. `label` and
+--- `value` tell this process's figures from those of others, on clients that share nothing.
+---@param clients? neap.Client[]
+---@param label? string
+---@param value? string
+---@return string? text
+---@return string? message what is wrong with the list
+function Client.exposition(clients, label, value)
+  local flaw = clients ~= nil and flaw_of_list(clients)
+  if flaw then
+    return nil, flaw
+  end
+  local sorted, cores = {}, {}
+  for _, client in pairs(clients or registry) do
+    sorted[#sorted + 1] = client
+  end
+  table.sort(sorted, by_name)
+  for index, client in ipairs(sorted) do
+    cores[index] = client._core
+  end
+  return core.prometheus(cores, label, value)
+end
+
 return Client

@@ -141,4 +141,19 @@ function neap.stats()
   return Client.all_stats()
 end
 
+--- What every open client has counted, as the text that Prometheus scrapes: serve it as
+--- `text/plain; version=0.0.4`. In nginx use neap.nginx's `metrics`. All metrics are in
+--- docs/watching.md. A list of clients, those of a testing kit say, takes the place of all.
+---
+---     file:write(neap.prometheus())
+---@param clients? neap.Client[]
+---@return string
+function neap.prometheus(clients)
+  local text, message = Client.exposition(clients)
+  if not text then
+    error(message, 2)
+  end
+  return text
+end
+
 return neap

@@ -46,5 +46,6 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_stop_signal(L);
     neap_binding_add_result(L);
     neap_binding_add_policies(L);
+    neap_binding_add_scrape(L);
     return 1;
 }
