@@ -9,15 +9,16 @@ local host = require "neap.host"
 
 local env = {}
 
-local engines = setmetatable({}, { __mode = "k" })
-local kits = setmetatable({}, { __mode = "k" })
+-- By their env. A kit holds its engine, whose background may lead back to the kit: LuaJIT would
+-- never let go of such a value.
+local of_kits = setmetatable({}, { __mode = "kv" })
+local private = setmetatable({}, { __mode = "k" })
 
 --- The kit's env from now on stands for its engine.
 ---@param given neap.Env
 ---@param engine userdata
 function env.stand_for(given, engine)
-  engines[given] = engine
-  kits[given] = true
+  of_kits[given] = engine
 end
 
 local KEYS = { clock = true, time = true, random = true }
@@ -55,15 +56,13 @@ function env.engine(given)
   if not given or not (given.clock or given.time) then
     return host.engine()
   end
-  local engine = engines[given]
-  if not engine then
-    engine = core.virtual_engine(0, 0)
-    engines[given] = engine
+  if of_kits[given] then
+    return of_kits[given]
   end
-  if not kits[given] then
-    engine:place(read(given, "clock", "time"), read(given, "time", "clock"))
-    engine:poll()
-  end
+  local engine = private[given] or core.virtual_engine(0, 0)
+  private[given] = engine
+  engine:place(read(given, "clock", "time"), read(given, "time", "clock"))
+  engine:poll()
   return engine
 end
 
