@@ -11,7 +11,8 @@
 struct neap_desk {
     const struct neap_alloc *alloc;
     struct neap_store *store;
-    struct neap_fork_lock lock; /* of the store */
+    struct neap_fork_lock lock; /* of the store, and of the next */
+    int64_t down_ns;            /* when its last step found it down; 0: it did not */
     bool is_quick;
     uint32_t references; /* one of each errand that is out included */
     bool closing;
@@ -255,6 +256,16 @@ struct neap_store *neap_desk_take(struct neap_desk *desk)
 void neap_desk_give(struct neap_desk *desk)
 {
     neap_fork_lock_give(&desk->lock);
+}
+
+void neap_desk_note(struct neap_desk *desk, bool is_down, int64_t now_ns)
+{
+    desk->down_ns = is_down ? now_ns : 0;
+}
+
+bool neap_desk_is_down_since(const struct neap_desk *desk, int64_t since_ns)
+{
+    return desk->down_ns > since_ns;
 }
 
 /* ------------------------------------------------------------------------------- life */

@@ -84,4 +84,12 @@ void neap_desk_dismiss(struct neap_desk_guest *guest);
 struct neap_store *neap_desk_take(struct neap_desk *desk);
 void neap_desk_give(struct neap_desk *desk);
 
+/* Who has the store: its step has found it down, or at work. By a monotonic clock, the same for
+ * all. */
+void neap_desk_note(struct neap_desk *desk, bool is_down, int64_t now_ns);
+
+/* Who has the store: has its last step found it down, later than `since_ns`? Who has waited behind
+ * that step need not wait for a network, or for a lock, as long once more. */
+bool neap_desk_is_down_since(const struct neap_desk *desk, int64_t since_ns);
+
 #endif

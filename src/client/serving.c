@@ -157,6 +157,7 @@ static void on_timer(struct neap_loop_timer *timer, int64_t now_ns)
 {
     struct neap_serving *serving = NEAP_OWNER(timer, struct neap_serving, timer);
     (void)now_ns;
+    serving->due_ns = neap_guard_next_wakeup(&serving->guard);
     if (serving->is_inline || !falls_silent(serving))
         go_on(serving, step(serving, &(struct neap_guard_event){.kind = NEAP_GUARD_EVENT_TIME}));
 }
@@ -195,6 +196,7 @@ static void end_in_child(struct neap_serving *serving)
 static void try_last(struct neap_serving *serving)
 {
     const struct neap_guard_effect *settling = &serving->guard.settling;
+    serving->due_ns = neap_loop_update(serving->loop);
     enum neap_guard_store said = settling->kind == NEAP_GUARD_FINISH
                                      ? neap_serving_finish(serving, settling->problem)
                                      : neap_serving_release(serving);
@@ -239,6 +241,7 @@ static enum neap_status send(struct neap_serving *serving,
                              void (*run)(struct neap_desk_errand *errand))
 {
     serving->errand = (struct neap_desk_errand){.run = run, .back = on_back};
+    serving->due_ns = neap_loop_update(serving->engine->loop);
     enum neap_status status = neap_desk_send(serving->desk, serving->engine, &serving->errand);
     serving->out = status == NEAP_OK;
     return status;

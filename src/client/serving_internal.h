@@ -32,6 +32,7 @@ struct neap_serving {
     struct neap_guard guard;
     uint8_t fingerprint[NEAP_FINGERPRINT_BYTES], token[NEAP_STORE_TOKEN_BYTES];
     struct neap_bytes key; /* behind the struct */
+    int64_t due_ns;        /* when the step that comes was to be made */
     bool is_guest, owes, leaves;
 
     enum neap_serving_stage told;

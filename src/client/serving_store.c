@@ -8,6 +8,13 @@ static struct neap_store *take(struct neap_serving *serving)
     return neap_desk_take(serving->desk);
 }
 
+/* Has the store been found down by somebody behind whom this one waited? Then it is, for him too:
+ * hundreds would else wait for it one after the other. On a virtual clock nobody waits. */
+static bool is_found_down(const struct neap_serving *serving)
+{
+    return !serving->is_inline && neap_desk_is_down_since(serving->desk, serving->due_ns);
+}
+
 void neap_serving_note(struct neap_serving *serving, const char *message)
 {
     snprintf(serving->message, sizeof serving->message, "%s", message);
@@ -34,6 +41,9 @@ static void give(struct neap_serving *serving, struct neap_store *store,
     enum neap_guard_state state = serving->guard.state;
     if (state == NEAP_GUARD_STATE_CLAIMING || state == NEAP_GUARD_STATE_STARTING)
         neap_serving_note(serving, failure(store, status));
+    if (!is_found_down(serving))
+        neap_desk_note(serving->desk, status == NEAP_STORE_UNAVAILABLE,
+                       neap_loop_update(serving->loop));
     neap_desk_give(serving->desk);
 }
 
@@ -73,7 +83,9 @@ enum neap_guard_claim neap_serving_claim(struct neap_serving *serving)
     memcpy(request.fingerprint, serving->fingerprint, sizeof request.fingerprint);
     memcpy(request.token, serving->token, sizeof request.token);
     struct neap_store *store = take(serving);
-    enum neap_store_status status = neap_store_claim(store, &request, &claim);
+    enum neap_store_status status = NEAP_STORE_UNAVAILABLE;
+    if (!is_found_down(serving))
+        status = neap_store_claim(store, &request, &claim);
     give(serving, store, status);
     return status == NEAP_STORE_OK ? read_claim(serving, &claim) : NEAP_GUARD_CLAIM_DOWN;
 }
@@ -95,9 +107,10 @@ static enum neap_guard_store guard_status(enum neap_store_status status)
 enum neap_guard_store neap_serving_renew(struct neap_serving *serving)
 {
     struct neap_store *store = take(serving);
-    enum neap_store_status status =
-        neap_store_renew(store, serving->key, serving->token, neap_loop_wall(serving->loop),
-                         serving->policy.lease_ns);
+    enum neap_store_status status = NEAP_STORE_UNAVAILABLE;
+    if (!is_found_down(serving))
+        status = neap_store_renew(store, serving->key, serving->token,
+                                  neap_loop_wall(serving->loop), serving->policy.lease_ns);
     give(serving, store, status);
     return guard_status(status);
 }
@@ -105,8 +118,10 @@ enum neap_guard_store neap_serving_renew(struct neap_serving *serving)
 enum neap_guard_store neap_serving_release(struct neap_serving *serving)
 {
     struct neap_store *store = take(serving);
-    enum neap_store_status status =
-        neap_store_release(store, serving->key, serving->token, neap_loop_wall(serving->loop));
+    enum neap_store_status status = NEAP_STORE_UNAVAILABLE;
+    if (!is_found_down(serving))
+        status =
+            neap_store_release(store, serving->key, serving->token, neap_loop_wall(serving->loop));
     give(serving, store, status);
     return guard_status(status);
 }
@@ -138,9 +153,11 @@ enum neap_guard_store neap_serving_finish(struct neap_serving *serving, enum nea
         blob = &of_problem;
     }
     struct neap_store *store = take(serving);
-    enum neap_store_status status = neap_store_finish(store, serving->key, serving->token,
-                                                      (struct neap_bytes){blob->at, blob->bytes},
-                                                      neap_loop_wall(serving->loop));
+    enum neap_store_status status = NEAP_STORE_UNAVAILABLE;
+    if (!is_found_down(serving))
+        status = neap_store_finish(store, serving->key, serving->token,
+                                   (struct neap_bytes){blob->at, blob->bytes},
+                                   neap_loop_wall(serving->loop));
     give(serving, store, status);
     neap_blob_free(&of_problem);
     return guard_status(status);

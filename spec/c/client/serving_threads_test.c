@@ -169,6 +169,31 @@ static void expect_refusal(const char *message)
     neap_serving_free(serving);
 }
 
+/* Who came before the store was found down has waited for it; each might wait as long once more. */
+static void what_waits_behind_a_step_that_fails_fails_with_it(void **state)
+{
+    struct neap_serving *servings[20];
+    (void)state;
+    hold(CLAIM, true);
+    fail_with(CLAIM, NEAP_STORE_UNAVAILABLE);
+    for (int i = 0; i < 20; i++)
+        servings[i] = begin("k");
+    wait_blocked(&script.asked[CLAIM], 1);
+    wait_out(2 * NEAP_MS);
+    hold(CLAIM, false);
+    for (int i = 0; i < 20; i++) {
+        run_to(servings[i], NEAP_SERVING_PROBLEM);
+        assert_int_equal(neap_serving_problem(servings[i]), NEAP_PROBLEM_STORE_DOWN);
+        assert_string_equal(neap_serving_message(servings[i]), "down today");
+        neap_serving_free(servings[i]);
+    }
+    assert_int_equal(script.asked[CLAIM], 1);
+    expect_problem("k", NEAP_PROBLEM_STORE_DOWN); /* who comes later asks anew */
+    assert_int_equal(script.asked[CLAIM], 2);
+    fail_with(CLAIM, NEAP_STORE_OK);
+    serve("k", "paid");
+}
+
 static void a_claim_slower_than_max_run_is_refused(void **state)
 {
     (void)state;
@@ -740,6 +765,7 @@ int main(void)
         TEST(after_max_run_the_key_is_anothers_and_the_late_answer_only_its_callers),
         SQLITE_TEST(after_max_run_the_key_is_anothers_and_the_late_answer_only_its_callers),
         TEST(a_claim_slower_than_its_lease_is_renewed_before_the_handler_begins),
+        TEST(what_waits_behind_a_step_that_fails_fails_with_it),
         TEST(a_claim_slower_than_max_run_is_refused),
         TEST(a_store_that_cannot_claim_refuses_and_says_why),
         TEST(one_that_cannot_renew_is_asked_again),
