@@ -696,6 +696,23 @@ static void a_store_that_stays_down_is_asked_once_for_all_when_the_desk_goes(voi
     script.freed = 0;
 }
 
+/* Nobody has it any more but what is owed. */
+static void a_desk_stays_for_what_is_owed_as_long_as_the_host_goes_on(void **state)
+{
+    (void)state;
+    struct neap_serving *serving = owing("k");
+    neap_desk_release(desk);
+    neap_serving_free(serving);
+    wait_turning(&script.done[FINISH], 3);
+    assert_int_equal(script.freed, 0);
+    fail_with(FINISH, NEAP_STORE_OK);
+    turn_until_idle();
+    assert_int_equal(script.freed, 1);
+    assert_int_equal(script.asked_here, 0);
+    open_desk(&store_kinds[0]);
+    script.freed = 0;
+}
+
 static void the_last_serving_may_be_the_desks_end(void **state)
 {
     (void)state;
@@ -800,6 +817,7 @@ int main(void)
         TEST(what_is_out_when_the_desk_goes_is_done),
         TEST(what_is_owed_when_the_desk_goes_is_tried_a_last_time),
         TEST(a_store_that_stays_down_is_asked_once_for_all_when_the_desk_goes),
+        TEST(a_desk_stays_for_what_is_owed_as_long_as_the_host_goes_on),
         TEST(the_last_serving_may_be_the_desks_end),
         TEST(an_answer_that_cannot_be_sent_is_the_callers_at_once),
     };
