@@ -15,7 +15,7 @@ test='lua5.1 liblua5.1-0-dev|liblua5.1-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3
     curl lua-busted lua-cjson lua-cqueues lua-dkjson lua-luv lua-socket libcmocka-dev openssl zlib1g-dev luarocks
     nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua'
 optional_build='libsqlite3-dev libhiredis-dev'
-optional_test='redis-server|redis sqlite3'
+optional_test='redis-server|redis sqlite3 prometheus'
 check='clang-format clang-tidy cppcheck lua-check binutils util-linux'
 
 [ $# -gt 0 ] || set -- build test check demo
@@ -66,7 +66,8 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
-# RUNLEVEL keeps the packages of nginx and Redis from starting a server on the system's ports.
+# RUNLEVEL keeps the packages of nginx, Redis and Prometheus from starting servers on the system's
+# ports.
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 echo "setup: installing $missing$lacking"
 log=$(mktemp)

@@ -1,4 +1,4 @@
---- What neap gives to a location of nginx: requests under idempotency keys.
+--- What neap gives to a location of nginx: requests under idempotency keys, and metrics.
 --
 --     content_by_lua_block {
 --         require("neap.nginx").idempotency(guard, function(req)
@@ -6,7 +6,9 @@
 --         end)
 --     }
 --
--- See docs/serving.md.
+--     content_by_lua_block { require("neap.nginx").metrics() }
+--
+-- See docs/serving.md and docs/openresty.md.
 if not (ngx and ngx.req) then
   error("neap.nginx is for nginx with its Lua module, and there is none here", 0)
 end
@@ -14,6 +16,7 @@ end
 local answer = require "neap.answer"
 local exchange = require "neap.nginx.exchange"
 local idempotency = require "neap.idempotency"
+local metrics = require "neap.nginx.metrics"
 local upstream = require "neap.nginx.upstream"
 
 local nginx = {}
@@ -47,13 +50,17 @@ local function log(what)
   ngx.log(ngx.ERR, "neap: ", tostring(what))
 end
 
+local function end_request()
+  if ngx.get_phase() == "access" then
+    ngx.exit(ngx.HTTP_OK) -- or the content would come too
+  end
+end
+
 local function send(res)
   if not exchange.send(res) then
     log "the handler has sent an answer by itself; it is to return it"
   end
-  if ngx.get_phase() == "access" then
-    ngx.exit(ngx.HTTP_OK) -- or the content would come too
-  end
+  end_request()
 end
 
 local function send_given(given)
@@ -160,6 +167,26 @@ end
 --- instead of nginx's 502 or 504.
 function nginx.note_unreached()
   upstream.note_unreached()
+end
+
+--- Answers the request with what all clients have counted, as Prometheus scrapes it; of all workers
+--- where they share their state (neap.shared), whichever worker is asked. Where they share nothing,
+--- it is what this worker has counted, under a label `worker`.
+--
+--     location = /metrics {
+--         allow 10.0.0.0/8;
+--         deny all;
+--         content_by_lua_block { require("neap.nginx").metrics() }
+--     }
+--
+-- For content_by_lua and access_by_lua; raises in any other phase.
+function nginx.metrics()
+  local flaw = flaw_of_phase()
+  if flaw then
+    error(flaw, 2)
+  end
+  metrics.serve()
+  end_request()
 end
 
 return nginx
