@@ -29,12 +29,14 @@ function Alerts.new(client, notify)
   end
   local self = setmetatable({
     client = client,
+    core = client._core,
+    engine = client._engine,
     notify = notify,
     queue = {},
     first = 1,
     last = 0,
   }, Alerts)
-  self.held = waiting.listen(client._engine, id, self)
+  self.held = waiting.listen(self.engine, id, self)
   return self
 end
 
@@ -43,7 +45,7 @@ local function tell(self, alert)
   listeners.tell(client, alert, {})
   alert.client = client.name
   if self.notify and not compat.pcall(self.notify, alert) then
-    client._core:listener_failed()
+    self.core:listener_failed()
   end
 end
 
@@ -53,7 +55,7 @@ local function tell_all(self, turn)
     local alert = self.queue[self.first]
     self.queue[self.first] = nil
     self.first = self.first + 1
-    turn.began = self.client._engine:now()
+    turn.began = self.engine:now()
     tell(self, alert)
   end
   if self.turn == turn then
@@ -62,13 +64,12 @@ local function tell_all(self, turn)
 end
 
 local function take_all(self)
-  local client_core = self.client._core
-  for alert in client_core.take_alert, client_core do
+  for alert in self.core.take_alert, self.core do
     if self.last - self.first + 1 < MOST then
       self.last = self.last + 1
       self.queue[self.last] = alert
     else
-      client_core:listener_failed()
+      self.core:listener_failed()
     end
   end
 end
@@ -77,12 +78,12 @@ end
 local function is_telling(self)
   local turn = self.turn
   return turn and turn.process == core.process_id()
-    and self.client._engine:now() - turn.began < LONGEST
+    and self.engine:now() - turn.began < LONGEST
 end
 
 --- Begins to tell what there is to tell.
 function Alerts:wake()
-  local engine = self.client._engine
+  local engine = self.engine
   take_all(self)
   if self.first > self.last or is_telling(self) then
     return
@@ -94,26 +95,32 @@ function Alerts:wake()
   end
 end
 
---- The end of a call, or of a window: is there something to tell, and will somebody look again?
-function Alerts:look()
-  local found, seconds = self.client._core:alerts_due()
-  if found then
-    self:wake()
-  end
-  if seconds and not self.is_awaited then
-    self.is_awaited = host.poll_later(self.client._engine, seconds, function()
+local function await(self)
+  local seconds = self.core:alerts_wait()
+  if seconds then
+    self.is_awaited = host.poll_later(self.engine, seconds, function()
       self.is_awaited = nil
       self:look()
     end)
   end
 end
 
+--- The end of a call, or of a window: is there something to tell, and will somebody look again?
+function Alerts:look()
+  if self.core:has_alerts() then
+    self:wake()
+  end
+  if not self.is_awaited and host.polls_later(self.engine) then
+    await(self)
+  end
+end
+
 --- What fires, judged now: a list of { alert, since, value }.
 ---@return table[]
 function Alerts:firing()
-  self.client._core:look_at_alerts()
+  self.core:look_at_alerts()
   self:look()
-  return self.client._core:firing_alerts()
+  return self.core:firing_alerts()
 end
 
 return Alerts

@@ -144,17 +144,22 @@ end
 -- What a loop counts in milliseconds must not be done a little early.
 local MARGIN = 0.001
 
---- Where the loop is not ours: does what will be due on the engine in so many seconds, also if
---- nobody is parked then, and calls fn. The loop is not kept going for it. False where the loop
---- cannot do that, or is neap's own, where whoever turns the engine does it.
+--- Does the loop do what is due on the engine, where host.poll_later asks it to? On neap's own
+--- whoever turns the engine does.
+---@param engine userdata
+---@return boolean
+function host.polls_later(engine)
+  return loop ~= nil and loop.later ~= nil and engine == default_engine
+end
+
+--- Does what will be due on the engine in so many seconds, also if nobody is parked then, and calls
+--- fn; only where host.polls_later. The loop is not kept going for it. False where the loop begins
+--- nothing any more.
 ---@param engine userdata
 ---@param seconds number
 ---@param fn function
 ---@return boolean awaited
 function host.poll_later(engine, seconds, fn)
-  if not loop or not loop.later or engine ~= default_engine then
-    return false
-  end
   return loop.later(seconds + MARGIN, function()
     if not engine:is_inherited() then
       parking.pump(engine)

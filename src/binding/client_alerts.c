@@ -15,13 +15,19 @@ static int client_alerts_waiter(lua_State *L)
     return 1;
 }
 
-/* alerts_due(): is there something to tell, and in how many seconds a window is to be judged; nil
- * while nothing depends on that. */
-static int client_alerts_due(lua_State *L)
+/* has_alerts(): is there something to tell? */
+static int client_has_alerts(lua_State *L)
+{
+    lua_pushboolean(L, neap_check_client(L, 1)->alert_watch->count > 0);
+    return 1;
+}
+
+/* alerts_wait(): in how many seconds a window is to be judged; nil while nothing depends on that.
+ */
+static int client_alerts_wait(lua_State *L)
 {
     const struct neap_client *client = neap_check_client(L, 1);
-    lua_pushboolean(L, client->alert_watch->count > 0);
-    return 1 + neap_push_wait(L, client->engine->loop, neap_client_alerts_wakeup(client));
+    return neap_push_wait(L, client->engine->loop, neap_client_alerts_wakeup(client));
 }
 
 /* look_at_alerts(): judges all that can be judged now. What a forked child sees before it has
@@ -82,7 +88,11 @@ static int client_take_alert(lua_State *L)
 }
 
 const luaL_Reg neap_client_alert_methods[] = {
-    {"alerts_waiter", client_alerts_waiter},   {"alerts_due", client_alerts_due},
-    {"look_at_alerts", client_look_at_alerts}, {"firing_alerts", client_firing_alerts},
-    {"take_alert", client_take_alert},         {NULL, NULL},
+    {"alerts_waiter", client_alerts_waiter},
+    {"has_alerts", client_has_alerts},
+    {"alerts_wait", client_alerts_wait},
+    {"look_at_alerts", client_look_at_alerts},
+    {"firing_alerts", client_firing_alerts},
+    {"take_alert", client_take_alert},
+    {NULL, NULL},
 };
