@@ -553,7 +553,8 @@ function loops.behave(loop)
           local results = {}
           local function get(name, timeout)
             go(function()
-              local done, res, err = pcall(c.get, c, "/status/200?after=0.2", { timeout = timeout })
+              local done, res, err = require("neap.compat").pcall(c.get, c,
+                "/status/200?after=0.2", { timeout = timeout })
               results[name] = not done and "raised" or err and err.kind or res.status
             end)
           end
