@@ -36,6 +36,11 @@ local CONF = [[
     access_by_lua_block { require("neap.nginx").idempotency(guard, answer) }
     content_by_lua_block { counts:incr("content", 1, 0) ngx.say("content") }
   }
+  location = /lost-body {
+    client_body_in_file_only on;
+    rewrite_by_lua_block { ngx.req.read_body() os.remove(ngx.req.get_body_file()) }
+    content_by_lua_block { require("neap.nginx").idempotency(guard, answer) }
+  }
   location = /unwatched {
     lua_check_client_abort off;
     content_by_lua_block { require("neap.nginx").idempotency(guard, pay) }
@@ -254,6 +259,13 @@ describe("a guarded location", function()
       assert_problem(503, "idempotency:store", ask("/homeless", "", keyed("k")))
       assert.equal(before, g:count("given"))
       assert.matches("%[error%].-neap: store: ", g:error_log())
+    end)
+
+    it("500 where the body is in a file that cannot be read, and nothing is claimed", function()
+      local before = g:count("given")
+      assert_problem(500, "nginx:body", ask("/lost-body", "x", keyed("lost")))
+      assert.equal(before, g:count("given"))
+      assert.matches("%[error%].-neap: the request's body cannot be read: ", g:error_log())
     end)
 
     it("500 where the handler raises: the text is in the log alone", function()

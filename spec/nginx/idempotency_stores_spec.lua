@@ -212,6 +212,39 @@ describe("a store that goes down under load", function()
   end)
 end)
 
+describe("a store whose password is refused", function()
+  local lacks = guarded.lacks("redis")
+
+  if lacks then
+    pending("is 503, and the log has neither password nor key: " .. lacks)
+    return
+  end
+
+  it("is 503, and the log has neither password nor key", function()
+    start{ kind = "redis", workers = 1, init = [[
+      local open_redis = require("neap.store.redis").new
+      function strange(path)
+        strangers = strangers or require("neap.idempotency").new{
+          store = open_redis{ host = path, user = "shop", password = "hush-hush" } }
+        return strangers
+      end
+    ]], conf = [[
+      location = /strange { content_by_lua_block {
+        require("neap.nginx").idempotency(strange(ngx.var.http_x_path), pay)
+      } }
+    ]] }
+    local talk = g:talk()
+    talk:send("/strange", "", ("X-Path: %s\r\n%s"):format(g.redis.path, guarded.keyed("my-key")),
+      "POST")
+    assert.equal(503, (talk:receive()))
+    local log = g:error_log()
+    assert.matches("%[error%].-neap: store: Redis cannot be used", log)
+    assert.is_nil(log:find("hush-hush", 1, true))
+    assert.is_nil(log:find("my-key", 1, true))
+    assert.equal(0, g:count("runs"))
+  end)
+end)
+
 -- The statuses of those that were sent on these talks, counted.
 local function statuses_of(talks)
   local statuses = {}
