@@ -241,7 +241,7 @@ static enum neap_status send(struct neap_serving *serving,
                              void (*run)(struct neap_desk_errand *errand))
 {
     serving->errand = (struct neap_desk_errand){.run = run, .back = on_back};
-    serving->due_ns = neap_loop_update(serving->engine->loop);
+    serving->sent_ns = neap_loop_update(serving->engine->loop);
     enum neap_status status = neap_desk_send(serving->desk, serving->engine, &serving->errand);
     serving->out = status == NEAP_OK;
     return status;
@@ -251,6 +251,7 @@ static void claim_there(struct neap_desk_errand *errand)
 {
     struct neap_serving *serving = NEAP_OWNER(errand, struct neap_serving, errand);
     serving->loop = neap_desk_loop(errand->desk);
+    serving->due_ns = serving->sent_ns;
     if (atomic_load(&serving->gone)) {
         tell(serving, NEAP_SERVING_WAITS, false);
         return;
@@ -269,7 +270,9 @@ static void tell_of_end(struct neap_serving *serving)
 
 static void handle_there(struct neap_desk_errand *errand)
 {
-    tell_of_end(NEAP_OWNER(errand, struct neap_serving, errand));
+    struct neap_serving *serving = NEAP_OWNER(errand, struct neap_serving, errand);
+    serving->due_ns = serving->sent_ns;
+    tell_of_end(serving);
 }
 
 /* A claim that no handler began under is free at once; one that was begun under, at its lease's
@@ -281,6 +284,7 @@ static void leave_there(struct neap_desk_errand *errand)
         serving->leaves = true;
         return;
     }
+    serving->due_ns = serving->sent_ns;
     if (serving->told == NEAP_SERVING_RUN && !serving->begun)
         (void)neap_serving_release(serving);
     leave_telling(serving, NEAP_SERVING_WAITS);

@@ -36,7 +36,8 @@ struct neap_serving {
     bool is_guest, owes, leaves;
 
     enum neap_serving_stage told;
-    bool stays; /* the thread knows it still, and must be asked to forget it */
+    int64_t sent_ns; /* when the errand was */
+    bool stays;      /* the thread knows it still, and must be asked to forget it */
     bool recovered;
     enum neap_problem problem;
     char message[NEAP_MESSAGE_BYTES];
