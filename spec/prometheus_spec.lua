@@ -147,6 +147,26 @@ describe("neap.prometheus of a played outage", function()
   end)
 end)
 
+describe("neap.prometheus of a client with alerts", function()
+  it("says which of them fire, judged now", function()
+    local told = {}
+    local t, client = kit.client { retry = false, breaker = false, alerts = { window = 60,
+      error_rate = 0.5, min_calls = 1, p99 = 1,
+      notify = function(alert) told[#told + 1] = alert.alert end } }
+    t:script { { status = 503 }, { status = 503 } }
+    run(t, client, 2)
+    local firing = 'neap_alert_firing{client="api",alert="error_rate"}'
+    assert.equal(0, exposition.value(neap.prometheus { client }, firing))
+    t:run(function()
+      neap.sleep(61)
+      local text = neap.prometheus { client }
+      assert.equal(1, exposition.value(text, firing))
+      assert.equal(0, exposition.value(text, 'neap_alert_firing{client="api",alert="p99"}'))
+    end)
+    assert.same({ "error_rate" }, told)
+  end)
+end)
+
 describe("neap.prometheus agrees with client:stats", function()
   local NAMES = {
     errors = { "neap_calls_total", "result" },

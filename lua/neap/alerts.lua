@@ -115,11 +115,16 @@ function Alerts:look()
   end
 end
 
+--- Judges all that can be judged now.
+function Alerts:judge()
+  self.core:look_at_alerts()
+  self:look()
+end
+
 --- What fires, judged now: a list of { alert, since, value }.
 ---@return table[]
 function Alerts:firing()
-  self.core:look_at_alerts()
-  self:look()
+  self:judge()
   return self.core:firing_alerts()
 end
 

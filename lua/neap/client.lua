@@ -359,6 +359,9 @@ function Client.exposition(clients, label, value)
   end
   table.sort(sorted, by_name)
   for index, client in ipairs(sorted) do
+    if client._alerts then
+      client._alerts:judge()
+    end
     cores[index] = client._core
   end
   return core.prometheus(cores, label, value)

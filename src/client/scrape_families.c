@@ -264,6 +264,18 @@ static void write_transitions(struct neap_exposition *exposition,
                        pipeline_of(scraped)->has_breaker && state <= NEAP_BREAKER_HALF_OPEN);
 }
 
+/* -------------------------------------------------------------------------------------- alerts */
+
+static void write_alerts(struct neap_exposition *exposition, const struct neap_scraped *scraped)
+{
+    const struct neap_client *client = scraped->client;
+    uint32_t firing = client->alerts ? neap_alerts_firing(client->alerts) : 0;
+    for (int alert = 0; client->alerts && alert < NEAP_ALERT_COUNT; alert++)
+        if (client->policy.alerts.has[alert])
+            write_labelled(exposition, scraped, "alert", neap_alert_name((enum neap_alert)alert),
+                           firing >> alert & 1u);
+}
+
 /* ---------------------------------------------------------------------------------------- pool */
 
 static bool has_pool(const struct neap_scraped *scraped)
@@ -382,6 +394,7 @@ const struct neap_client_family neap_client_families[] = {
     {{"neap_breaker_transitions_total", COUNTER,
       "Changes of circuit breakers, by the state entered."},
      write_transitions},
+    {{"neap_alert_firing", GAUGE, "Alerts of the policy: 1 while it fires, else 0."}, write_alerts},
     {{"neap_pool_connections", GAUGE, "Connections that are open, idle ones included."},
      write_connections},
     {{"neap_pool_opened_total", COUNTER, "Connections that were opened."}, write_opened},

@@ -207,6 +207,25 @@ static void however_many_keys_there_are_the_samples_are_bounded(void **state)
     assert_line("neap_breaker_state{client=\"b\",state=\"open\"} 400");
 }
 
+static void alerts_of_the_policy_fire_or_do_not(void **state)
+{
+    (void)state;
+    struct neap_client_policy policy;
+    make_clients(NULL);
+    neap_client_release(clients[0]);
+    neap_client_policy_init(&policy, &memory.alloc);
+    policy.name = neap_copy_text(&memory.alloc, "a", 1);
+    policy.has_alerts = true;
+    policy.alerts = (struct neap_alert_policy){.window_ns = 60 * NEAP_SECOND};
+    policy.alerts.has[NEAP_ALERT_BREAKER_OPEN] = policy.alerts.has[NEAP_ALERT_ERROR_RATE] = true;
+    assert_int_equal(neap_client_new(engine, &policy, NEAP_CARRIER_NETWORK, &clients[0]), NEAP_OK);
+    atomic_store(&clients[0]->alerts->firing, UINT32_C(1) << NEAP_ALERT_BREAKER_OPEN);
+    scrape_plainly();
+    assert_line("neap_alert_firing{client=\"a\",alert=\"breaker_open\"} 1");
+    assert_line("neap_alert_firing{client=\"a\",alert=\"error_rate\"} 0");
+    assert_int_equal(times("neap_alert_firing{"), 2);
+}
+
 static void a_process_is_named_where_nothing_is_shared(void **state)
 {
     (void)state;
@@ -276,6 +295,7 @@ int main(void)
         SPEC(one_breaker_is_in_one_state),
         SPEC(breakers_of_keys_are_named_and_counted),
         SPEC(however_many_keys_there_are_the_samples_are_bounded),
+        SPEC(alerts_of_the_policy_fire_or_do_not),
         SPEC(a_process_is_named_where_nothing_is_shared),
         SPEC(shared_figures_are_those_of_all),
         SPEC(the_region_has_figures_of_its_own_once),
