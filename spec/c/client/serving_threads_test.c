@@ -766,6 +766,122 @@ static void an_answer_that_cannot_be_sent_is_the_callers_at_once(void **state)
     script.freed = 0;
 }
 
+/* It is told to the store all the same, and its memory comes back with the desk's. */
+static void what_is_owed_by_one_that_cannot_be_called_off_is_stored(void **state)
+{
+    struct neap_engine *first = engine, *second;
+    (void)state;
+    struct neap_serving *owes = owing("k");
+    assert_int_equal(neap_engine_new(&memory.alloc, &second), NEAP_OK);
+    engine = second;
+    hold(CLAIM, true);
+    struct neap_serving *other = begin("other");
+    neap_serving_free(owes);
+    hold(CLAIM, false);
+    run_to(other, NEAP_SERVING_RUN);
+    fail_with(FINISH, NEAP_STORE_OK);
+    int before = script.done[FINISH];
+    wait_blocked(&script.done[FINISH], before + 1);
+    expect_replay("k", "paid");
+    neap_serving_free(other);
+    turn_until_idle();
+    release_desk();
+    engine = first;
+    neap_engine_release(second);
+    assert_int_equal(engine->references, 1);
+    open_desk(&store_kinds[0]);
+    script.freed = 0;
+}
+
+/* ------------------------------------------------------------------------------- any order */
+
+#define LIVES 24
+#define KEYS 60
+
+static struct life {
+    struct neap_serving *serving;
+    struct neap_tie *tie;
+    int key;
+} lives[LIVES];
+static bool seen[KEYS]; /* a handler was begun under that key */
+static int handlers;
+
+static void begin_life(struct life *life, struct neap_random *random)
+{
+    char key[16];
+    life->key = (int)(neap_random_next(random) % KEYS);
+    (void)snprintf(key, sizeof key, "k%d", life->key);
+    setup.policy.on_conflict =
+        neap_random_next(random) % 2 ? NEAP_ON_CONFLICT_WAIT : NEAP_ON_CONFLICT_REJECT;
+    life->serving = make(key);
+    assert_int_equal(neap_tie_new(&memory.alloc, &life->tie), NEAP_OK);
+    neap_serving_tie(life->serving, life->tie);
+    neap_serving_begin(life->serving);
+}
+
+static void end_life(struct life *life)
+{
+    neap_serving_free(life->serving);
+    neap_tie_release(life->tie);
+    *life = (struct life){0};
+}
+
+/* No lease ends during the test, so that a handler begins once for each key. */
+static void look(struct life *life, bool answers)
+{
+    if (neap_serving_stage(life->serving) != NEAP_SERVING_RUN)
+        return;
+    assert_false(seen[life->key]);
+    assert_false(neap_serving_is_recovered(life->serving));
+    seen[life->key] = true;
+    handlers++;
+    if (answers)
+        answer_with(life->serving, "paid");
+    else
+        raise_in_handler(life->serving);
+}
+
+static void do_anything(struct life *life, struct neap_random *random)
+{
+    static const enum neap_store_status statuses[] = {NEAP_STORE_OK, NEAP_STORE_OK,
+                                                      NEAP_STORE_UNAVAILABLE, NEAP_STORE_NO_MEMORY};
+    uint64_t choice = neap_random_next(random) % 16;
+    if (choice == 0)
+        end_life(life);
+    else if (choice == 1)
+        neap_tie_end(life->tie);
+    else if (choice == 2)
+        fail_with((enum op)(neap_random_next(random) % OPS),
+                  statuses[neap_random_next(random) % 4]);
+    else if (choice < 8)
+        look(life, choice < 7);
+    else
+        neap_engine_turn(engine, neap_clock_monotonic_ns() + (int64_t)(choice % 3) * 100000);
+}
+
+static void in_any_order_a_handler_begins_once_and_nothing_is_left(void **state)
+{
+    struct neap_random random;
+    (void)state;
+    neap_random_init(&random, 7);
+    memset(seen, 0, sizeof seen);
+    handlers = 0;
+    for (int i = 0; i < 6000; i++) {
+        struct life *life = &lives[neap_random_next(&random) % LIVES];
+        if (!life->serving)
+            begin_life(life, &random);
+        else
+            do_anything(life, &random);
+    }
+    for (int op = 0; op < OPS; op++)
+        fail_with((enum op)op, NEAP_STORE_OK);
+    for (int i = 0; i < LIVES; i++)
+        if (lives[i].serving)
+            end_life(&lives[i]);
+    turn_until_idle();
+    assert_in_range(handlers, KEYS / 3, KEYS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -820,6 +936,8 @@ int main(void)
         TEST(a_desk_stays_for_what_is_owed_as_long_as_the_host_goes_on),
         TEST(the_last_serving_may_be_the_desks_end),
         TEST(an_answer_that_cannot_be_sent_is_the_callers_at_once),
+        TEST(what_is_owed_by_one_that_cannot_be_called_off_is_stored),
+        TEST(in_any_order_a_handler_begins_once_and_nothing_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down_all);
 }
