@@ -372,7 +372,7 @@ $(foreach name,$(OLDER_LUAS),$(eval $(call spec_target,$(name),$(name),$(SHORT_S
 # what starts programs (examples, spec/support).
 SPECS_IN_NGINX := $(foreach name,backoff breaker bulkhead deadline docs double_payment error \
     error_kinds fallback herd json late_answers open_breaker_speed outbox pipeline_order policy \
-    rate_limiter retry retry_after retry_budget testing transport wrap,spec/$(name)_spec.lua) \
+    rate_limiter retry retry_after retry_budget stats testing transport wrap,spec/$(name)_spec.lua) \
     spec/nginx/inside.lua
 # There a call inside string.gsub cannot block: it is refused, see spec/nginx/inside.lua.
 NOT_IN_NGINX := --filter-out='inside.a.C.function.of.Lua.blocks'

@@ -199,6 +199,32 @@ describe("without shared memory the page of metrics", function()
   end)
 end)
 
+describe("after a worker's death the page of metrics", function()
+  it("has all that it had counted, and nothing that it had out", function()
+    local mourning = farm.start{ workers = 2, upstream = s.url, region = true, init = INIT,
+      conf = CONF }
+    local lists, pids = mourning:each_worker(2)
+    for worker = 1, 2 do
+      lists[worker][1]:run "api:get('/status/200') return true"
+    end
+    lists[1][2]:begin "api:get('/slow?gate=death') return true"
+    local function page()
+      return select(2, lists[2][1]:get("/metrics"))
+    end
+    assert.is_truthy(farm.wait("the call that is under way", function()
+      return exposition.value(page(), 'neap_in_flight{client="api"}') == 1
+    end))
+    os.execute("kill -KILL " .. pids[1])
+    assert.is_truthy(farm.wait("what died with the worker", function()
+      return exposition.value(page(), 'neap_in_flight{client="api"}') == 0
+    end))
+    assert.equal(1, exposition.value(page(), 'neap_pool_connections{client="api"}'))
+    assert.equal(2, exposition.value(page(), OK))
+    s:release("death")
+    mourning:stop()
+  end)
+end)
+
 describe("a real Prometheus", function()
   local gateway, p
 

@@ -110,7 +110,7 @@ typedef void neap_cell_visit(const void *cell, size_t cell_bytes,
                              void *context);
 
 /* Has every cell of the region looked at once, pinned or not, in no order. False where the lock
- * cannot be had in time. Meanwhile nobody makes a cell: some milliseconds where there are 10,000.
+ * cannot be had in time. Meanwhile nobody makes a cell: less than a millisecond for 10,000.
  */
 NEAP_MUST_CHECK bool neap_region_each(struct neap_region *region, neap_cell_visit *visit,
                                       void *context);
