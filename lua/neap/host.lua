@@ -77,9 +77,11 @@ function host.engine()
   return scheduler.engine() or host.default_engine()
 end
 
--- The loop on which the code that runs can be parked for something of this engine.
+-- The loop on which the code that runs can be parked for something of this engine. Who waits may be
+-- the first in a forked child to do anything with it.
 local function parkable_on(engine)
   return loop and engine == default_engine and not scheduler.in_task() and loop.can_park()
+    and not is_lost(engine)
 end
 
 --- Can the code that runs wait for something of this engine without blocking?

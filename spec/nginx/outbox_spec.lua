@@ -3,13 +3,10 @@ local farm = require "spec.support.farm"
 local server = require "spec.support.server"
 local stores = require "spec.support.stores"
 
-local s, n, remove
+local s, n, path, remove
 
-setup(function()
-  local path
-  s = server.start()
-  path, remove = stores.scratch()
-  n = farm.start{ workers = 2, upstream = s.url, init = ([[
+local function start(workers, conf)
+  return farm.start{ workers = workers, upstream = s.url, init = ([[
     outbox = require("neap.outbox").new{
       store = assert(require("neap.store.sqlite").new{ path = %q, busy_timeout = 30 }),
       backoff = { base = 0.05, max = 0.1 },
@@ -20,7 +17,13 @@ setup(function()
     function in_word(value, err)
       return value and tostring(value) or err.kind
     end
-  ]]):format(path), conf = [[
+  ]]):format(path), conf = conf }
+end
+
+setup(function()
+  s = server.start()
+  path, remove = stores.scratch()
+  n = start(2, [[
     location = /log {
       log_by_lua_block {
         seen.put = in_word(outbox:put{ method = "POST", path = "/payments" })
@@ -30,7 +33,7 @@ setup(function()
       }
       return 200 ok;
     }
-  ]] }
+  ]])
 end)
 
 teardown(function()
@@ -44,6 +47,18 @@ before_each(function()
 end)
 
 describe("an outbox in nginx", function()
+  it("may be the first thing that a worker does", function()
+    local fresh = start(1)
+    finally(function() fresh:stop() end)
+    assert.equal(200, fresh:run [[
+      local accepts = ngx.thread.spawn(outbox.put, outbox, { method = "POST", path = "/payments" })
+      local status = assert(api:get("/status/200")).status
+      local _, id = ngx.thread.wait(accepts)
+      assert(outbox:drain().delivered == 1 and id)
+      return status
+    ]])
+  end)
+
   it("accepts in one worker what another one delivers, side by side", function()
     local workers = {}
     for _, talks in ipairs((n:each_worker())) do
@@ -65,11 +80,11 @@ describe("an outbox in nginx", function()
   end)
 
   it("takes what a call could not deliver, which a timer delivers", function()
-    local path = s:script("down", { "/status/503", "/status/503", "/payments *" })
+    local down = s:script("down", { "/status/503", "/status/503", "/payments *" })
     assert.same({ 202, "queue" }, n:run(([[
       local res = assert(api:post(%q))
       return { res.status, res.source }
-    ]]):format(path)))
+    ]]):format(down)))
     n:run [[
       assert(ngx.timer.at(0, function()
         outbox:work{ interval = 0.05, stop = function() return outbox:size() == 0 end }
