@@ -536,6 +536,23 @@ local function describe_on(kind, make_store, clean_up)
         assert.same({ "/a", "/b" }, paths())
       end)
 
+      it("may be over by the time that the entry is held", function()
+        local _, client = new(nil, { rate_limit = { rate = 1000, per = 1, burst = 1 } })
+        local now = t.env.time()
+        local outbox = outbox_module.new{ store = store, client = client, env = {
+          time = function() -- time passes between any two looks at the clock
+            now = now + 0.01
+            return now
+          end,
+          random = t.env.random,
+        } }
+        for index = 1, 2 do
+          assert(outbox:put{ method = "POST", path = "/" .. index })
+        end
+        t:script{ kit.OK }
+        assert.same({ 1, 1, 0 }, counts_of(drain(outbox)))
+      end)
+
       it("is waited for by a worker, so that a rate limit sets the pace", function()
         local outbox = new(nil, { rate_limit = { rate = 1, per = 1, burst = 1, max_wait = 0 } })
         for index = 1, 4 do

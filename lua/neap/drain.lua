@@ -79,9 +79,10 @@ function acts.retry(outbox, round, entry, due)
   step(outbox, round, "outbox_retry", { id = entry.id, token = entry.token, until_time = due })
 end
 
--- It stays taken until then, and has not been tried: the store counts no attempt.
+-- It stays taken until then, and has not been tried: the store counts no attempt. A refusal for a
+-- moment may be over by now.
 function acts.hold(outbox, round, entry, due, all)
-  local lease = due - outbox._env.time()
+  local lease = math.max(0, due - outbox._env.time())
   round.counts.retried = round.counts.retried + 1
   round.held_until = all and due or round.held_until
   step(outbox, round, "outbox_renew", { id = entry.id, token = entry.token, lease = lease })
