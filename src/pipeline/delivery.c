@@ -95,7 +95,7 @@ static double wait_s(const struct neap_delivery_policy *policy,
 
 /* ---- why */
 
-/* The beginning of the body as one line, without half a character of UTF-8 at its end. */
+/* The beginning of the body, without half a character of UTF-8 at its end. */
 static void append_excerpt(char *reason, struct neap_text body)
 {
     size_t used = strlen(reason), bytes = body.bytes < BODY_EXCERPT ? body.bytes : BODY_EXCERPT;
@@ -106,11 +106,17 @@ static void append_excerpt(char *reason, struct neap_text body)
         return;
     memcpy(reason + used, ": ", 2);
     used += 2;
-    for (size_t i = 0; i < bytes; i++) {
-        unsigned char byte = (unsigned char)body.text[i];
-        reason[used++] = (char)(byte < 0x20 || byte == 0x7F ? ' ' : byte);
-    }
+    for (size_t i = 0; i < bytes; i++)
+        reason[used++] = body.text[i] == '\0' ? ' ' : body.text[i];
     reason[used] = '\0';
+}
+
+/* What servers and functions of the policy say may have any number of lines. */
+static void make_one_line(char *reason)
+{
+    for (char *at = reason; *at; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7F)
+            *at = ' ';
 }
 
 static void write_reason(const char *why, const struct neap_delivery_facts *facts, char *reason)
@@ -120,10 +126,11 @@ static void write_reason(const char *why, const struct neap_delivery_facts *fact
     if (outcome->kind == NEAP_KIND_NONE) {
         snprintf(reason, NEAP_REASON_BYTES, "%s: status %d", why, outcome->status);
         append_excerpt(reason, facts->body);
-        return;
+    } else {
+        snprintf(reason, NEAP_REASON_BYTES, "%s: %s%s%s%s: %s", why, neap_kind_name(outcome->kind),
+                 phase ? " (" : "", phase ? phase : "", phase ? ")" : "", outcome->message);
     }
-    snprintf(reason, NEAP_REASON_BYTES, "%s: %s%s%s%s: %s", why, neap_kind_name(outcome->kind),
-             phase ? " (" : "", phase ? phase : "", phase ? ")" : "", outcome->message);
+    make_one_line(reason);
 }
 
 static void bury(struct neap_delivery *delivery, const char *why,

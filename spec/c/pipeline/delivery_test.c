@@ -284,6 +284,9 @@ static void the_reason_says_what_came(void **state)
         .kind = NEAP_KIND_TIMEOUT, .phase = NEAP_PHASE_READ, .message = "too slow"};
     assert_int_equal(decide_by(&policy, 0), NEAP_DELIVERY_BURY);
     assert_string_equal(delivery.reason, "attempts: timeout (read): too slow");
+    facts.outcome = (struct neap_outcome){.kind = NEAP_KIND_ERROR, .message = "raised:\n\there"};
+    assert_int_equal(decide_by(&policy, 0), NEAP_DELIVERY_BURY);
+    assert_string_equal(delivery.reason, "attempts: error: raised:  here");
 }
 
 static void the_reason_has_the_beginning_of_the_body(void **state)
