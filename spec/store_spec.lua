@@ -297,6 +297,19 @@ describe("making a store", function()
     assert.has_error(function() require("neap.store.memory").new{ max_bytes = -1 } end)
     assert.has_error(function() require("neap.store.redis").new{ timeout = 0 } end)
   end)
+
+  it("raises at the caller's line for an env that cannot be one", function()
+    for env, expected in pairs{
+      [{ clokc = os.time }] = "options%.env%.clokc: unknown key",
+      [{ time = 5 }] = "options%.env%.time: expected a function, got a number",
+    } do
+      local done, message = pcall(function()
+        return (require("neap.store.memory").new{ env = env })
+      end)
+      assert.is_false(done)
+      assert.matches("store_spec%.lua:%d+: " .. expected, message)
+    end
+  end)
 end)
 
 describe("a store in memory", function()

@@ -23,19 +23,20 @@ end
 
 local KEYS = { clock = true, time = true, random = true }
 
---- What is wrong with an env, or nil.
----@param given any
+--- What is wrong with the env among a user's options, or nil.
+---@param options any
 ---@return string?
-function env.flaw(given)
+function env.flaw(options)
+  local given = type(options) == "table" and options.env or nil
   if type(given) ~= "table" and given ~= nil then
-    return ("expected a table, got a %s"):format(type(given))
+    return ("options.env: expected a table, got a %s"):format(type(given))
   end
   for key, value in pairs(given or {}) do
     if not KEYS[key] then
-      return ("%s: unknown key, expected clock, time or random"):format(tostring(key))
+      return ("options.env.%s: unknown key, expected clock, time or random"):format(tostring(key))
     end
     if type(value) ~= "function" then
-      return ("%s: expected a function, got a %s"):format(key, type(value))
+      return ("options.env.%s: expected a function, got a %s"):format(key, type(value))
     end
   end
 end

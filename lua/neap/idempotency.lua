@@ -29,8 +29,7 @@ local function check_options(options)
   if type(options) == "table" and options.store ~= nil and not store.is(options.store) then
     return "options.store: expected a store, as neap.store.sqlite makes one"
   end
-  local flaw = type(options) == "table" and env.flaw(options.env)
-  return flaw and ("options.env%s%s"):format(flaw:find("^expected") and ": " or ".", flaw)
+  return env.flaw(options)
 end
 
 --- A guard. Raises at the caller's line for wrong options: `store` (required), `ttl` (86400),

@@ -43,12 +43,6 @@ local function check_options(options)
   return flaw and "options" .. flaw
 end
 
-local function check_env(options)
-  local given = type(options) == "table" and rawget(options, "env") or nil
-  local flaw = env.flaw(given)
-  return flaw and ("options.env%s%s"):format(flaw:find("^expected") and ": " or ".", flaw)
-end
-
 -- What is not given is that of the client's engine, which in a testing kit is a virtual one.
 local function environment_of(outbox, given)
   return {
@@ -68,7 +62,7 @@ end
 ---@return neap.Outbox
 function Outbox.new(options)
   local outbox = setmetatable({}, Outbox)
-  local message, policy = check_env(options), nil
+  local message, policy = env.flaw(options), nil
   if not message then
     outbox._env = environment_of(outbox, type(options) == "table" and options.env)
     policy, message = core.outbox_policy(options, outbox._env)

@@ -5,6 +5,7 @@
 -- the store's own thread while the coroutine that asks yields; a plain program blocks.
 local Error = require "neap.error"
 local core = require "neap.core"
+local env = require "neap.env"
 local host = require "neap.host"
 
 local store = {}
@@ -30,6 +31,10 @@ function store.constructor(kind, package)
       :format(kind, package), 0)
   end
   return function(options)
+    local flaw = env.flaw(options)
+    if flaw then
+      error(flaw, 2)
+    end
     local made, err = core.store(kind, options == nil and {} or options)
     if type(err) == "string" then
       error(err, 2)
