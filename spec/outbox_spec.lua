@@ -701,6 +701,18 @@ local function describe_on(kind, make_store, clean_up)
         assert.same({ "/2" }, paths())
         assert.equal(1, one:size())
       end)
+
+      it("keep dead letters apart too, whose ids are the store's", function()
+        local one, two = new{ name = "one" }, new{ name = "two" }
+        local id = assert(one:put{ method = "POST", path = "/1" })
+        t:script{ { status = 400 } }
+        drain(one)
+        assert.is_false(two:revive(id))
+        assert.is_false(two:drop(id))
+        assert.equal(1, #letters(one))
+        assert.is_true(one:revive(id))
+        assert.is_false(one:drop(id))
+      end)
     end)
 
     describe("working", function()

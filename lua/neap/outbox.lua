@@ -13,19 +13,11 @@ local Client = require "neap.client"
 local core = require "neap.core"
 local drain = require "neap.drain"
 local env = require "neap.env"
+local letters = require "neap.letters"
 local store = require "neap.store"
 local stored_request = require "neap.stored_request"
 
 local NAME_MAX = 255
-
----@class neap.DeadLetter
----@field id integer
----@field request? table as it was put, with its body encoded; nil where it cannot be read any more
----@field fault? string why it cannot be read
----@field reason string begins with "rejected:", "attempts:", "max_age:" or "damaged:"
----@field attempts integer rounds, the last one counted
----@field put_at number seconds since 1970
----@field died_at number
 
 ---@class neap.Outbox
 local Outbox = { __name = "neap.outbox" }
@@ -294,16 +286,6 @@ function Outbox:size()
   return counts.waiting + counts.taken
 end
 
-local function next_letter(outbox, after)
-  local letter, err = outbox:_perform("outbox_dead", { key = outbox._name, id = after })
-  if letter then
-    letter.request, letter.fault = stored_request.read(letter.value)
-    letter.value = nil
-    letter.attempts = letter.attempts + (letter.fault and 0 or 1)
-  end
-  return letter, err
-end
-
 --- The dead letters, oldest first. Where the store fails, the last step gives false and the error.
 ---
 ---     for letter, err in outbox:dead() do
@@ -316,21 +298,7 @@ function Outbox:dead()
   if message then
     error(message, 2)
   end
-  local after, over = 0, false
-  return function()
-    if over then
-      return nil
-    end
-    local letter, err = next_letter(self, after)
-    if letter then
-      after = letter.id
-      return letter
-    end
-    over = true
-    if letter == nil then
-      return false, err
-    end
-  end
+  return letters.each(self)
 end
 
 local function check_id(outbox, id)
@@ -342,7 +310,7 @@ local function check_id(outbox, id)
 end
 
 --- The dead letter waits again, due now, at its old place in the order, with all its attempts. One
---- that is older than max_age is tried once. False where there is no such dead letter.
+--- that is older than max_age is tried once. False where this outbox has no such dead letter.
 ---@param id integer
 ---@return boolean? revived
 ---@return neap.Error? err
@@ -351,7 +319,7 @@ function Outbox:revive(id)
   if message then
     error(message, 2)
   end
-  return self:_perform("outbox_revive", { id = id })
+  return letters.revive(self, id)
 end
 
 --- Revives every dead letter that is there now, and answers how many.
@@ -362,23 +330,10 @@ function Outbox:revive_all()
   if message then
     error(message, 2)
   end
-  local count, letter, err = 0, next_letter(self, 0)
-  while letter do
-    local revived
-    revived, err = self:_perform("outbox_revive", { id = letter.id })
-    if revived == nil then
-      return nil, err
-    end
-    count = count + (revived and 1 or 0)
-    letter, err = next_letter(self, letter.id)
-  end
-  if letter == nil then
-    return nil, err
-  end
-  return count
+  return letters.revive_all(self)
 end
 
---- Throws a dead letter away. False where there is no such dead letter.
+--- Throws a dead letter away. False where this outbox has no such dead letter.
 ---@param id integer
 ---@return boolean? dropped
 ---@return neap.Error? err
@@ -387,7 +342,7 @@ function Outbox:drop(id)
   if message then
     error(message, 2)
   end
-  return self:_perform("outbox_drop", { id = id })
+  return letters.drop(self, id)
 end
 
 --- Is the value an outbox?
