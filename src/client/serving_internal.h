@@ -1,5 +1,5 @@
-/* What is inside a serving, for its two halves: its life (serving.c) and its steps of the store
- * (serving_store.c). */
+/* What is inside a serving, for its parts: its life (serving.c), what drives its guard
+ * (serving_drive.c) and its steps of the store (serving_store.c). */
 #ifndef NEAP_CLIENT_SERVING_INTERNAL_H
 #define NEAP_CLIENT_SERVING_INTERNAL_H
 
@@ -47,8 +47,24 @@ struct neap_serving {
     struct neap_blob answer; /* of the handler */
 };
 
-/* The steps, by the thread that drives the guard. A claim takes a stored result into `replay` and
- * `reader`. Where one that comes before the handler fails, `message` says why. */
+/* All that follows is for the thread that drives the guard: the desk's from the first errand on,
+ * else the owner's. */
+
+/* What the guard says to the event, and doing it until it waits for something. */
+struct neap_guard_effect neap_serving_step(struct neap_serving *serving,
+                                           const struct neap_guard_event *event);
+void neap_serving_go_on(struct neap_serving *serving, struct neap_guard_effect effect);
+void neap_serving_on_timer(struct neap_loop_timer *timer, int64_t now_ns);
+
+/* The owner is told of a stage; `stays` says that the thread is not done with it. */
+void neap_serving_tell(struct neap_serving *serving, enum neap_serving_stage stage, bool stays);
+
+/* The thread has nothing to do with it any more. */
+void neap_serving_leave(struct neap_serving *serving);
+void neap_serving_leave_telling(struct neap_serving *serving, enum neap_serving_stage stage);
+
+/* The steps of the store. A claim takes a stored result into `replay` and `reader`. Where one that
+ * comes before the handler fails, `message` says why. */
 enum neap_guard_claim neap_serving_claim(struct neap_serving *serving);
 enum neap_guard_store neap_serving_renew(struct neap_serving *serving);
 enum neap_guard_store neap_serving_release(struct neap_serving *serving);
