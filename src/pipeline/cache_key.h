@@ -1,10 +1,12 @@
 /* Under which keys the client's cache keeps its answers.
  *
- *   URL record   digest of client and URL              -> a generation: 16 random bytes
- *   entry        digest of client, method, URL, generation, the credentials of the request, and its
- *                values for the names the policy varies by
- *                                                       -> an answer, or the names of
- * pipeline/vary.h variant      the same with the values for those names too -> an answer
+ *     URL record   digest of client and URL               -> a generation: 16 random bytes
+ *     entry        digest of client, method, URL,         -> an answer, or the names of
+ *                  generation, the credentials of the        pipeline/vary.h
+ *                  request, and its values for the names
+ *                  the policy varies by
+ *     variant      the same with the values for those     -> an answer
+ *                  names too
  *
  * A new generation makes all that was stored for a URL unreachable at once, also what is put by
  * requests that began before it. Whoever finds no generation puts one before its request is sent,
