@@ -22,6 +22,9 @@ function backends.charge()
   if behaviour == "down" then
     return answer(503, { error = "closed" })
   end
+  if behaviour == "refusing" then
+    return answer(402, { error = "declined" })
+  end
   local is_new = state:add("charge " .. key, true)
   local number = is_new and state:incr("charges", 1, 0) or state:get("charges")
   if is_new and behaviour == "losing" then
@@ -42,13 +45,13 @@ function backends.order()
   answer(201, { order = number, received = ngx.req.get_body_data() })
 end
 
-local BEHAVIOURS = { well = true, losing = true, down = true }
+local BEHAVIOURS = { well = true, losing = true, down = true, refusing = true }
 
 --- From now on the bank behaves so.
 function backends.behave()
   local wanted = ngx.var.arg_is
   if ngx.req.get_method() ~= "POST" or not BEHAVIOURS[wanted] then
-    return answer(400, { error = "POST /behaviour?is=well, losing or down" })
+    return answer(400, { error = "POST /behaviour?is=well, losing, down or refusing" })
   end
   state:set("behaviour", wanted)
   answer(200, wanted)

@@ -33,6 +33,16 @@ local function is_order(value)
   return type(value) == "table" and type(value.order) == "string" and type(value.amount) == "number"
 end
 
+-- Nothing was done, or the first request under the key is still at it: asking again is right.
+local COME_AGAIN = { [408] = true, [409] = true, [425] = true, [429] = true }
+
+-- 503 is not stored: who repeats the request asks the bank again, under the same key.
+local function later()
+  local answer = problem(503, "Bank unavailable", "Repeat the request with the same key.")
+  answer.headers["Retry-After"] = "1"
+  return answer
+end
+
 -- Should the worker die in here, the next request under the key runs it again. The bank gets the
 -- same key for the same order then, and takes the money once.
 local function payer(bank)
@@ -42,12 +52,12 @@ local function payer(bank)
       return problem(400, "Not a payment", "expected { order, amount }") -- and so it will stay
     end
     local res, err = bank:post("charges", { json = { order = order.order, amount = order.amount } })
-    if not res or res.status >= 500 then
+    if not res or res.status >= 500 or COME_AGAIN[res.status] then
       ngx.log(ngx.ERR, "the bank: ", res and res.status or tostring(err))
-      -- 503 is not stored: who repeats the request asks the bank again, under the same key.
-      local later = problem(503, "Bank unavailable", "Repeat the request with the same key.")
-      later.headers["Retry-After"] = "1"
-      return later
+      return later()
+    end
+    if not res.ok then
+      return problem(402, "Payment refused", "The bank has refused it.") -- likewise
     end
     return {
       status = 201,

@@ -108,7 +108,8 @@ local function ask_upstream(self, method, path)
   return res
 end
 
---- From now on the API behaves so: well, flaky, slow or down; the bank well, losing or down.
+--- From now on the API behaves so: well, flaky, slow or down; the bank well, losing, down or
+--- refusing.
 function Example:behave(how)
   ask_upstream(self, "POST", "/behaviour?is=" .. how)
 end
