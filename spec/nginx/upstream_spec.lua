@@ -284,6 +284,8 @@ describe("a guarded upstream", function()
       assert.equal(method == "PUT" and "body" or "", echo.body)
       assert.is_false(guarded.is_replay(lines))
     end
+    local _, forged = ask("/echo", "", "Idempotency-Recovered: true\r\n", "PUT")
+    assert.is_nil(forged:find("Recovered", 1, true))
     local _, body = ask("/joined/a%20b?x=%2F", "", nil, "GET")
     assert.equal("/echo/joined/a%20b?x=%2F", server.decode(body).path)
   end)

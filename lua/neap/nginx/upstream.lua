@@ -139,6 +139,7 @@ end
 
 --- Hands the request over to the location; does not come back.
 function upstream.hand_over(options)
+  ngx.req.clear_header(RECOVERED)
   return ngx.exec(place(options), ngx.var.args)
 end
 
