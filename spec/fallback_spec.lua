@@ -300,6 +300,17 @@ describe("a function", function()
     assert.is_nil(res.trace[3].message)
   end)
 
+  it("may raise anything", function()
+    local function odd(tostring_of_it)
+      return function() error(setmetatable({}, { __tostring = tostring_of_it })) end
+    end
+    local res = call { odd(function() error("no text") end), odd(function() return true end),
+      function() return "b" end }
+    assert.equal("b", res.value)
+    assert.equal("a table", res.trace[2].message)
+    assert.equal("a table", res.trace[3].message)
+  end)
+
   it("that raises as the last leaves the original result, with what it raised", function()
     local res = call { function() error("broken", 0) end }
     assert.equal(503, res.status)

@@ -296,6 +296,20 @@ describe("a guard", function()
       end
     end)
 
+    it("raises, or answers with, a table that raises is answered 500 all the same", function()
+      local function boom() error("boom") end
+      local function raise() error(setmetatable({}, { __tostring = boom })) end
+      local function answer() return setmetatable({}, { __index = boom }) end
+      for key, handler in pairs{ raise = raise, answer = answer } do
+        local guard = new()
+        local res, err = guard:handle(keyed(key), handler)
+        assert.equal(500, res.status)
+        assert.equal("error", err.kind)
+        assert.equal(500, guard:handle(keyed(key), pay).status)
+      end
+      assert.equal(0, runs)
+    end)
+
     it("says that nothing was done frees the key", function()
       local guard = new()
       for _, status in ipairs{ 408, 425, 429, 503 } do

@@ -3,6 +3,7 @@
 local Error = require "neap.error"
 local compat = require "neap.compat"
 local host = require "neap.host"
+local raised_text = require "neap.raised"
 local stored_request = require "neap.stored_request"
 
 local drain = {}
@@ -43,7 +44,7 @@ local function call(outbox, entry, request)
   }
   local done, res, err = compat.pcall(outbox._client._deliver, outbox._client, request)
   if not done then
-    facts.kind, facts.message = "error", tostring(res)
+    facts.kind, facts.message = "error", raised_text(res)
   elseif res then
     facts.status, facts.body, facts.retry_after = res.status, res.body, res.retry_after
   else

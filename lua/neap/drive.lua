@@ -4,6 +4,7 @@ local cache = require "neap.cache"
 local compat = require "neap.compat"
 local fallback = require "neap.fallback"
 local host = require "neap.host"
+local raised_text = require "neap.raised"
 require "neap.error"
 
 -- What one call carries through: the client, the exchange, the request as the caller wrote it.
@@ -50,7 +51,7 @@ function answers.refresh(flight, _, outcome)
   local done, headers = compat.pcall(flight.client._functions["retry.refresh"],
     flight:request(), outcome.response)
   local refreshed = done and type(headers) == "table"
-  flight.refresh_message = not done and tostring(headers) or nil
+  flight.refresh_message = not done and raised_text(headers) or nil
   if refreshed then
     set_headers(flight.exchange, headers)
   end

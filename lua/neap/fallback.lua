@@ -2,6 +2,7 @@
 local Response = require "neap.response"
 local compat = require "neap.compat"
 local core = require "neap.core"
+local raised_text = require "neap.raised"
 
 local fallback = {}
 
@@ -109,7 +110,7 @@ function fallback.run(flight)
   local done, given, error_kind, status, message = compat.pcall(runners[entry.kind], flight, entry,
     err, res)
   if not done then
-    note(flight, tostring(given))
+    note(flight, raised_text(given))
     exchange:answer_fallback(entry.kind, false, false, 0, "error")
     return
   end

@@ -12,6 +12,7 @@ local compat = require "neap.compat"
 local core = require "neap.core"
 local env = require "neap.env"
 local host = require "neap.host"
+local raised_text = require "neap.raised"
 local store = require "neap.store"
 
 ---@class neap.Guard
@@ -107,7 +108,7 @@ local function verdict_on(guard, status)
 end
 
 local function raised(cause)
-  return Error.new{ kind = "error", message = tostring(cause), cause = cause }
+  return Error.new{ kind = "error", message = raised_text(cause), cause = cause }
 end
 
 -- One request on its way: guard, serving, req, handler; what the handler answered, or why it did
@@ -124,7 +125,12 @@ function stages.run(life)
     life.err = raised(given)
     return serving:handled()
   end
-  local status, flat, body = answer.parts(given)
+  -- Looking at it may raise too, where it has a metatable.
+  local seen, status, flat, body = compat.pcall(answer.parts, given)
+  if not seen then
+    life.err = raised(status)
+    return serving:handled()
+  end
   if not status then
     life.err = raised("the handler's answer: " .. flat)
     return serving:handled()

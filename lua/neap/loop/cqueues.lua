@@ -7,6 +7,7 @@
 local compat = require "neap.compat"
 local host = require "neap.host"
 local parking = require "neap.parking"
+local raised_text = require "neap.raised"
 local scheduler = require "neap.scheduler"
 
 local found, cqueues = pcall(require, "cqueues")
@@ -165,7 +166,7 @@ local resume
 local function hand_on(started, done, first, ...)
   local co = started.co
   if not done then
-    error(debug.traceback(co, tostring(first)), 0)
+    error(debug.traceback(co, raised_text(first)), 0)
   end
   if coroutine.status(co) == "dead" then
     return

@@ -10,6 +10,7 @@
 local compat = require "neap.compat"
 local host = require "neap.host"
 local parking = require "neap.parking"
+local raised_text = require "neap.raised"
 local scheduler = require "neap.scheduler"
 
 local found, uv = pcall(require, "luv")
@@ -37,7 +38,7 @@ local function resume(runner)
   runners[co] = nil
   local done, raised = coroutine.resume(co)
   if not done then
-    error(debug.traceback(co, tostring(raised)), 0)
+    error(debug.traceback(co, raised_text(raised)), 0)
   end
 end
 
