@@ -112,8 +112,11 @@ enum neap_store_status neap_query_row(struct neap_query *query)
     return neap_sqlite_failed(query->sqlite, query->result);
 }
 
+/* There is no statement where it could not be prepared. */
 void neap_query_end(struct neap_query *query)
 {
+    if (!query->statement)
+        return;
     (void)sqlite3_reset(query->statement);
     (void)sqlite3_clear_bindings(query->statement);
 }

@@ -292,6 +292,22 @@ static void rows_that_are_no_rows_of_ours_are_damage(void **state)
     expect_unavailable("damaged");
 }
 
+/* What SQLite remembers of the tables lets the statement be prepared once more, and then never. */
+static void a_table_that_is_gone_is_told_by_each_step(void **state)
+{
+    (void)state;
+    uint64_t id;
+    expect_usable("k");
+    run_sql("DROP TABLE outbox");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(
+            neap_store_outbox_put(store, bytes_of("o"), bytes_of(""), bytes_of("value"), NOW, &id),
+            NEAP_STORE_UNAVAILABLE);
+        assert_non_null(strstr(neap_store_message(store), "SQLite failed"));
+    }
+    expect_usable("other");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +328,7 @@ int main(void)
         SPEC(a_file_that_was_replaced_is_opened_anew),
         SPEC(without_memory_opening_leaves_nothing),
         SPEC(rows_that_are_no_rows_of_ours_are_damage),
+        SPEC(a_table_that_is_gone_is_told_by_each_step),
     };
     return cmocka_run_group_tests_name("sqlite_file", tests, NULL, NULL);
 }
