@@ -143,3 +143,39 @@ describe("client:stats of a client with a breaker for each key", function()
     end
   end)
 end)
+
+describe("client:stats().history", function()
+  local function totals(history)
+    local sums = { calls = 0, failures = 0 }
+    for name in pairs(sums) do
+      assert.equal(60, #history[name])
+      for _, count in ipairs(history[name]) do
+        sums[name] = sums[name] + count
+      end
+    end
+    return sums
+  end
+
+  it("has calls and failures of five minutes, the slot of now last", function()
+    local t, client = kit.client { retry = false }
+    t:script { { status = 200 }, { status = 503 }, { status = 404 } }
+    t:advance(301)
+    run(t, client, 2)
+    t:advance(5)
+    run(t, client)
+    local history = client:stats().history
+    assert.equal(5, history.seconds)
+    assert.same({ 2, 1 }, { history.calls[59], history.calls[60] })
+    assert.same({ 1, 0 }, { history.failures[59], history.failures[60] })
+    assert.same({ calls = 3, failures = 1 }, totals(history))
+    t:advance(300)
+    assert.same({ calls = 0, failures = 0 }, totals(client:stats().history))
+  end)
+
+  it("counts as no failure what a fallback has answered", function()
+    local t, client = kit.client { retry = false, fallback = { { default = { body = "" } } } }
+    t:script { { status = 503 } }
+    run(t, client)
+    assert.same({ calls = 1, failures = 0 }, totals(client:stats().history))
+  end)
+end)

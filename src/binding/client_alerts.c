@@ -1,6 +1,7 @@
 /* What Lua asks a client about its alerts. */
 #include "binding/client_methods.h"
 #include "binding/objects.h"
+#include "binding/stats_tables.h"
 
 #include "base/duration.h"
 
@@ -40,16 +41,6 @@ static int client_look_at_alerts(lua_State *L)
     return 0;
 }
 
-/* What the threshold is of an alert that fires was told when it began. */
-static void push_firing(lua_State *L, const struct neap_client *client, enum neap_alert alert)
-{
-    lua_createtable(L, 0, 3);
-    neap_set_text(L, "alert", neap_alert_name(alert));
-    neap_set_seconds(L, "since", neap_alerts_since(client->alerts, alert));
-    lua_pushnumber(L, neap_alerts_value(client->alerts, alert));
-    lua_setfield(L, -2, "value");
-}
-
 /* firing_alerts(): a list of { alert, since, value }. */
 static int client_firing_alerts(lua_State *L)
 {
@@ -60,7 +51,9 @@ static int client_firing_alerts(lua_State *L)
     for (int alert = 0; alert < NEAP_ALERT_COUNT; alert++) {
         if (!(firing >> alert & 1u))
             continue;
-        push_firing(L, client, (enum neap_alert)alert);
+        neap_binding_push_firing(L, (enum neap_alert)alert,
+                                 neap_alerts_since(client->alerts, (enum neap_alert)alert),
+                                 neap_alerts_value(client->alerts, (enum neap_alert)alert));
         lua_rawseti(L, -2, ++count);
     }
     return 1;

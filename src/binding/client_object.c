@@ -8,6 +8,7 @@
 #include "binding/policy_object_views.h"
 #include "binding/policy_options.h"
 #include "binding/request_key.h"
+#include "binding/stats_tables.h"
 #include "client/breaker_list.h"
 #include "platform/memory.h"
 
@@ -104,72 +105,6 @@ static int client_listener_failed(lua_State *L)
     return 0;
 }
 
-/* Only what has happened stands in the table. */
-static void push_counts(lua_State *L, const _Atomic uint64_t *counter, int count,
-                        const char *(*name)(int))
-{
-    lua_newtable(L);
-    for (int i = 0; i < count; i++) {
-        uint64_t value = atomic_load_explicit(&counter[i], memory_order_relaxed);
-        if (value > 0 && name(i))
-            neap_set_count(L, name(i), value);
-    }
-}
-
-static const char *kind_name(int kind)
-{
-    return neap_kind_name((enum neap_kind)kind);
-}
-
-static const char *phase_name(int phase)
-{
-    return neap_phase_name((enum neap_phase)phase);
-}
-
-static const char *reason_name(int reason)
-{
-    return neap_retry_reason_name((enum neap_retry_reason)reason);
-}
-
-static const char *source_name(int source)
-{
-    return neap_source_name((enum neap_source)source);
-}
-
-static const char *cache_event_name(int event)
-{
-    return neap_cache_event_name((enum neap_cache_event)event);
-}
-
-static const char *failed_name(int failed)
-{
-    return neap_failed_status_name((enum neap_failed_status)failed);
-}
-
-static const char *state_name(int state)
-{
-    return neap_breaker_state_name((enum neap_breaker_state)state);
-}
-
-static void push_latency(lua_State *L, const struct neap_histogram *histogram)
-{
-    struct neap_histogram_snapshot snapshot;
-    neap_histogram_read(histogram, &snapshot);
-    const struct {
-        const char *name;
-        double value;
-    } fields[] = {
-        {"mean", snapshot.mean_s}, {"p50", snapshot.p50_s}, {"p90", snapshot.p90_s},
-        {"p95", snapshot.p95_s},   {"p99", snapshot.p99_s}, {"max", snapshot.max_s},
-    };
-    lua_createtable(L, 0, 7);
-    neap_set_count(L, "count", snapshot.count);
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        lua_pushnumber(L, fields[i].value);
-        lua_setfield(L, -2, fields[i].name);
-    }
-}
-
 static void push_pool(lua_State *L, const struct neap_client *client)
 {
     struct neap_transport_stats stats;
@@ -182,43 +117,20 @@ static void push_pool(lua_State *L, const struct neap_client *client)
 static int client_stats(lua_State *L)
 {
     const struct neap_client *client = neap_check_client(L, 1);
-    const struct neap_counters *counters = &client->board->counters;
-    const struct {
-        const char *field;
-        const _Atomic uint64_t *counter;
-        int count;
-        const char *(*name_of)(int);
-    } tables[] = {
-        {"failed", counters->failed, NEAP_FAILED_STATUS_COUNT, failed_name},
-        {"errors", counters->errors, NEAP_KIND_COUNT, kind_name},
-        {"retries", counters->retries, NEAP_RETRY_REASON_COUNT, reason_name},
-        {"timeouts", counters->timeouts, NEAP_PHASE_COUNT, phase_name},
-        {"rejections", counters->rejections, NEAP_KIND_COUNT, kind_name},
-        {"fallbacks", counters->fallbacks, NEAP_SOURCE_COUNT, source_name},
-        {"cache", counters->cache, NEAP_CACHE_EVENT_COUNT, cache_event_name},
-        {"transitions", counters->transitions, NEAP_COUNTED_STATES, state_name},
-    };
+    int64_t now_ns = neap_loop_update(client->engine->loop);
 
     /* What a killed process had in flight must not be counted until somebody makes a call. */
-    neap_cells_reap(&client->cells, neap_loop_update(client->engine->loop));
-    lua_createtable(L, 0, 19);
-    neap_set_count(L, "calls", atomic_load(&counters->calls));
-    neap_set_count(L, "ok", atomic_load(&counters->ok));
-    neap_set_count(L, "attempts", atomic_load(&counters->attempts));
-    neap_set_count(L, "abandoned", atomic_load(&counters->abandoned));
-    neap_set_count(L, "coalesced", atomic_load(&counters->coalesced));
-    neap_set_count(L, "listener_errors", atomic_load(&counters->listener_errors));
-    neap_set_count(L, "in_flight", neap_board_add_up(client->board).in_flight);
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        push_counts(L, tables[i].counter, tables[i].count, tables[i].name_of);
-        lua_setfield(L, -2, tables[i].field);
-    }
-    push_latency(L, &counters->latency);
-    lua_setfield(L, -2, "latency");
-    push_latency(L, &counters->attempt_latency);
-    lua_setfield(L, -2, "attempt_latency");
+    neap_cells_reap(&client->cells, now_ns);
+    neap_binding_push_board(L, client->board, now_ns);
     push_pool(L, client);
     lua_setfield(L, -2, "pool");
+    return 1;
+}
+
+/* is_shared(): do other processes have its state too? */
+static int client_is_shared(lua_State *L)
+{
+    lua_pushboolean(L, neap_check_client(L, 1)->cells.region != NULL);
     return 1;
 }
 
@@ -362,6 +274,7 @@ void neap_binding_add_client(lua_State *L)
         {"watch", client_watch},
         {"listener_failed", client_listener_failed},
         {"stats", client_stats},
+        {"is_shared", client_is_shared},
         {"cache", client_cache},
         {"breaker", client_breaker},
         {"breakers", client_breakers},

@@ -34,6 +34,7 @@ void neap_counters_init(struct neap_counters *counters)
     memset(counters, 0, sizeof *counters);
     neap_histogram_init(&counters->latency);
     neap_histogram_init(&counters->attempt_latency);
+    neap_history_init(&counters->history);
 }
 
 const char *neap_failed_status_name(enum neap_failed_status failed)

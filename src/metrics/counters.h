@@ -8,6 +8,7 @@
 #include "base/kind.h"
 #include "base/outcome.h"
 #include "metrics/histogram.h"
+#include "metrics/history.h"
 
 /* Why an attempt was repeated: the bounded set of labels that `retries` has. */
 enum neap_retry_reason {
@@ -74,6 +75,7 @@ struct neap_counters {
     _Atomic uint64_t cache[NEAP_CACHE_EVENT_COUNT];
     struct neap_histogram latency;         /* of calls that made an attempt */
     struct neap_histogram attempt_latency; /* of attempts that were not broken off from outside */
+    struct neap_history history;           /* of calls that have ended, and `failures` among them */
 };
 
 void neap_counters_init(struct neap_counters *counters);

@@ -94,8 +94,10 @@ static void count_end(struct neap_call *call, int64_t now_ns, bool ok, int statu
         neap_count(&counters->errors[call->result.outcome.kind]);
     else
         neap_count(&counters->failed[neap_failed_status_of(status)]);
-    if (has_failed(call, ok))
+    bool failed = has_failed(call, ok);
+    if (failed)
         neap_count(&counters->failures);
+    neap_history_record(&counters->history, now_ns, failed);
     if (call->attempts > 0)
         neap_histogram_record(&counters->latency, neap_time_since(now_ns, call->began_ns));
 }

@@ -1,0 +1,83 @@
+#include "metrics/history.h"
+
+#include "base/duration.h"
+
+/* A word: 24 bits of the slot's number (from 1, in a circle of many months), 20 of calls, 20 of
+ * failures. */
+#define COUNT_BITS 20
+#define NUMBER_MASK ((UINT64_C(1) << 24) - 1)
+
+static uint64_t number_at(int64_t now_ns)
+{
+    int64_t slot_ns = NEAP_HISTORY_SLOT_SECONDS * NEAP_SECOND;
+    uint64_t number = (uint64_t)neap_time_max(now_ns, 0) / (uint64_t)slot_ns + NEAP_HISTORY_SLOTS;
+    return number & NUMBER_MASK;
+}
+
+static uint64_t number_of(uint64_t word)
+{
+    return word >> (2 * COUNT_BITS);
+}
+
+static struct neap_history_point point_of(uint64_t word)
+{
+    return (struct neap_history_point){.calls = (uint32_t)(word >> COUNT_BITS) & NEAP_HISTORY_MAX,
+                                       .failures = (uint32_t)word & NEAP_HISTORY_MAX};
+}
+
+static uint64_t pack(uint64_t number, struct neap_history_point point)
+{
+    return number << (2 * COUNT_BITS) | (uint64_t)point.calls << COUNT_BITS | point.failures;
+}
+
+/* How many slots `number` lies behind `newest`, around the circle. */
+static uint64_t age_of(uint64_t number, uint64_t newest)
+{
+    return (newest - number) & NUMBER_MASK;
+}
+
+void neap_history_init(struct neap_history *history)
+{
+    for (uint32_t i = 0; i < NEAP_HISTORY_SLOTS; i++)
+        atomic_init(&history->slot[i], 0);
+}
+
+/* The slot's word after one more call; the word itself where the slot is another, newer one's, or
+ * is full. */
+static uint64_t counted(uint64_t word, uint64_t number, bool failed)
+{
+    struct neap_history_point point = point_of(word);
+    bool is_newer = word && age_of(number, number_of(word)) - 1 < NUMBER_MASK / 2;
+    if (is_newer)
+        return word;
+    if (!word || number_of(word) != number)
+        point = (struct neap_history_point){0, 0};
+    if (point.calls == NEAP_HISTORY_MAX)
+        return word;
+    point.calls++;
+    point.failures += failed;
+    return pack(number, point);
+}
+
+void neap_history_record(struct neap_history *history, int64_t now_ns, bool failed)
+{
+    uint64_t number = number_at(now_ns);
+    _Atomic uint64_t *slot = &history->slot[number % NEAP_HISTORY_SLOTS];
+    uint64_t word = atomic_load_explicit(slot, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(slot, &word, counted(word, number, failed),
+                                                  memory_order_relaxed, memory_order_relaxed))
+        continue;
+}
+
+void neap_history_read(const struct neap_history *history, int64_t now_ns,
+                       struct neap_history_point points[NEAP_HISTORY_SLOTS])
+{
+    uint64_t newest = number_at(now_ns);
+    for (uint32_t i = 0; i < NEAP_HISTORY_SLOTS; i++) {
+        uint64_t number = (newest - (NEAP_HISTORY_SLOTS - 1 - i)) & NUMBER_MASK;
+        uint64_t word =
+            atomic_load_explicit(&history->slot[number % NEAP_HISTORY_SLOTS], memory_order_relaxed);
+        bool is_there = word && number_of(word) == number;
+        points[i] = is_there ? point_of(word) : (struct neap_history_point){0, 0};
+    }
+}

@@ -1,0 +1,35 @@
+/* History: calls and failures of the last minutes in slots of five seconds, for a small chart.
+ *
+ * State is atomics without pointers, so that processes may share it; each slot is one word, and
+ * recording is one compare-and-swap. `now_ns` is monotonic and the same for all who share. A clock
+ * that steps back counts in the slot of the moment that it tells, where that one is still there. */
+#ifndef NEAP_METRICS_HISTORY_H
+#define NEAP_METRICS_HISTORY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NEAP_HISTORY_SLOTS 60u
+#define NEAP_HISTORY_SLOT_SECONDS 5
+
+/* Calls of one slot saturate here; failures are never more than calls. */
+#define NEAP_HISTORY_MAX ((1u << 20) - 1)
+
+struct neap_history {
+    _Atomic uint64_t slot[NEAP_HISTORY_SLOTS]; /* its number, calls, failures; 0: never used */
+};
+
+struct neap_history_point {
+    uint32_t calls, failures;
+};
+
+void neap_history_init(struct neap_history *history);
+
+void neap_history_record(struct neap_history *history, int64_t now_ns, bool failed);
+
+/* Oldest first; the last one is the slot of `now_ns`, which is not over yet. */
+void neap_history_read(const struct neap_history *history, int64_t now_ns,
+                       struct neap_history_point points[NEAP_HISTORY_SLOTS]);
+
+#endif
