@@ -147,6 +147,8 @@ end
 --
 --     init_by_lua_block { pay = require("neap.nginx").guarded(guard, { proxy = "/upstream" }) }
 --     content_by_lua_block { pay() }
+---@param guard neap.Guard
+---@param handler fun(req: neap.ServedRequest): table | neap.UpstreamOptions
 ---@return fun()
 function nginx.guarded(guard, handler)
   local flaw = flaw_of(guard, handler)
