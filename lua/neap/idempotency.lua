@@ -58,20 +58,29 @@ local function new(options)
   }, Guard)
 end
 
-local function check_request(req)
+-- What is wrong with what the guard looks at first, or nil.
+local function check_head(req)
   if type(req) ~= "table" then
     return ("req: expected a table, got a %s"):format(type(req))
   end
-  for _, key in ipairs{ "method", "path" } do
-    if type(req[key]) ~= "string" then
-      return ("req.%s: expected a string, got %s"):format(key, tostring(req[key]))
-    end
+  if type(req.method) ~= "string" then
+    return ("req.method: expected a string, got %s"):format(tostring(req.method))
+  end
+  local _, flaw = answer.flatten(req.headers)
+  return flaw and "req." .. flaw
+end
+
+local function check_request(req)
+  local flaw = check_head(req)
+  if flaw then
+    return flaw
+  end
+  if type(req.path) ~= "string" then
+    return ("req.path: expected a string, got %s"):format(tostring(req.path))
   end
   if req.body ~= nil and type(req.body) ~= "string" then
     return ("req.body: expected a string, got a %s"):format(type(req.body))
   end
-  local _, flaw = answer.flatten(req.headers)
-  return flaw and "req." .. flaw
 end
 
 -- What a function of the options returns of the request: a text.
@@ -222,6 +231,10 @@ end
 ---@param req neap.ServedRequest
 ---@return boolean
 function Guard:passes(req)
+  local flaw = check_head(req)
+  if flaw then
+    error(flaw, 2)
+  end
   local has_key = #answer.values(req.headers, self._core:header()) > 0
   return self._core:passes(req.method, has_key)
 end
