@@ -99,25 +99,64 @@ function Outbox:_perform(op, arguments)
   return store.perform(self._store, self._client._engine, op, arguments)
 end
 
--- -------------------------------------------------------------------------------- putting
+-- -------------------------------------------------------------------------------- options
 
-local PUT_OPTIONS = { ordering_key = true }
+local function is_text(value)
+  return type(value) == "string"
+end
 
-local function ordering_key_of(outbox, req, options)
-  if type(options) ~= "table" and options ~= nil then
-    return nil, ("options: expected a table, got a %s"):format(type(options))
+local function is_count(value)
+  return type(value) == "number" and value >= 1 and value % 1 == 0
+end
+
+local function is_seconds(value)
+  return type(value) == "number" and value > 0 and value < math.huge
+end
+
+local function is_function(value)
+  return type(value) == "function"
+end
+
+local function list_of_keys(known)
+  local keys = {}
+  for key in pairs(known) do
+    keys[#keys + 1] = key
   end
-  for key in pairs(options or {}) do
-    if not PUT_OPTIONS[key] then
-      return nil, ("options.%s: unknown key, known keys: \"ordering_key\""):format(tostring(key))
+  table.sort(keys)
+  return (table.concat(keys, ", "):gsub(", ([^,]*)$", " or %1"))
+end
+
+-- `known` has what each may be, and the same for people.
+local function check_given(options, known)
+  if type(options) ~= "table" and options ~= nil then
+    return ("options: expected a table, got a %s"):format(type(options))
+  end
+  for key, value in pairs(options or {}) do
+    local rule = known[key]
+    if not rule then
+      return ("options.%s: unknown key, expected %s"):format(tostring(key), list_of_keys(known))
+    end
+    if not rule[1](value) then
+      return ("options.%s: expected %s, got %s"):format(key, rule[2], tostring(value))
     end
   end
-  local given, path = options and options.ordering_key, "options.ordering_key"
-  if given == nil and outbox._ordering_key then
-    given, path = outbox._ordering_key(req), "outbox.ordering_key"
+end
+
+-- -------------------------------------------------------------------------------- putting
+
+local PUT_OPTIONS = { ordering_key = { is_text, "a string or nil" } }
+
+local function ordering_key_of(outbox, req, options)
+  local flaw = check_given(options, PUT_OPTIONS)
+  if flaw then
+    return nil, flaw
   end
-  if type(given) ~= "string" and given ~= nil then
-    return nil, ("%s: expected a string or nil, got a %s"):format(path, type(given))
+  if options and options.ordering_key then
+    return options.ordering_key
+  end
+  local given = outbox._ordering_key and outbox._ordering_key(req)
+  if not is_text(given) and given ~= nil then
+    return nil, ("outbox.ordering_key: expected a string or nil, got a %s"):format(type(given))
   end
   return given
 end
@@ -177,18 +216,6 @@ end
 
 -- -------------------------------------------------------------------------------- delivering
 
-local function is_count(value)
-  return type(value) == "number" and value >= 1 and value % 1 == 0
-end
-
-local function is_seconds(value)
-  return type(value) == "number" and value > 0 and value < math.huge
-end
-
-local function is_function(value)
-  return type(value) == "function"
-end
-
 local DRAIN_OPTIONS = {
   limit = { is_count, "an integer >= 1" },
   concurrency = { is_count, "an integer >= 1" },
@@ -203,21 +230,6 @@ local WORK_OPTIONS = {
   interval = { is_seconds, "a number > 0 (seconds)" },
   rest = { is_function, "a function" },
 }
-
-local function check_given(options, known)
-  if type(options) ~= "table" and options ~= nil then
-    return ("options: expected a table, got a %s"):format(type(options))
-  end
-  for key, value in pairs(options or {}) do
-    local rule = known[key]
-    if not rule then
-      return ("options.%s: unknown key"):format(tostring(key))
-    end
-    if not rule[1](value) then
-      return ("options.%s: expected %s, got %s"):format(key, rule[2], tostring(value))
-    end
-  end
-end
 
 --- Delivers what is due, oldest first, until nothing is due any more or `limit` entries have been
 --- tried, `concurrency` (1) of them at once. Ends early where the client refuses every call (its

@@ -377,8 +377,8 @@ describe("misuse of a guarded location", function()
       .. 'such as "/upstream", got "/a/"',
     ["idempotency(guard, { proxy = '@up' })"] = "handler.proxy: expected the prefix of a location, "
       .. 'such as "/upstream", got "@up"',
-    ["idempotency(guard, { proxy = '/up', prox = 1 })"] = "handler.prox: unknown key, known keys: "
-      .. '"proxy" "recovered"',
+    ["idempotency(guard, { proxy = '/up', prox = 1 })"] = "handler.prox: unknown key, expected "
+      .. "proxy or recovered",
     ["idempotency(guard, { proxy = '/up', recovered = 'no' })"] =
       'handler.recovered: expected "run" or "refuse", got "no"',
     ["guarded(guard, { proxy = '/up', recovered = true })"] =

@@ -33,7 +33,7 @@ end
 function upstream.flaw(options)
   for key in pairs(options) do
     if key ~= "proxy" and key ~= "recovered" then
-      return ('%s: unknown key, known keys: "proxy" "recovered"'):format(tostring(key))
+      return ("%s: unknown key, expected proxy or recovered"):format(tostring(key))
     end
   end
   local flaw = flaw_of_proxy(options.proxy)
