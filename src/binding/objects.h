@@ -59,6 +59,7 @@ void neap_binding_add_outbox(lua_State *L);
 void neap_binding_add_stop_signal(lua_State *L);
 void neap_binding_add_result(lua_State *L);
 void neap_binding_add_scrape(lua_State *L);
+void neap_binding_add_roster(lua_State *L);
 void neap_binding_add_policies(lua_State *L);
 
 /* Pushes a new metatable with these methods and this collector. */

@@ -17,7 +17,7 @@ struct kind {
     void (*init)(void *cell, const void *policy);
     void (*measure)(const void *policy, uint32_t size[3]);
     void (*reclaim)(void *cell, const uint32_t size[3], uint32_t holder);
-    bool (*fits)(const uint32_t size[3], size_t bytes); /* where there is something to reclaim: the
+    bool (*fits)(const uint32_t size[3], size_t bytes); /* where the policy is done without: the
                                                            shape may have been overwritten */
 };
 
@@ -126,6 +126,12 @@ static void alerts_measure(const void *policy, uint32_t size[3])
     size[2] = alerts->has[NEAP_ALERT_P99];
 }
 
+static bool alerts_fit(const uint32_t size[3], size_t bytes)
+{
+    const struct neap_alert_policy policy = {.has[NEAP_ALERT_P99] = size[2] != 0};
+    return neap_alerts_bytes(&policy) == bytes;
+}
+
 /* -------------------------------------------------------------------- limiter, gate, counters */
 
 static size_t limiter_bytes(const void *policy)
@@ -198,7 +204,7 @@ static const struct kind kinds[NEAP_CELL_KIND_COUNT] = {
     [NEAP_CELL_BUDGET] = {budget_bytes, budget_init, budget_measure, NULL, NULL},
     [NEAP_CELL_GATE] = {gate_bytes, gate_init, NULL, NULL, NULL},
     [NEAP_CELL_BOARD] = {board_bytes, board_init, board_measure, board_reclaim, board_fits},
-    [NEAP_CELL_ALERTS] = {alerts_bytes, alerts_init, alerts_measure, NULL, NULL},
+    [NEAP_CELL_ALERTS] = {alerts_bytes, alerts_init, alerts_measure, NULL, alerts_fit},
 };
 
 /* A stranger may have written over the number of holders: no board has more than these. */
@@ -240,14 +246,21 @@ static void make(void *cell, const struct neap_cell_shape *shape, const void *po
     kinds[shape->kind - 1].init(cell, policy);
 }
 
+/* NULL where it is none of those that are known without a policy. */
+static const struct kind *kind_of(const struct neap_cell_shape *shape, size_t bytes)
+{
+    bool is_known = shape->kind >= 1 && shape->kind <= NEAP_CELL_KIND_COUNT;
+    const struct kind *kind = is_known ? &kinds[shape->kind - 1] : NULL;
+    return kind && kind->fits && kind->fits(shape->size, bytes) ? kind : NULL;
+}
+
 static void reclaim(void *cell, const struct neap_cell_shape *shape, uint32_t holder,
                     int64_t now_ns, void *context)
 {
     const struct neap_region *region = context;
     (void)now_ns;
-    bool is_known = shape->kind >= 1 && shape->kind <= NEAP_CELL_KIND_COUNT;
-    const struct kind *kind = is_known ? &kinds[shape->kind - 1] : NULL;
-    if (kind && kind->reclaim && kind->fits(shape->size, neap_region_cell_bytes(region, cell)))
+    const struct kind *kind = kind_of(shape, neap_region_cell_bytes(region, cell));
+    if (kind && kind->reclaim)
         kind->reclaim(cell, shape->size, holder);
 }
 
@@ -314,6 +327,26 @@ bool neap_cells_each(const struct neap_cells *cells, enum neap_cell_kind kind, c
                             .look = look,
                             .context = context};
     return !cells->region || neap_region_each(cells->region, look_if_wanted, &search);
+}
+
+struct survey {
+    neap_cell_survey *survey;
+    void *context;
+};
+
+static void survey_known(const void *cell, size_t cell_bytes, const struct neap_cell_shape *shape,
+                         const void *key, size_t key_bytes, void *context)
+{
+    const struct survey *survey = context;
+    if (kind_of(shape, cell_bytes))
+        survey->survey((enum neap_cell_kind)(shape->kind - 1), cell, key, key_bytes,
+                       survey->context);
+}
+
+bool neap_cells_survey(const struct neap_cells *cells, neap_cell_survey *survey, void *context)
+{
+    struct survey asked = {survey, context};
+    return !cells->region || neap_region_each(cells->region, survey_known, &asked);
 }
 
 void neap_cells_release(const struct neap_cells *cells, void *cell, int64_t now_ns)

@@ -72,6 +72,15 @@ NEAP_MUST_CHECK bool neap_cells_each(const struct neap_cells *cells, enum neap_c
                                      const char *prefix, size_t prefix_bytes, const void *policy,
                                      neap_cell_look *look, void *context);
 
+/* The cell must not be changed; the key is the cell's whole name. */
+typedef void neap_cell_survey(enum neap_cell_kind kind, const void *cell, const char *key,
+                              size_t key_bytes, void *context);
+
+/* Has each shared breaker, bulkhead, board and alerts looked at, whosever and of whatever layout,
+ * as by neap_region_each. */
+NEAP_MUST_CHECK bool neap_cells_survey(const struct neap_cells *cells, neap_cell_survey *survey,
+                                       void *context);
+
 void neap_cells_release(const struct neap_cells *cells, void *cell, int64_t now_ns);
 
 /* The number in whose name permits of these cells are out. */
