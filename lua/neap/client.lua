@@ -341,6 +341,59 @@ local function by_name(one, other)
   return one.name < other.name
 end
 
+-- A list of the clients, or of all open ones, by name. Nil and what is wrong with the list.
+local function sorted_clients(clients)
+  local flaw = clients ~= nil and flaw_of_list(clients)
+  if flaw then
+    return nil, flaw
+  end
+  local sorted = {}
+  for _, client in pairs(clients or registry) do
+    sorted[#sorted + 1] = client
+  end
+  table.sort(sorted, by_name)
+  return sorted
+end
+
+-- False where they are there and cannot be had.
+local function add_strangers(rows)
+  local own, engine = {}, host.default_engine()
+  local strangers = core.shared_stats(engine)
+  for _, row in ipairs(rows) do
+    own[row.name] = true
+  end
+  for name, stats in pairs(strangers or {}) do
+    if not own[name] then
+      rows[#rows + 1] = { name = name, stats = stats, now = engine:now(), is_shared = true }
+    end
+  end
+  table.sort(rows, by_name)
+  return strangers ~= false
+end
+
+--- The statistics of these clients, or of all open ones and of those that only other processes of
+--- the same shared memory have, in the order of their names.
+---@param clients? neap.Client[]
+---@return table[]? rows of { name, stats, now, is_shared }; `now` is of the clock of `since`
+---@return string? message what is wrong with the list
+---@return boolean? is_whole false where the shared memory could not be read
+function Client.survey(clients)
+  local sorted, flaw = sorted_clients(clients)
+  if not sorted then
+    return nil, flaw
+  end
+  local rows = {}
+  for index, client in ipairs(sorted) do
+    rows[index] = {
+      name = client.name,
+      stats = client:stats(),
+      now = client._engine:now(),
+      is_shared = client._core:is_shared(),
+    }
+  end
+  return rows, nil, clients ~= nil or add_strangers(rows)
+end
+
 --- What these clients have counted as Prometheus reads it, or what all open ones have. `label` and
 --- `value` tell this process's figures from those of others, on clients that share nothing.
 ---@param clients? neap.Client[]
@@ -349,15 +402,11 @@ end
 ---@return string? text
 ---@return string? message what is wrong with the list
 function Client.exposition(clients, label, value)
-  local flaw = clients ~= nil and flaw_of_list(clients)
-  if flaw then
+  local sorted, flaw = sorted_clients(clients)
+  if not sorted then
     return nil, flaw
   end
-  local sorted, cores = {}, {}
-  for _, client in pairs(clients or registry) do
-    sorted[#sorted + 1] = client
-  end
-  table.sort(sorted, by_name)
+  local cores = {}
   for index, client in ipairs(sorted) do
     if client._alerts then
       client._alerts:judge()

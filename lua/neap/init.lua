@@ -156,4 +156,21 @@ function neap.prometheus(clients)
   return text
 end
 
+--- The status page: one HTML document about every open client, and those that other processes of
+--- the same shared memory have. It keeps itself fresh where it is served at an address of its own,
+--- as `text/html; charset=utf-8`. In nginx use neap.nginx's `status`. See docs/status.md. A list of
+--- clients, those of a testing kit say, takes the place of all.
+---
+---     socket:send(neap.status())
+---@param clients? neap.Client[]
+---@return string
+function neap.status(clients)
+  local rows, message, is_whole = Client.survey(clients)
+  if not rows then
+    error(message, 2)
+  end
+  return require("neap.status").page(rows, { made_at = os.time(), live = true,
+    is_partial = not is_whole })
+end
+
 return neap

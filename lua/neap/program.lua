@@ -1,7 +1,10 @@
---- The program `neap`: drains an outbox in a SQLite file, and looks after its dead letters.
+--- The program `neap`: drains an outbox in a SQLite file, looks after its dead letters, and writes
+--- the status page of programs that share their state.
+local Client = require "neap.client"
 local core = require "neap.core"
 local host = require "neap.host"
 local neap = require "neap"
+local status_page = require "neap.status"
 
 local program = {}
 
@@ -10,6 +13,7 @@ usage: neap drain FILE --policy POLICY [options]   deliver what the outbox has, 
        neap dead FILE [--name NAME]                list the dead letters
        neap revive FILE --all | ID... [--name NAME]   have dead letters delivered again
        neap drop FILE ID... [--name NAME]          throw dead letters away
+       neap status [--shared NAME] > page.html     write the status page of a shared region
        neap --help | --version
 
 FILE is the SQLite file of the outbox. POLICY is a Lua file that returns the policy table of the
@@ -22,6 +26,9 @@ options of drain:
   --interval S      seconds between two looks for new entries (1)
   --once            end when nothing is due any more
   --limit N         end after N entries, or when nothing is due any more
+
+status reads the region that programs have made by neap.shared{ name = NAME } (neap): the page has
+all their clients, says when it was made, and does not change.
 
 drain tells on stderr how it goes. On SIGTERM or SIGINT it finishes the deliveries that are under
 way, takes no new ones and ends with status 0; a second signal ends it at once, and others deliver
@@ -65,6 +72,7 @@ local OPTIONS = {
   dead = { name = text_of },
   revive = { name = text_of, all = true },
   drop = { name = text_of },
+  status = { shared = text_of },
 }
 
 local function read_value(read, name, value)
@@ -322,6 +330,38 @@ function commands.drop(given, rest)
   local ids = read_ids(rest)
   local outbox = outbox_of(rest[1], given)
   return for_each(ids, function(id) return outbox:drop(id) end, "dropped")
+end
+
+-- ------------------------------------------------------------------------------- the status page
+
+-- Who only looks must not make one.
+local function join_region(name)
+  local file, message = io.open("/dev/shm/neap-" .. name, "rb")
+  if not file then
+    give_up(FAILED, "there is no region %q to be read: %s", name, message)
+  end
+  file:close()
+  local done, region, err = pcall(neap.shared, { name = name })
+  if not done or not region then
+    give_up(FAILED, "%s", tostring(done and err or region))
+  end
+end
+
+function commands.status(given, rest)
+  local name = given.shared or "neap"
+  if rest[1] then
+    give_up(MISUSED, "%q is one argument too many", rest[1])
+  end
+  join_region(name)
+  local clients, _, is_whole = Client.survey()
+  if not is_whole then
+    give_up(FAILED, "the region %q cannot be read now: too many processes use it", name)
+  end
+  io.stdout:write(status_page.page(clients, {
+    made_at = os.time(),
+    source = "shared memory " .. name,
+  }))
+  return OK
 end
 
 -- ------------------------------------------------------------------------------- the whole
