@@ -1,4 +1,5 @@
---- What neap gives to a location of nginx: requests under idempotency keys, and metrics.
+--- What neap gives to a location of nginx: requests under idempotency keys, metrics, and the status
+--- page.
 --
 --     content_by_lua_block {
 --         require("neap.nginx").idempotency(guard, function(req)
@@ -7,8 +8,9 @@
 --     }
 --
 --     content_by_lua_block { require("neap.nginx").metrics() }
+--     content_by_lua_block { require("neap.nginx").status() }
 --
--- See docs/serving.md and docs/openresty.md.
+-- See docs/serving.md, docs/openresty.md and docs/status.md.
 if not (ngx and ngx.req) then
   error("neap.nginx is for nginx with its Lua module, and there is none here", 0)
 end
@@ -17,6 +19,7 @@ local answer = require "neap.answer"
 local exchange = require "neap.nginx.exchange"
 local idempotency = require "neap.idempotency"
 local metrics = require "neap.nginx.metrics"
+local status_page = require "neap.nginx.status"
 local upstream = require "neap.nginx.upstream"
 
 local nginx = {}
@@ -188,6 +191,26 @@ function nginx.metrics()
     error(flaw, 2)
   end
   metrics.serve()
+  end_request()
+end
+
+--- Answers the request with the status page: each API with its breaker, calls, latency, alerts and
+--- a chart, kept fresh by itself. With neap.shared it has the clients of all workers and of other
+--- processes; without, those of the worker that is asked, and says so.
+--
+--     location = /status {
+--         allow 10.0.0.0/8;
+--         deny all;
+--         content_by_lua_block { require("neap.nginx").status() }
+--     }
+--
+-- For content_by_lua and access_by_lua; raises in any other phase.
+function nginx.status()
+  local flaw = flaw_of_phase()
+  if flaw then
+    error(flaw, 2)
+  end
+  status_page.serve()
   end_request()
 end
 

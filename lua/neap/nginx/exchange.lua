@@ -119,6 +119,27 @@ function exchange.send(res)
   return true
 end
 
+-- ---------------------------------------------------------------------------------------- pages
+
+local READING = { GET = true, HEAD = true }
+
+--- Answers a request for a page of neap's own: what `make` returns, or 405 to what is no GET or
+--- HEAD.
+---@param content_type string
+---@param make fun(): string
+function exchange.send_page(content_type, make)
+  if not READING[ngx.req.get_method()] then
+    ngx.header["Allow"] = "GET, HEAD"
+    ngx.header["Content-Type"] = "text/plain"
+    ngx.status = 405
+    return ngx.print("GET or HEAD\n")
+  end
+  local text = make()
+  ngx.header["Content-Type"] = content_type
+  ngx.header["Content-Length"] = #text
+  ngx.print(text)
+end
+
 -- ------------------------------------------------------------------------------------- problems
 
 local PROBLEM = '{"type":"urn:neap:nginx:%s","title":"%s","status":%d,"detail":"%s"}\n'
