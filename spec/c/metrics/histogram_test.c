@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/random.h"
+
 #define US INT64_C(1000)
 #define MS INT64_C(1000000)
 #define S INT64_C(1000000000)
@@ -238,6 +240,83 @@ static void a_value_lies_between_the_edges_of_its_bucket(void **state)
     }
 }
 
+#define SAMPLES 20000
+
+static int by_size(const void *one, const void *other)
+{
+    int64_t a = *(const int64_t *)one, b = *(const int64_t *)other;
+    return (a > b) - (a < b);
+}
+
+/* Every quantile that is told, and some that are not, beside the sample of exactly that rank. */
+static void assert_quantiles_of(int64_t *sample_ns, int count)
+{
+    static const double shares[] = {0.001, 0.01, 0.1,  0.25,  0.5,   0.75, 0.9,
+                                    0.95,  0.98, 0.99, 0.995, 0.999, 1};
+    neap_histogram_init(&histogram);
+    for (int i = 0; i < count; i++)
+        neap_histogram_record(&histogram, sample_ns[i]);
+    qsort(sample_ns, (size_t)count, sizeof *sample_ns, by_size);
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
+        int rank = (int)ceil(shares[i] * count);
+        assert_near(neap_histogram_quantile_s(&histogram, shares[i]), sample_ns[rank - 1]);
+    }
+    neap_histogram_read(&histogram, &snapshot);
+    assert_near(snapshot.p99_s, sample_ns[(int)ceil(0.99 * count) - 1]);
+    assert_near(snapshot.max_s, sample_ns[count - 1]);
+}
+
+/* A tail exponent of 1.1 has a mean that hardly exists. Cut at an hour, as the histogram is. */
+static void quantiles_of_pareto_samples_are_within_5_percent(void **state)
+{
+    (void)state;
+    static const double exponents[] = {1.1, 1.5, 3};
+    static int64_t sample_ns[SAMPLES];
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct neap_random random;
+        neap_random_init(&random, seed);
+        double exponent = exponents[seed % 3];
+        for (int i = 0; i < SAMPLES; i++) {
+            double ns = (double)MS * pow(1 - neap_random_unit(&random), -1 / exponent);
+            sample_ns[i] = (int64_t)fmin(ns, (double)HOUR);
+        }
+        assert_quantiles_of(sample_ns, SAMPLES);
+    }
+}
+
+/* Box and Muller's normal numbers as exponents, around 20 ms. */
+static void quantiles_of_log_normal_samples_are_within_5_percent(void **state)
+{
+    (void)state;
+    static const double deviations[] = {0.5, 1, 2};
+    static int64_t sample_ns[SAMPLES];
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct neap_random random;
+        neap_random_init(&random, seed);
+        for (int i = 0; i < SAMPLES; i++) {
+            double radius = sqrt(-2 * log(1 - neap_random_unit(&random)));
+            double normal = radius * cos(2 * acos(-1) * neap_random_unit(&random));
+            double ns = 20 * (double)MS * exp(deviations[seed % 3] * normal);
+            sample_ns[i] = (int64_t)fmin(fmax(ns, (double)US), (double)HOUR);
+        }
+        assert_quantiles_of(sample_ns, SAMPLES);
+    }
+}
+
+/* Fast answers and, one time in twenty, a timeout: p95 stands at the cliff. */
+static void quantiles_beside_a_gap_are_within_5_percent(void **state)
+{
+    (void)state;
+    static int64_t sample_ns[SAMPLES];
+    struct neap_random random;
+    neap_random_init(&random, 7);
+    for (int i = 0; i < SAMPLES; i++) {
+        double unit = neap_random_unit(&random);
+        sample_ns[i] = unit < 0.05 ? 5 * S : (int64_t)((3 + unit) * (double)MS);
+    }
+    assert_quantiles_of(sample_ns, SAMPLES);
+}
+
 #define SPEC(test) cmocka_unit_test_setup(test, set_up)
 
 int main(void)
@@ -249,6 +328,9 @@ int main(void)
         SPEC(one_value_among_larger_ones_is_found_within_5_percent),
         SPEC(quantiles_are_of_the_nearest_rank),
         SPEC(the_rank_is_rounded_up),
+        SPEC(quantiles_of_pareto_samples_are_within_5_percent),
+        SPEC(quantiles_of_log_normal_samples_are_within_5_percent),
+        SPEC(quantiles_beside_a_gap_are_within_5_percent),
         SPEC(shares_out_of_range_are_taken_to_the_nearest),
         SPEC(no_quantile_is_above_the_maximum),
         SPEC(a_snapshot_tells_all),
