@@ -101,9 +101,10 @@ describe("what is told", function()
     end)
     assert.equal(2, #told)
     assert.same({ event = "alert", client = "api", alert = "error_rate", state = "firing",
-      value = 1, threshold = 0.05, window = 60, at = 60, since = 60 }, told[1])
+      value = 1, threshold = 0.05, window = 60, at = 60, time = 1767225660, since = 60 }, told[1])
     assert.same({ event = "alert", client = "api", alert = "error_rate", state = "resolved",
-      value = 0, threshold = 0.05, window = 60, at = 120, since = 60 }, told[2])
+      value = 0, threshold = 0.05, window = 60, at = 120, time = 1767225720, since = 60 },
+      told[2])
     assert.same(told, heard)
   end)
 

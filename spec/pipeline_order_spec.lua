@@ -1533,6 +1533,19 @@ describe("client:on", function()
     return list
   end
 
+  -- Without the fields that spec/events_spec.lua is about.
+  local function brief(event)
+    local copy = {}
+    for key, value in pairs(event) do
+      copy[key] = value
+    end
+    for _, key in ipairs { "call", "context", "time", "began", "began_time", "url", "host",
+      "port" } do
+      copy[key] = nil
+    end
+    return copy
+  end
+
   it("tells attempts, retries and the end", function()
     local t, client, told = watched { retry = { backoff = waits_of(2) } }
     local tags = { of = "this call" }
@@ -1541,13 +1554,13 @@ describe("client:on", function()
     assert.same({ "attempt", "retry", "attempt", "retry", "attempt", "done" }, names(told))
     assert.same({ event = "attempt", client = "api", method = "GET", path = "/", tags = tags,
       at = 0.5, attempt = 1,
-      kind = "attempt", status = 503, elapsed = 0.5 }, told[1])
+      kind = "attempt", status = 503, elapsed = 0.5 }, brief(told[1]))
     assert.same({ event = "retry", client = "api", method = "GET", path = "/", tags = tags,
       at = 0.5, attempts = 1,
-      kind = "wait", reason = "backoff", status = 503, delay = 2, elapsed = 0 }, told[2])
+      kind = "wait", reason = "backoff", status = 503, delay = 2, elapsed = 0 }, brief(told[2]))
     assert.same({ event = "attempt", client = "api", method = "GET", path = "/", tags = tags,
       at = 7.5, attempt = 2,
-      kind = "attempt", error = "timeout", phase = "read", elapsed = 5 }, told[3])
+      kind = "attempt", error = "timeout", phase = "read", elapsed = 5 }, brief(told[3]))
     assert.equal("timeout", told[4].error)
     assert.equal(9.5, told[5].at)
     assert.equal("done", told[6].event)
@@ -1589,7 +1602,7 @@ describe("client:on", function()
     assert.same({ "reject", "done", "attempt", "done" }, names(told))
     assert.same({ event = "reject", client = "api", method = "GET", path = "/b", at = 0,
       attempts = 0, kind = "reject",
-      error = "bulkhead_full", reason = "bulkhead_full", elapsed = 0 }, told[1])
+      error = "bulkhead_full", reason = "bulkhead_full", elapsed = 0 }, brief(told[1]))
   end)
 
   it("tells every refusal that the statistics count", function()

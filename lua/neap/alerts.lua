@@ -42,7 +42,8 @@ end
 
 local function tell(self, alert)
   local client = self.client
-  listeners.tell(client, alert, {})
+  alert.time = self.engine:time() - (self.engine:now() - alert.at)
+  listeners.tell(client, alert)
   alert.client = client.name
   if self.notify and not compat.pcall(self.notify, alert) then
     self.core:listener_failed()

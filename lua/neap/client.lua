@@ -274,7 +274,7 @@ function Client:on(event, fn)
 end
 
 function Client:_tell(event, flight)
-  listeners.tell(self, event, flight)
+  listeners.tell(self, event, flight:about())
 end
 
 --- The breaker that calls of one key have, where `breaker.key` is "host" (the key is the origin,

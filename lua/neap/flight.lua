@@ -6,6 +6,7 @@
 ---@field follows_nobody? boolean it makes attempts of its own, also where the policy coalesces
 ---@field arguments? table packed arguments of a wrapped function
 ---@field values? table packed results of a wrapped function that succeeded
+---@field told? table what all its events say
 ---@field cause? any what a wrapped function raised or returned as its error
 local Flight = {}
 Flight.__index = Flight
@@ -22,6 +23,20 @@ function Flight:request()
     self.full.idempotency_key = self.exchange:idempotency_key()
   end
   return self.full
+end
+
+--- What each event of the call says, and `context`, a table of the call's own that listeners and
+--- `trace` find again.
+---@return table
+function Flight:about()
+  if not self.told then
+    local given = self.given or {}
+    self.told = self.exchange:about()
+    self.told.path = self.path or given.path
+    self.told.tags = given.tags
+    self.told.context = {}
+  end
+  return self.told
 end
 
 --- A request table with the method and path that came beside it.

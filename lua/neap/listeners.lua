@@ -19,17 +19,17 @@ function listeners.check(event, fn)
   end
 end
 
---- Tells all listeners of the event; one that raises is counted and does no harm.
-function listeners.tell(client, event, flight)
+--- Tells all listeners of the event, which also says what `about` has; one that raises is counted
+--- and does no harm.
+function listeners.tell(client, event, about)
   local registered = client._listeners[event.event]
   if not registered then
     return
   end
   event.client = client.name
-  local given = flight.given or {}
-  event.method = flight.method or given.method
-  event.path = flight.path or given.path
-  event.tags = given.tags
+  for key, value in pairs(about or {}) do
+    event[key] = value
+  end
   for index = 1, #registered do -- those who come while others are told are told next time
     if not compat.pcall(registered[index], event) then
       client._core:listener_failed()
