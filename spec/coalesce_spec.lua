@@ -436,21 +436,6 @@ describe("identical calls of a client that coalesces", function()
     assert.equal(3, #t.requests)
   end)
 
-  it("tell apart who asked and who was served by another", function()
-    local flags = {}
-    make { fallback = { function() return nil end }, retry = false }
-    t:script { { status = 503, after = 1 } }
-    local run = require("neap.fallback").run
-    require("neap.fallback").run = function(flight)
-      flags[#flags + 1] = flight.exchange:coalesced()
-      return run(flight)
-    end
-    finally(function() require("neap.fallback").run = run end)
-    side_by_side(2, get())
-    table.sort(flags, function(a) return a end)
-    assert.same({ true, false }, flags)
-  end)
-
   it("cost others nothing: without the policy each is sent", function()
     t, client = kit.client {}
     t:script { { status = 200, after = 1, ["repeat"] = true } }

@@ -198,13 +198,6 @@ static int exchange_deadline(lua_State *L)
     return 1;
 }
 
-/* coalesced(): has another call's outcome served it? */
-static int exchange_coalesced(lua_State *L)
-{
-    lua_pushboolean(L, neap_check_exchange(L, 1)->call.coalesced);
-    return 1;
-}
-
 /* The index of the fallback to run, from 1. */
 static int exchange_fallback(lua_State *L)
 {
@@ -274,7 +267,6 @@ void neap_binding_add_exchange(lua_State *L)
         {"refuse", exchange_refuse},
         {"idempotency_key", exchange_key},
         {"deadline", exchange_deadline},
-        {"coalesced", exchange_coalesced},
         {"fallback", exchange_fallback},
         {"failure", exchange_failure},
         {"finish", exchange_finish},
