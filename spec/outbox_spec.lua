@@ -349,6 +349,20 @@ local function describe_on(kind, make_store, clean_up)
         assert.near(2, seconds, 1e-6)
       end)
 
+      it("has no more lanes than entries, however many are allowed", function()
+        local outbox = new()
+        assert(outbox:put{ method = "POST", path = "/1" })
+        t:script{ kit.OK }
+        collectgarbage()
+        collectgarbage("stop")
+        local before = collectgarbage("count")
+        local counts = counts_of(drain(outbox, { concurrency = 20000 }))
+        local grown = collectgarbage("count") - before
+        collectgarbage("restart")
+        assert.same({ 1, 0, 0 }, counts)
+        assert.is_true(grown < 2000, grown .. " KiB")
+      end)
+
       it("delivers one at a time, oldest first, for each ordering key", function()
         local outbox = new{ ordering_key = function(req) return req.tags and req.tags.to end }
         for _, path in ipairs{ "/a1", "/a2", "/b1", "/a3", "/b2" } do

@@ -142,6 +142,7 @@ local function work_lane(outbox, round)
       round.left = round.left + 1
       return
     end
+    round.widen()
     deliver(outbox, round, entry)
     if round.progress then
       round.progress(round.counts)
@@ -163,15 +164,24 @@ local function await_all(tasks)
   end
 end
 
+local function silent()
+end
+
+-- A lane that has found something to do opens the next one: there are never more of them than
+-- entries, however many are allowed.
 local function work_lanes(outbox, round, count)
+  round.widen = silent
   if count == 1 then
     return work_lane(outbox, round)
   end
   local function run()
     local tasks = {}
-    for index = 1, count do
-      tasks[index] = host.spawn(work_lane, outbox, round)
+    function round.widen()
+      if #tasks < count then
+        tasks[#tasks + 1] = host.spawn(work_lane, outbox, round)
+      end
     end
+    round.widen()
     await_all(tasks)
   end
   if host.in_task() then
@@ -222,9 +232,6 @@ end
 
 local function never()
   return false
-end
-
-local function silent()
 end
 
 --- As neap.Outbox:work, with options that are in order.
