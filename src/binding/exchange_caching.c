@@ -17,12 +17,6 @@ static int exchange_use_cache(lua_State *L)
     return 1;
 }
 
-static void set_field(lua_State *L, const char *name, struct neap_text text)
-{
-    lua_pushlstring(L, text.text, text.bytes);
-    lua_setfield(L, -2, name);
-}
-
 /* cache_step(): the next step as neap.store has it, "get" and { key = }, …; nothing where there is
  * none. */
 static int exchange_cache_step(lua_State *L)
@@ -35,9 +29,9 @@ static int exchange_cache_step(lua_State *L)
         return 0;
     lua_pushstring(L, names[step.op]);
     lua_createtable(L, 0, 3);
-    set_field(L, "key", step.key);
+    neap_set_bytes(L, "key", step.key);
     if (step.op == NEAP_CACHE_OP_PUT) {
-        set_field(L, "value", step.value);
+        neap_set_bytes(L, "value", step.value);
         neap_set_seconds(L, "until_time", step.until_ns);
     }
     return 2;

@@ -70,40 +70,21 @@ static int outbox_serve(lua_State *L)
     return 1;
 }
 
-static double number_field(lua_State *L, const char *name, double absent)
-{
-    lua_getfield(L, 2, name);
-    double number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : absent;
-    lua_pop(L, 1);
-    return number;
-}
-
-/* The text stays in the table of facts. */
-static struct neap_text text_field(lua_State *L, const char *name)
-{
-    struct neap_text text = {"", 0};
-    lua_getfield(L, 2, name);
-    if (lua_type(L, -1) == LUA_TSTRING)
-        text.text = lua_tolstring(L, -1, &text.bytes);
-    lua_pop(L, 1);
-    return text;
-}
-
 static void read_facts(lua_State *L, struct neap_delivery_facts *facts)
 {
-    double retry_after_s = number_field(L, "retry_after", -1);
+    double retry_after_s = neap_get_number(L, 2, "retry_after", -1);
     *facts = (struct neap_delivery_facts){
-        .outcome = {.kind = neap_kind_from_name(text_field(L, "kind").text),
-                    .phase = neap_phase_from_name(text_field(L, "phase").text),
-                    .status = (int)number_field(L, "status", 0)},
-        .body = text_field(L, "body"),
+        .outcome = {.kind = neap_kind_from_name(neap_get_text(L, 2, "kind").text),
+                    .phase = neap_phase_from_name(neap_get_text(L, 2, "phase").text),
+                    .status = (int)neap_get_number(L, 2, "status", 0)},
+        .body = neap_get_text(L, 2, "body"),
         .retry_after_ns = retry_after_s >= 0 ? neap_ns_from_seconds(retry_after_s) : -1,
-        .attempts = (uint32_t)number_field(L, "attempts", 0),
-        .put_ns = neap_ns_from_seconds(number_field(L, "put_at", 0)),
-        .now_ns = neap_ns_from_seconds(number_field(L, "now", 0)),
+        .attempts = (uint32_t)neap_get_number(L, 2, "attempts", 0),
+        .put_ns = neap_ns_from_seconds(neap_get_number(L, 2, "put_at", 0)),
+        .now_ns = neap_ns_from_seconds(neap_get_number(L, 2, "now", 0)),
     };
     snprintf(facts->outcome.message, sizeof facts->outcome.message, "%s",
-             text_field(L, "message").text);
+             neap_get_text(L, 2, "message").text);
     lua_getfield(L, 2, "own_credential");
     facts->own_credential = lua_toboolean(L, -1);
     lua_pop(L, 1);

@@ -239,16 +239,11 @@ static int serving_handled(lua_State *L)
     return push_stage(L, serving);
 }
 
-static void push_text(lua_State *L, struct neap_text text)
-{
-    lua_pushlstring(L, text.text ? text.text : "", text.bytes);
-}
-
 static void set_header(lua_State *L, int position, const struct neap_stored_header *header)
 {
-    push_text(L, header->name);
+    neap_push_text(L, header->name);
     lua_rawseti(L, -2, 2 * position + 1);
-    push_text(L, header->value);
+    neap_push_text(L, header->value);
     lua_rawseti(L, -2, 2 * position + 2);
 }
 
@@ -262,7 +257,7 @@ static int serving_replay(lua_State *L)
         struct neap_stored_header header = neap_stored_answer_next(&reader);
         set_header(L, i, &header);
     }
-    push_text(L, reader.body);
+    neap_push_text(L, reader.body);
     return 3;
 }
 
@@ -280,7 +275,7 @@ static int serving_problem(lua_State *L)
     lua_newtable(L);
     for (size_t i = 0; i < answer->header_count; i++)
         set_header(L, (int)i, &answer->headers[i]);
-    push_text(L, answer->body);
+    neap_push_text(L, answer->body);
     lua_pushstring(L, neap_serving_message(serving));
     return 4;
 }

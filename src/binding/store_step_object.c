@@ -25,22 +25,10 @@ static struct neap_store_step *check_step(lua_State *L)
 /* ------------------------------------------------------------------------------- arguments */
 
 /* The text stays in the caller's table while the step copies it. */
-static struct neap_bytes text_field(lua_State *L, const char *name)
+static struct neap_bytes bytes_field(lua_State *L, const char *name)
 {
-    struct neap_bytes text = {"", 0};
-    lua_getfield(L, 4, name);
-    if (lua_type(L, -1) == LUA_TSTRING)
-        text.at = lua_tolstring(L, -1, &text.bytes);
-    lua_pop(L, 1);
-    return text;
-}
-
-static double number_field(lua_State *L, const char *name, double absent)
-{
-    lua_getfield(L, 4, name);
-    double number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : absent;
-    lua_pop(L, 1);
-    return number;
+    struct neap_text text = neap_get_text(L, 4, name);
+    return (struct neap_bytes){text.text, text.bytes};
 }
 
 static void read_token(lua_State *L, struct neap_engine *engine, enum neap_store_op op,
@@ -51,7 +39,7 @@ static void read_token(lua_State *L, struct neap_engine *engine, enum neap_store
             luaL_error(L, "neap: the system gives no random bytes");
         return;
     }
-    struct neap_bytes given = text_field(L, "token");
+    struct neap_bytes given = bytes_field(L, "token");
     if (given.bytes == NEAP_STORE_TOKEN_BYTES)
         memcpy(token, given.at, NEAP_STORE_TOKEN_BYTES);
 }
@@ -60,15 +48,15 @@ static void read_arguments(lua_State *L, struct neap_engine *engine, enum neap_s
                            struct neap_store_arguments *arguments)
 {
     neap_loop_update(engine->loop);
-    double now_s = number_field(L, "now_time", -1);
+    double now_s = neap_get_number(L, 4, "now_time", -1);
     *arguments = (struct neap_store_arguments){
-        .key = text_field(L, "key"),
-        .ordering_key = text_field(L, "ordering_key"),
-        .value = text_field(L, "value"),
-        .id = (uint64_t)number_field(L, "id", 0),
+        .key = bytes_field(L, "key"),
+        .ordering_key = bytes_field(L, "ordering_key"),
+        .value = bytes_field(L, "value"),
+        .id = (uint64_t)neap_get_number(L, 4, "id", 0),
         .now_ns = now_s >= 0 ? neap_ns_from_seconds(now_s) : neap_loop_wall(engine->loop),
-        .until_ns = neap_ns_from_seconds(number_field(L, "until_time", 0)),
-        .lease_ns = neap_ns_from_seconds(number_field(L, "lease", 0)),
+        .until_ns = neap_ns_from_seconds(neap_get_number(L, 4, "until_time", 0)),
+        .lease_ns = neap_ns_from_seconds(neap_get_number(L, 4, "lease", 0)),
     };
     read_token(L, engine, op, arguments->token);
 }

@@ -163,33 +163,22 @@ static int store_request(lua_State *L)
 
 /* ------------------------------------------------------------------------------- from the block */
 
-static void push_text(lua_State *L, struct neap_text text)
-{
-    lua_pushlstring(L, text.text, text.bytes);
-}
-
-static void set_pair(lua_State *L, const char *name, struct neap_text text)
-{
-    push_text(L, text);
-    lua_setfield(L, -2, name);
-}
-
 /* Adds to the table on top: a name that is there already gets a list of its values. */
 static void add_header(lua_State *L, struct neap_stored_header header)
 {
-    push_text(L, header.name);
+    neap_push_text(L, header.name);
     lua_pushvalue(L, -1);
     lua_rawget(L, -3);
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
-        push_text(L, header.value);
+        neap_push_text(L, header.value);
     } else {
         if (!lua_istable(L, -1)) {
             lua_createtable(L, 2, 0);
             lua_insert(L, -2);
             lua_rawseti(L, -2, 1);
         }
-        push_text(L, header.value);
+        neap_push_text(L, header.value);
         lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
     }
     lua_rawset(L, -3);
@@ -210,8 +199,8 @@ static void set_tags(lua_State *L, struct neap_stored_request_reader *reader)
     lua_newtable(L);
     while (reader->tags_left > 0) {
         struct neap_stored_header tag = neap_stored_request_tag(reader);
-        push_text(L, tag.name);
-        push_text(L, tag.value);
+        neap_push_text(L, tag.name);
+        neap_push_text(L, tag.value);
         lua_rawset(L, -3);
     }
     lua_setfield(L, -2, "tags");
@@ -244,12 +233,12 @@ static int read_request(lua_State *L)
     if (fault)
         return refuse(L, fault);
     lua_createtable(L, 0, 8);
-    set_pair(L, "method", reader.method);
-    set_pair(L, reader.is_absolute ? "url" : "path", reader.target);
+    neap_set_bytes(L, "method", reader.method);
+    neap_set_bytes(L, reader.is_absolute ? "url" : "path", reader.target);
     if (reader.key.bytes > 0)
-        set_pair(L, "idempotency_key", reader.key);
+        neap_set_bytes(L, "idempotency_key", reader.key);
     if (reader.has_body)
-        set_pair(L, "body", reader.body);
+        neap_set_bytes(L, "body", reader.body);
     set_headers(L, &reader);
     set_tags(L, &reader);
     set_limits(L, &reader);
