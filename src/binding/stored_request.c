@@ -1,11 +1,9 @@
 /* Requests of the outbox for Lua: from a request table to the block that is stored, and back. */
-#include <string.h>
-
+#include "pipeline/stored_request.h"
 #include "base/duration.h"
 #include "binding/objects.h"
 #include "binding/pair_list.h"
 #include "binding/request_reader.h"
-#include "pipeline/stored_request.h"
 #include "platform/memory.h"
 
 static const char *const limit_names[NEAP_STORED_LIMITS] = {
@@ -23,11 +21,6 @@ struct source {
     struct neap_draft draft;
     int keeper;
 };
-
-static struct neap_text text_of(const char *text)
-{
-    return (struct neap_text){text, text ? strlen(text) : 0};
-}
 
 static int refuse(lua_State *L, const char *message)
 {
@@ -61,7 +54,7 @@ static struct neap_text join_target(lua_State *L, struct source *source)
     struct neap_buffer *scratch = &source->object->scratch;
     bool is_base = target->reference[0] == '\0' || target->reference[0] == '#';
     if (target->query[0] == '\0')
-        return text_of(target->reference);
+        return neap_text_of(target->reference);
     neap_buffer_clear(scratch);
     /* Alone, a query would take the place of the one that base_url has. */
     const char *query = is_base ? source->object->url.query : target->query;
@@ -89,8 +82,8 @@ static struct neap_stored_part headers_of(lua_State *L, const struct neap_draft 
 {
     struct neap_stored_header *pairs = new_pairs(L, draft->header_count);
     for (size_t i = 0; i < draft->header_count; i++)
-        pairs[i] = (struct neap_stored_header){text_of(draft->headers[i].name),
-                                               text_of(draft->headers[i].value)};
+        pairs[i] = (struct neap_stored_header){neap_text_of(draft->headers[i].name),
+                                               neap_text_of(draft->headers[i].value)};
     return (struct neap_stored_part){pairs, draft->header_count};
 }
 
@@ -145,7 +138,7 @@ static int store_request(lua_State *L)
     source.keeper = lua_gettop(L);
     if (!neap_read_request(L, &source.request, client, source.object, source.keeper, &source.draft))
         return refuse(L, NULL);
-    struct neap_stored_request stored = {.method = text_of(source.draft.method),
+    struct neap_stored_request stored = {.method = neap_text_of(source.draft.method),
                                          .target = join_target(L, &source),
                                          .is_absolute = source.target.is_absolute,
                                          .has_body = source.draft.body != NULL,

@@ -3,8 +3,6 @@
 #ifndef NEAP_CLIENT_EXCHANGE_CACHE_INTERNAL_H
 #define NEAP_CLIENT_EXCHANGE_CACHE_INTERNAL_H
 
-#include <string.h>
-
 #include "client/exchange_cache.h"
 #include "client/exchange_internal.h"
 #include "pipeline/cache_key.h"
@@ -54,11 +52,6 @@ struct neap_cache_use {
     struct neap_cache_block record, kept;
     int64_t until_ns;
 };
-
-static inline struct neap_text neap_text_of(const char *text)
-{
-    return (struct neap_text){text, text ? strlen(text) : 0};
-}
 
 static inline const struct neap_alloc *neap_exchange_alloc(const struct neap_exchange *exchange)
 {

@@ -13,15 +13,10 @@
 #define NAME_PARTS 2u /* the name, and how many values it has */
 #define COUNT_BYTES 24u
 
-static struct neap_text text_of(const char *text)
-{
-    return (struct neap_text){text, strlen(text)};
-}
-
 enum neap_status neap_cache_url_key(struct neap_text client, struct neap_text url,
                                     const struct neap_alloc *alloc, char out[NEAP_CACHE_KEY_BYTES])
 {
-    const struct neap_text parts[] = {text_of(URL_MARK), client, url};
+    const struct neap_text parts[] = {neap_text_of(URL_MARK), client, url};
     return neap_idempotency_digest(parts, sizeof parts / sizeof parts[0], alloc, out);
 }
 
@@ -48,7 +43,7 @@ static struct neap_text *append_values(struct neap_text *at, struct neap_text na
         if (is_named(&request->headers[i], name))
             *at++ = request->headers[i].value;
     snprintf(count_text, COUNT_BYTES, "%td", at - (count + 1));
-    *count = text_of(count_text);
+    *count = neap_text_of(count_text);
     return at;
 }
 
@@ -57,7 +52,7 @@ static size_t gather(const struct neap_cache_request_parts *request, struct name
                      struct neap_text *parts)
 {
     const struct neap_text fixed[ENTRY_PARTS] = {
-        text_of(ENTRY_MARK),
+        neap_text_of(ENTRY_MARK),
         request->client,
         request->method,
         request->url,

@@ -11,11 +11,6 @@
 #define REASON_NAME ":reason"
 #define OUR_HEADERS 3u
 
-static struct neap_text text_of(const char *text)
-{
-    return (struct neap_text){text, strlen(text)};
-}
-
 static bool equal(struct neap_text one, struct neap_text other)
 {
     return one.bytes == other.bytes &&
@@ -46,9 +41,9 @@ static bool is_own_condition(struct neap_text name)
 
 static enum neap_cache_way way_of(struct neap_text method)
 {
-    if (equal(method, text_of("GET")) || equal(method, text_of("HEAD")))
+    if (equal(method, neap_text_of("GET")) || equal(method, neap_text_of("HEAD")))
         return NEAP_CACHE_THROUGH;
-    bool safe = equal(method, text_of("OPTIONS")) || equal(method, text_of("TRACE"));
+    bool safe = equal(method, neap_text_of("OPTIONS")) || equal(method, neap_text_of("TRACE"));
     return safe ? NEAP_CACHE_ROUND : NEAP_CACHE_CHANGES;
 }
 
@@ -155,9 +150,9 @@ enum neap_status neap_cached_answer_write(const struct neap_cached_answer *cache
     if (!headers)
         return NEAP_NO_MEMORY;
     put_call(call, cached);
-    headers[0] = (struct neap_stored_header){text_of(CALL_NAME), {call, CALL_BYTES}};
-    headers[1] = (struct neap_stored_header){text_of(URL_NAME), cached->url};
-    headers[2] = (struct neap_stored_header){text_of(REASON_NAME), cached->reason};
+    headers[0] = (struct neap_stored_header){neap_text_of(CALL_NAME), {call, CALL_BYTES}};
+    headers[1] = (struct neap_stored_header){neap_text_of(URL_NAME), cached->url};
+    headers[2] = (struct neap_stored_header){neap_text_of(REASON_NAME), cached->reason};
     size_t count = OUR_HEADERS;
     for (size_t i = 0; i < answer->header_count; i++)
         if (!is_hop_by_hop(answer, answer->headers[i].name))
@@ -182,7 +177,7 @@ static bool take_ours(struct neap_stored_reader *reader, const char *name, struc
 {
     struct neap_stored_header header = neap_stored_answer_next(reader);
     *value = header.value;
-    return equal(header.name, text_of(name));
+    return equal(header.name, neap_text_of(name));
 }
 
 /* The first of its name, if it is not empty. */

@@ -1,7 +1,5 @@
 #include "pipeline/problem.h"
 
-#include <string.h>
-
 #define TYPE_PREFIX "urn:neap:idempotency:"
 #define MEDIA_TYPE "application/problem+json"
 
@@ -92,17 +90,13 @@ static enum neap_status append_body(struct neap_buffer *out, const struct kind *
     return status == NEAP_OK ? neap_buffer_append_text(out, "\"}") : status;
 }
 
-static struct neap_text text_of(const char *text)
-{
-    return (struct neap_text){text, strlen(text)};
-}
-
 static void set_headers(struct neap_problem_answer *answer, const struct kind *kind)
 {
-    answer->headers[0] = (struct neap_stored_header){text_of("Content-Type"), text_of(MEDIA_TYPE)};
+    answer->headers[0] =
+        (struct neap_stored_header){neap_text_of("Content-Type"), neap_text_of(MEDIA_TYPE)};
     if (kind->retry_after)
-        answer->headers[1] =
-            (struct neap_stored_header){text_of("Retry-After"), text_of(kind->retry_after)};
+        answer->headers[1] = (struct neap_stored_header){neap_text_of("Retry-After"),
+                                                         neap_text_of(kind->retry_after)};
 }
 
 enum neap_status neap_problem_answer_init(struct neap_problem_answer *answer,

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/attributes.h"
@@ -21,6 +22,12 @@ struct neap_text {
     const char *text;
     size_t bytes;
 };
+
+/* The text must outlive it; NULL has 0 bytes. */
+static inline struct neap_text neap_text_of(const char *text)
+{
+    return (struct neap_text){text, text ? strlen(text) : 0};
+}
 
 /* 36 lower-case characters; version and variant bits are set over the 16 bytes given. */
 void neap_uuid4_format(const uint8_t random[16], char out[NEAP_UUID_BYTES]);
