@@ -5,6 +5,7 @@ local compat = require "neap.compat"
 local fallback = require "neap.fallback"
 local host = require "neap.host"
 local raised_text = require "neap.raised"
+local tracing = require "neap.tracing"
 require "neap.error"
 
 -- What one call carries through: the client, the exchange, the request as the caller wrote it.
@@ -80,6 +81,11 @@ function serve.notice(flight)
   for _, event in ipairs(flight.exchange:notices()) do
     flight.client:_tell(event, flight)
   end
+  flight.exchange:resume()
+end
+
+function serve.trace(flight)
+  tracing.run(flight)
   flight.exchange:resume()
 end
 

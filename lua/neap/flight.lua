@@ -7,6 +7,7 @@
 ---@field arguments? table packed arguments of a wrapped function
 ---@field values? table packed results of a wrapped function that succeeded
 ---@field told? table what all its events say
+---@field traced? string[] names of the headers that `trace` gave the attempt
 ---@field cause? any what a wrapped function raised or returned as its error
 local Flight = {}
 Flight.__index = Flight

@@ -1,4 +1,4 @@
-/* What listeners are told about a call. */
+/* What listeners are told about a call, and `trace` before each of its attempts. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +135,33 @@ static int exchange_about(lua_State *L)
     return 1;
 }
 
+/* attempt_ahead(): the number of the attempt that is about to be sent, and the moment by both
+ * clocks. */
+static int exchange_attempt_ahead(lua_State *L)
+{
+    const struct neap_exchange *exchange = neap_check_exchange(L, 1);
+    const struct neap_loop *loop = exchange->client->engine->loop;
+    lua_pushinteger(L, (lua_Integer)exchange->effect.attempt);
+    lua_pushnumber(L, neap_seconds_from_ns(neap_loop_now(loop)));
+    lua_pushnumber(L, neap_seconds_from_ns(neap_loop_wall(loop)));
+    return 3;
+}
+
+/* has_header(name): will the next attempt carry it? */
+static int exchange_has_header(lua_State *L)
+{
+    const struct neap_exchange *exchange = neap_check_exchange(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    lua_pushboolean(L, neap_header_find(exchange->header, exchange->header_count, name) != NULL);
+    return 1;
+}
+
+static int exchange_drop_header(lua_State *L)
+{
+    neap_exchange_drop_header(neap_check_exchange(L, 1), luaL_checkstring(L, 2));
+    return 0;
+}
+
 static int exchange_resume(lua_State *L)
 {
     neap_exchange_resume(neap_check_exchange(L, 1));
@@ -143,6 +170,9 @@ static int exchange_resume(lua_State *L)
 
 const luaL_Reg neap_exchange_notices[] = {
     {"about", exchange_about},
+    {"attempt_ahead", exchange_attempt_ahead},
+    {"has_header", exchange_has_header},
+    {"drop_header", exchange_drop_header},
     {"notices", exchange_notices},
     {"resume", exchange_resume},
     {NULL, NULL},

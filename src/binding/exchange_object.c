@@ -14,7 +14,7 @@
 static const char *const attention_names[] = {
     [NEAP_ATTENTION_ATTEMPT] = "attempt",   [NEAP_ATTENTION_ASK] = "ask",
     [NEAP_ATTENTION_FALLBACK] = "fallback", [NEAP_ATTENTION_NOTICE] = "notice",
-    [NEAP_ATTENTION_DONE] = "done",
+    [NEAP_ATTENTION_TRACE] = "trace",       [NEAP_ATTENTION_DONE] = "done",
 };
 
 struct neap_exchange_object *neap_exchange_object(lua_State *L, int index)

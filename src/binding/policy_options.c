@@ -469,6 +469,7 @@ static const struct neap_option client_rows[] = {
      .min = 1, .number = 65536},
     {"max_request_bytes", .kind = NEAP_OPTION_BYTES, .offset = CLIENT(max_request_bytes),
      .number = HUGE_VAL},
+    {"trace", .kind = NEAP_OPTION_FUNCTION, .offset = CLIENT(asks_trace)},
     {"deadline_header", .kind = NEAP_OPTION_TEXT, .offset = CLIENT(deadline_header),
      .is_valid = neap_is_header_name, .noun = "a header name"},
 };

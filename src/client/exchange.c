@@ -44,12 +44,12 @@ static void land(struct neap_flight *flight)
     flight->attempt = 0;
 }
 
-/* Ends the transfer of an attempt that the call gives up; says whether it had been sent. */
+/* Ends the transfer of an attempt that the call gives up; true if nothing of it has been sent. */
 static bool abandon(struct neap_exchange *exchange, uint32_t attempt)
 {
     struct neap_flight *flight = neap_flight_find(exchange, attempt);
     if (!flight)
-        return false;
+        return true;
     bool unsent =
         neap_network_cancel(&exchange->client->network, exchange->client->engine, &flight->wire);
     land(flight);
@@ -65,16 +65,34 @@ static void perform_wait(struct neap_exchange *exchange, const struct neap_effec
     arm_timer(exchange);
 }
 
+/* Each attempt of a request is asked for once. */
+static bool wants_trace(const struct neap_exchange *exchange, uint32_t attempt)
+{
+    const struct neap_client *client = exchange->client;
+    bool is_request = client->carrier != NEAP_CARRIER_FUNCTION;
+    return client->policy.asks_trace && is_request && exchange->traced != attempt;
+}
+
+static void perform_send(struct neap_exchange *exchange, const struct neap_effect *effect)
+{
+    exchange->effect = *effect;
+    if (wants_trace(exchange, effect->attempt)) {
+        exchange->traced = effect->attempt;
+        set_attention(exchange, NEAP_ATTENTION_TRACE);
+        return;
+    }
+    arm_timer(exchange);
+    if (neap_exchange_send(exchange, effect))
+        set_attention(exchange, NEAP_ATTENTION_ATTEMPT);
+}
+
 /* True if the call is to be stepped again at once with *event. */
 static bool perform(struct neap_exchange *exchange, const struct neap_effect *effect,
                     struct neap_event *event, struct neap_outcome *outcome)
 {
     switch (effect->kind) {
     case NEAP_EFFECT_SEND:
-        exchange->effect = *effect;
-        arm_timer(exchange);
-        if (neap_exchange_send(exchange, effect))
-            set_attention(exchange, NEAP_ATTENTION_ATTEMPT);
+        perform_send(exchange, effect);
         return false;
     case NEAP_EFFECT_CANCEL:
         *outcome = (struct neap_outcome){.kind = NEAP_KIND_CANCELLED,
@@ -145,10 +163,11 @@ void neap_exchange_step(struct neap_exchange *exchange, const struct neap_event 
         go_on(exchange, effect);
 }
 
-/* While listeners are being told, nothing else happens to the call. */
+/* While listeners are being told, or asked for headers, nothing else happens to the call. */
 static bool is_busy(const struct neap_exchange *exchange)
 {
-    return exchange->attention == NEAP_ATTENTION_NOTICE;
+    return exchange->attention == NEAP_ATTENTION_NOTICE ||
+           exchange->attention == NEAP_ATTENTION_TRACE;
 }
 
 static void tell_outcome(struct neap_flight *flight)
@@ -171,7 +190,7 @@ static void tell_outcome(struct neap_flight *flight)
     neap_exchange_step(exchange, &event);
 }
 
-/* An outcome that came while listeners were being told is told now. */
+/* An outcome that came while Lua was busy is told now. */
 static bool tell_waiting_outcome(struct neap_exchange *exchange)
 {
     for (int i = 0; i < NEAP_LIVE_MAX; i++) {
@@ -453,10 +472,23 @@ static void end_call(struct neap_exchange *exchange, enum neap_event_kind how)
     neap_exchange_step(exchange, &(struct neap_event){.kind = how});
 }
 
+/* Lua was busy until after the limit of the attempt that was to be sent: now it need not be. */
+static bool came_too_late(const struct neap_exchange *exchange)
+{
+    const struct neap_call *call = &exchange->call;
+    int64_t now_ns = neap_loop_now(exchange->client->engine->loop);
+    if (exchange->effect.kind != NEAP_EFFECT_SEND)
+        return false;
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        if (call->live[i].number == exchange->effect.attempt)
+            return now_ns >= call->live[i].limit_ns;
+    return false;
+}
+
 void neap_exchange_resume(struct neap_exchange *exchange)
 {
     enum neap_event_kind end_asked = exchange->end_asked;
-    if (exchange->attention != NEAP_ATTENTION_NOTICE)
+    if (!is_busy(exchange))
         return;
     exchange->attention = NEAP_ATTENTION_NONE;
     exchange->call.notice_count = 0;
@@ -466,10 +498,13 @@ void neap_exchange_resume(struct neap_exchange *exchange)
         end_call(exchange, end_asked);
         return;
     }
-    go_on(exchange, exchange->effect);
+    if (came_too_late(exchange))
+        neap_exchange_step(exchange, &(struct neap_event){.kind = NEAP_EVENT_TIME});
+    else
+        go_on(exchange, exchange->effect);
     while (!is_busy(exchange) && tell_waiting_outcome(exchange))
         continue;
-    if (exchange->queued) /* a place may have become free while listeners were being told */
+    if (exchange->queued) /* a place may have become free while Lua was busy */
         neap_engine_post(exchange->client->engine, &exchange->job);
 }
 

@@ -8,6 +8,7 @@
  *     ASK       effect.question                 -> neap_exchange_answer
  *     FALLBACK  effect.fallback                 -> neap_exchange_answer
  *     NOTICE    call.notice[] for listeners     -> neap_exchange_resume
+ *     TRACE     headers of effect.attempt       -> neap_exchange_resume
  *     DONE      call.result, response           -> neap_exchange_free, at any time
  *
  * The waiter is woken when attention appears. Freeing an exchange that is not done cancels it. */
@@ -32,6 +33,7 @@ enum neap_attention {
     NEAP_ATTENTION_ASK,
     NEAP_ATTENTION_FALLBACK,
     NEAP_ATTENTION_NOTICE,
+    NEAP_ATTENTION_TRACE,
     NEAP_ATTENTION_DONE
 };
 
@@ -43,7 +45,7 @@ struct neap_flight {
     struct neap_loop_timer timer; /* when a scripted reply, or a failure to send, is due */
     struct neap_outcome outcome;
     struct neap_response *response;
-    bool landed; /* ended while listeners were being told; to be told next */
+    bool landed; /* ended while Lua was busy, see neap_exchange_resume; to be told next */
 };
 
 /* What a caller asks for. Texts are copied by neap_exchange_new, but for the body, which must
@@ -95,9 +97,10 @@ struct neap_exchange {
     struct neap_cache_use *cache;   /* client/exchange_cache.h; NULL: it goes round the cache */
     struct neap_effect effect;      /* what attention is about */
     enum neap_attention attention;
+    uint32_t traced; /* the last attempt that headers were asked for */
     char deadline_text[24];
     bool begun, given_up;
-    /* CANCEL or REFUSE, asked for while listeners were being told; BEGIN: nobody asked */
+    /* CANCEL or REFUSE, asked for while Lua was busy; BEGIN: nobody asked */
     enum neap_event_kind end_asked;
 };
 
@@ -128,6 +131,9 @@ bool neap_exchange_run(struct neap_exchange *exchange);
 int64_t neap_exchange_next_wakeup(const struct neap_exchange *exchange);
 
 void neap_exchange_answer(struct neap_exchange *exchange, const struct neap_answer *answer);
+
+/* After NOTICE and TRACE, during which nothing else has happened to the call: outcomes, limits and
+ * cancelling have waited. */
 void neap_exchange_resume(struct neap_exchange *exchange);
 
 /* Both end the call at once, unless it is done; neap_exchange_refuse with an error of kind "phase",
@@ -135,9 +141,13 @@ void neap_exchange_resume(struct neap_exchange *exchange);
 void neap_exchange_cancel(struct neap_exchange *exchange);
 void neap_exchange_refuse(struct neap_exchange *exchange);
 
-/* Replaces or adds headers for the attempts that follow (a token refresh). NEAP_NO_MEMORY. */
+/* Replaces or adds headers for the attempts that follow (a token refresh, a trace).
+ * NEAP_NO_MEMORY. */
 NEAP_MUST_CHECK enum neap_status neap_exchange_set_header(struct neap_exchange *exchange,
                                                           const char *name, const char *value);
+
+/* The attempts that follow go without it. */
+void neap_exchange_drop_header(struct neap_exchange *exchange, const char *name);
 
 /* That attempt has come to this, now. Of one that was given up meanwhile nothing is taken but the
  * response, which is released. */

@@ -194,6 +194,15 @@ static enum neap_status replace_header(struct neap_exchange *exchange,
     return NEAP_OK;
 }
 
+void neap_exchange_drop_header(struct neap_exchange *exchange, const char *name)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < exchange->header_count; i++)
+        if (strcasecmp(exchange->header[i].name, name) != 0)
+            exchange->header[kept++] = exchange->header[i];
+    exchange->header_count = kept;
+}
+
 enum neap_status neap_exchange_set_header(struct neap_exchange *exchange, const char *name,
                                           const char *value)
 {

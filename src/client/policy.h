@@ -55,6 +55,7 @@ struct neap_client_policy {
     bool gate_key_is_function;
     struct neap_idempotency_policy idempotency;
     bool coalesce;
+    bool asks_trace; /* a function gives each attempt headers that say what it belongs to */
     struct neap_client_cache cache;
     struct neap_alert_policy alerts;
     bool has_alerts;
