@@ -51,6 +51,16 @@ local PROMISES = {
   guard_function = {
     "at read %d: 42 orders\n", "no report: error, after 5 reads\n", "breaker_open, still 5 reads",
   },
+  open_telemetry = {
+    "GET +span %x+ below %x+ +[%d.]+ ms  error\n", "GET +span %x+ below %x+ +[%d.]+ ms\n",
+    "rates GET +span %x+ below 00f067aa0ba902b7", "the API was told both: 2 requests, 3 spans\n$",
+  },
+  log_line = {
+    '^{"time":"[%d-]+T[%d:]+%.%d%d%dZ","level":"warn","client":"rates","call":%d+,',
+    '"op":"rate of the day","method":"GET","url":"[^?]-/usd","status":200,"source":"network"',
+    '"story":"503, backoff 0.05, 200","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}\n',
+    '"level":"error",.-"error":"reset",.-"story":"reset, backoff 0.05, reset"',
+  },
   testing_an_outage = { "ok: always come", "ok: leave the API in peace", "ok: are real again" },
 }
 

@@ -100,6 +100,20 @@ function Server:ledger()
   return assert(ask(self, "GET", "/_ledger"):json())
 end
 
+--- What reached the server, oldest first: { { method, target, headers }, … }, the names of the
+--- headers in lower case.
+function Server:requests()
+  local log = assert(ask(self, "GET", "/_log"):json())
+  for _, request in ipairs(log) do
+    local headers = {}
+    for _, header in ipairs(request.headers) do
+      headers[header[1]:lower()] = header[2]
+    end
+    request.headers = headers
+  end
+  return log
+end
+
 --- Ends the server and waits for its end.
 function Server:stop()
   self.controls:close()
