@@ -15,7 +15,9 @@ test='lua5.1 liblua5.1-0-dev|liblua5.1-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3
     curl lua-busted lua-cjson lua-cqueues lua-dkjson lua-luv lua-socket libcmocka-dev openssl zlib1g-dev luarocks
     nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua'
 optional_build='libsqlite3-dev libhiredis-dev'
-optional_test='redis-server|redis sqlite3 prometheus'
+optional_test='redis-server|redis sqlite3 prometheus chromium'
+# Node.js of other makers than Debian brings its own.
+command -v npm >/dev/null || optional_test="$optional_test npm"
 check='clang-format clang-tidy cppcheck lua-check binutils util-linux'
 
 [ $# -gt 0 ] || set -- build test check demo
@@ -56,11 +58,28 @@ missing_of() { # choices -> the packages to be installed
 
 missing=$(missing_of $wanted)
 lacking=$(missing_of $optional)
-[ -n "${missing// /}${lacking// /}" ] || exit 0
+
+# What steers a real browser in the specs: into the build directory, where it is missing. Nothing of
+# it is run here.
+browser_driver() {
+    local from=spec/browser to=build/browser
+    case " $* " in *' test '*) ;; *) return ;; esac
+    command -v npm >/dev/null || return
+    cmp -s $from/package-lock.json $to/node_modules/installed.json && return
+    mkdir -p $to && cp $from/package.json $from/package-lock.json $to &&
+        npm ci --prefix $to --ignore-scripts --no-audit --no-fund >/dev/null 2>&1 &&
+        cp $from/package-lock.json $to/node_modules/installed.json && return
+    echo 'setup: could not install playwright-core, and going on without: no specs in a browser' >&2
+}
+finish() {
+    browser_driver "$@"
+    exit 0
+}
+[ -n "${missing// /}${lacking// /}" ] || finish "$@"
 
 if [ "$(id -u)" -ne 0 ]; then
     [ -z "${lacking// /}" ] || echo "setup: going on without what is optional: $lacking" >&2
-    [ -n "${missing// /}" ] || exit 0
+    [ -n "${missing// /}" ] || finish "$@"
     echo "setup: packages are missing; as root, run:" >&2
     echo "    apt-get install --no-install-recommends $missing" >&2
     exit 1
@@ -79,6 +98,10 @@ if [ -n "${missing// /}" ] && ! install $missing >"$log" 2>&1; then
     echo "setup: could not install: $missing" >&2
     exit 1
 fi
+# One that cannot be had keeps nobody from the others.
 if [ -n "${lacking// /}" ] && ! install $lacking >"$log" 2>&1; then
-    echo "setup: could not install, and going on without: $lacking" >&2
+    for package in $lacking; do
+        install "$package" >"$log" 2>&1 || echo "setup: going on without $package" >&2
+    done
 fi
+finish "$@"

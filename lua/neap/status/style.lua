@@ -2,7 +2,7 @@
 --- it against the text.
 local style = {}
 
-style.hash = "sha256-PLMTiJ6kP/7thlAdDUnsPJPvdqOnrhENaV6B+XLuxSA="
+style.hash = "sha256-3WaThnpATSaDaUR2J+WxkNCLEW5IPK7X4PuSXabV3wU="
 
 style.text = [[
 :root {
@@ -23,8 +23,9 @@ style.text = [[
 * { box-sizing: border-box; }
 body {
   margin: 0 auto; padding: 1rem; max-width: 90rem; background: var(--back); color: var(--text);
-  font: 1rem/1.4 system-ui, sans-serif; overflow-wrap: anywhere;
+  font: 1rem/1.4 system-ui, sans-serif; overflow-wrap: break-word;
 }
+bdi { overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; margin: 0 0 .25rem; }
 p { margin: .25rem 0; }
 small, .faint { color: var(--faint); font-size: .85rem; }
