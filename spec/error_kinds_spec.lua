@@ -201,7 +201,9 @@ describe("an error of kind timeout", function()
   it("counts by its phase", function()
     local c = short({ read = 0.05 }, { retry = false })
     failed_as("timeout", c:get("/slow?headers=60"))
-    failed_as("timeout", c:get("/slow?headers=60", { timeout = { attempt = 0.04 } }))
+    failed_as("timeout", c:get("/slow?headers=60", {
+      timeout = { attempt = 0.05, read = 60 },
+    }))
     assert.same({ read = 1, attempt = 1 }, c:stats().timeouts)
     assert.same({ timeout = 2 }, c:stats().errors)
   end)

@@ -192,9 +192,9 @@ describe("the program neap", function()
 
     it("shares the work with others: each entry is sent once", function()
       local box = put(60)
-      local workers = {}
+      local workers, policy = {}, policy_file()
       for index = 1, 3 do
-        workers[index] = start("drain", database, "--policy", policy_file(), "--once")
+        workers[index] = start("drain", database, "--policy", policy, "--once")
       end
       for _, worker in ipairs(workers) do
         assert.equal(0, worker:status(), worker:said())
