@@ -196,6 +196,28 @@ describe("luv:", function()
         ]]
         assert.is_true(report.seconds < 5, report.seconds)
       end)
+
+      it("that is closed while it waits is forgotten, however busy the loop is", function()
+        local report = run [[
+          local closed = setmetatable({}, { __mode = "k" })
+          for _ = 1, 10 do
+            local co = coroutine.create(function() neap.sleep(30) end)
+            coroutine.resume(co)
+            coroutine.close(co)
+            closed[co] = true
+          end
+          local began, held = neap.now(), nil
+          tick(0.01, function()
+            if neap.now() - began < 1.5 then return true end
+            collectgarbage()
+            collectgarbage()
+            held = next(closed) ~= nil
+          end)
+          run()
+          report { held = held }
+        ]]
+        assert.is_false(report.held)
+      end)
     end
   end)
 

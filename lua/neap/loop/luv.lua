@@ -85,10 +85,19 @@ local function forget_dead()
   end
 end
 
+-- Asked in each turn: in a loop that is busy the timer, which each turn sets anew, never fires.
+function Watch:look_for_dead()
+  if uv.now() - self.looked_ms >= LONGEST_MS then
+    self.looked_ms = uv.now()
+    forget_dead()
+  end
+end
+
 -- Runs right before libuv waits. Stopping here, not with the last call, leaves the handles alone
 -- between one call and the next of the same coroutine.
 function Watch:prepare()
   local engine = self.engine
+  self:look_for_dead()
   if self.parked == 0 then
     return self:stop()
   end
@@ -124,22 +133,15 @@ function Watch:close()
 end
 
 local function new_watch(engine)
-  local self = setmetatable({ engine = engine, descriptor = engine:descriptor(), parked = 0 },
-    Watch)
-  local looked_ms = uv.now()
+  local self = setmetatable({ engine = engine, descriptor = engine:descriptor(), parked = 0,
+    looked_ms = uv.now() }, Watch)
   self.readable = assert(uv.new_poll(self.descriptor))
   self.before = uv.new_prepare()
   self.timer = uv.new_timer()
   self.handles = { self.readable, self.before, self.timer }
   function self.on_readable() parking.pump(engine) end
   function self.on_before() self:prepare() end
-  function self.on_timer()
-    parking.pump(engine)
-    if uv.now() - looked_ms >= LONGEST_MS then
-      looked_ms = uv.now()
-      forget_dead()
-    end
-  end
+  function self.on_timer() parking.pump(engine) end
   return self
 end
 
