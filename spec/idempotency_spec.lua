@@ -348,6 +348,13 @@ describe("a guard", function()
     assert.equal(before, runs)
   end)
 
+  it("raises for a scope that is too long, and names no line of its own", function()
+    local guard = new{ scope = function() return ("s"):rep(4096) end }
+    local done, message = pcall(guard.handle, guard, request(), pay)
+    assert.is_false(done)
+    assert.matches("^options%.scope: expected a string of at most 3072 bytes", message)
+  end)
+
   it("raises at the caller's line for misuse", function()
     local guard = new()
     for _, wrong in ipairs{

@@ -59,9 +59,11 @@ static size_t write_store_key(lua_State *L, int scope_index, const struct neap_k
 {
     size_t scope_bytes;
     const char *scope = luaL_optlstring(L, scope_index, "", &scope_bytes);
-    if (scope_bytes > SCOPE_MAX)
-        luaL_error(L, "options.scope: expected a string of at most %d bytes to be returned",
-                   (int)SCOPE_MAX);
+    if (scope_bytes > SCOPE_MAX) { /* luaL_error would name a line of ours */
+        lua_pushfstring(L, "options.scope: expected a string of at most %d bytes to be returned",
+                        (int)SCOPE_MAX);
+        lua_error(L);
+    }
     size_t at = (size_t)snprintf(out, NEAP_STORE_KEY_MAX, "%u:", (unsigned)scope_bytes);
     memcpy(out + at, scope, scope_bytes);
     memcpy(out + at + scope_bytes, key->text, key->bytes);
