@@ -165,11 +165,11 @@ local function describe_on(kind, make_store, clean_up)
           end },
         })
         assert(outbox:put{ method = "POST", path = "/",
-          tags = { a = "x", b = true, c = 3, d = 0.5 } })
+          tags = { a = "x", b = true, c = 3, d = 0.5, e = -math.huge } })
         assert.is_nil(seen)
         t:script{ kit.OK }
         drain(outbox)
-        assert.same({ a = "x", b = true, c = 3, d = 0.5 }, seen)
+        assert.same({ a = "x", b = true, c = 3, d = 0.5, e = -math.huge }, seen)
       end)
 
       it("raises at the caller's line for a request that could not be sent", function()

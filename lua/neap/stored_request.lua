@@ -11,10 +11,13 @@ local TAG_WRITERS = {
   end,
 }
 
+-- What tonumber reads back in LuaJIT only.
+local NO_DIGITS = { inf = math.huge, ["-inf"] = -math.huge, nan = 0 / 0, ["-nan"] = 0 / 0 }
+
 local TAG_READERS = {
   s = function(text) return text end,
   b = function(text) return text == "1" end,
-  n = function(text) return tonumber(text) end,
+  n = function(text) return NO_DIGITS[text] or tonumber(text) end,
   i = function(text) return math.tointeger and math.tointeger(text) or tonumber(text) end,
 }
 
