@@ -136,12 +136,17 @@ async function onPhone(page) {
   const found = { overflow: await page.evaluate(overflow), tree: await accessible(page),
     labels: await page.evaluate(() =>
       getComputedStyle(document.querySelector("td"), "::before").content) };
-  await page.evaluate(() => scrollTo(0, 300));
+  await page.evaluate(() => {
+    scrollTo(0, 300);
+    window.seen = document.elementFromPoint(180, 320);
+    window.seenAt = window.seen.getBoundingClientRect().top;
+  });
   const before = (await page.evaluate(look, "rates")).calls;
   await call(1);
   await until(page, (calls) => Number(document.querySelector('tr[data-client="rates"] '
     + '[data-label="Calls"]').textContent) > calls, before);
-  found.scrolled = await page.evaluate(() => scrollY);
+  found.moved = await page.evaluate(() =>
+    window.seen.getBoundingClientRect().top - window.seenAt);
   found.dark = (await contrasts(page)).dark;
   return found;
 }

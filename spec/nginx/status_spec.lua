@@ -10,8 +10,8 @@ local EVIL = [[<img src=x onerror="window.ran=1"><script>window.ran=2</script>]]
 
 local INIT = ([[
   rates = neap.client{ name = "rates", base_url = upstream .. "/s/api/", retry = false,
-    gate = false, alerts = true, breaker = { consecutive_failures = 2, open_for = 0.5,
-    half_open = { permits = 1 } } }
+    gate = false, alerts = { error_rate = false }, -- which would depend on the minute
+    breaker = { consecutive_failures = 2, open_for = 0.5, half_open = { permits = 1 } } }
   evil = neap.client{ name = %q, base_url = upstream, retry = false, gate = false,
     breaker = { consecutive_failures = 1, key = function(req) return req.path end } }
   neap.client{ name = ("long-name-"):rep(12) }
@@ -240,7 +240,7 @@ describe("in a real browser the status page", function()
   sees("fits on a phone of 360 pixels, and keeps its place there", function()
     assert.equal(0, found.overflow)
     assert.equal(0, found.phone.overflow)
-    assert.equal(300, found.phone.scrolled)
+    assert.is_true(math.abs(found.phone.moved) <= 1, tostring(found.phone.moved))
     assert.is_truthy(found.phone.labels:find("Breaker", 1, true), found.phone.labels)
   end)
 
