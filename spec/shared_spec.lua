@@ -419,8 +419,8 @@ describe("neap.shared", function()
     end
 
     it("count in the same windows, and tell each alert once", function()
-      local window, each = 0.4, 3
-      local first_window = math.floor(neap.now() / window) + 6
+      local window, each = 0.8, 3
+      local first_window = math.floor(neap.now() / window) + 3
       local text = ALERTING .. ([[
         local client = alerting({ breaker = false, gate = false },
           { window = %g, min_calls = %d })
@@ -453,11 +453,11 @@ describe("neap.shared", function()
 
     it("see the end of what others saw begin", function()
       local text = ALERTING .. [[
-        local client = alerting({ breaker = false, gate = false }, { window = 0.2, min_calls = 1 })
+        local client = alerting({ breaker = false, gate = false }, { window = 0.8, min_calls = 1 })
       ]]
       assert.equal("error_rate firing",
-        run(text .. "client:get('/status/503') neap.sleep(0.2) client:get('/status/503')"))
-      assert.equal("error_rate resolved", run(text .. "neap.sleep(0.4) client:stats()"))
+        run(text .. "client:get('/status/503') neap.sleep(0.8) client:get('/status/503')"))
+      assert.equal("error_rate resolved", run(text .. "neap.sleep(1.6) client:stats()"))
     end)
 
     it("and of other windows do not share these", function()
