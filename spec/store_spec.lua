@@ -310,6 +310,20 @@ describe("making a store", function()
       assert.matches("store_spec%.lua:%d+: " .. expected, message)
     end
   end)
+
+  needs_tls("raises for options of Redis that contradict each other", function()
+    for expected, options in pairs{
+      ["options%.user: expected only together with password$"] = { user = "u" },
+      ["options%.tls: expected only where host is not the path of a socket$"] =
+        { host = "/s", tls = true },
+    } do
+      local done, message = pcall(function()
+        return (require("neap.store.redis").new(options))
+      end)
+      assert.is_false(done)
+      assert.matches("store_spec%.lua:%d+: " .. expected, message)
+    end
+  end)
 end)
 
 describe("a store in memory", function()

@@ -155,6 +155,16 @@ static struct store_object *push_store(lua_State *L)
     return object;
 }
 
+/* Of options that are right one by one; NULL where they fit together. */
+static const char *find_contradiction(const struct store_object *object)
+{
+    if (object->user && !object->password)
+        return "options.user: expected only together with password";
+    if (object->tls && object->host[0] == '/')
+        return "options.tls: expected only where host is not the path of a socket";
+    return NULL;
+}
+
 /* store(kind, options): a store of that kind; nil and an error where the world has none for us; nil
  * and a text for a user's mistake. */
 static int store_new(lua_State *L)
@@ -169,6 +179,12 @@ static int store_new(lua_State *L)
     if (!neap_options_read(L, 2, "options", &kind->table, object, alloc, 0)) {
         lua_pushnil(L);
         lua_insert(L, -2);
+        return 2;
+    }
+    const char *contradiction = find_contradiction(object);
+    if (contradiction) {
+        lua_pushnil(L);
+        lua_pushstring(L, contradiction);
         return 2;
     }
     enum neap_store_status status = kind->open(object, &store, message);
