@@ -315,6 +315,17 @@ describe("a guard", function()
       assert.equal(0, runs)
     end)
 
+    it("puts what would end a header into one ends none", function()
+      local guard = new()
+      local function answer()
+        return { status = 200, headers = { ["X-Note"] = "a\r\nSet-Cookie: e=1\0b" } }
+      end
+      for _ = 1, 2 do
+        local res = guard:handle(request(), answer)
+        assert.equal("a  Set-Cookie: e=1 b", res.headers["X-Note"])
+      end
+    end)
+
     it("says that nothing was done frees the key", function()
       local guard = new()
       for _, status in ipairs{ 408, 425, 429, 503 } do

@@ -87,6 +87,14 @@ function answer.flatten(headers)
   return flatten_pairs(list, no_check)
 end
 
+-- What would end a field stands for a space, as RFC 9110 5.5 has it: the work is done, so its
+-- answer is not to be refused for that.
+local function make_sendable(flat)
+  for index = 2, #flat, 2 do
+    flat[index] = flat[index]:gsub("[%z\r\n]", " ")
+  end
+end
+
 --- Status, flat list of headers and body of what a handler returned; nil and what is wrong with it.
 ---@param given any
 ---@return integer? status
@@ -108,6 +116,7 @@ function answer.parts(given)
   if not flat then
     return nil, flaw
   end
+  make_sendable(flat)
   return status, flat, body
 end
 
