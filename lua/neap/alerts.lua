@@ -5,10 +5,10 @@
 -- webhook. The core says that there is something to tell at the end of a call, and where somebody
 -- turns the engine. Loops that are not ours are asked to turn it when a window ends, so that an
 -- alert also ends when no more calls come.
-local compat = require "neap.compat"
 local core = require "neap.core"
 local host = require "neap.host"
 local listeners = require "neap.listeners"
+local scheduler = require "neap.scheduler"
 local waiting = require "neap.waiting"
 
 ---@class neap.Alerts
@@ -45,7 +45,7 @@ local function tell(self, alert)
   alert.time = self.engine:time() - (self.engine:now() - alert.at)
   listeners.tell(client, alert)
   alert.client = client.name
-  if self.notify and not compat.pcall(self.notify, alert) then
+  if self.notify and not scheduler.listen(self.notify, alert) then
     self.core:listener_failed()
   end
 end

@@ -1,5 +1,5 @@
 --- Listeners of a client's events.
-local compat = require "neap.compat"
+local scheduler = require "neap.scheduler"
 
 local listeners = {}
 
@@ -31,7 +31,7 @@ function listeners.tell(client, event, about)
     event[key] = value
   end
   for index = 1, #registered do -- those who come while others are told are told next time
-    if not compat.pcall(registered[index], event) then
+    if not scheduler.listen(registered[index], event) then
       client._core:listener_failed()
     end
   end

@@ -75,10 +75,32 @@ local function finish(loop, task, results)
   end
 end
 
+local function await_waiter(task, waiter)
+  local loop = task.loop
+  loop.waiting[waiter:id()] = task
+  loop.waits = loop.waits + 1
+  task.waits = true
+  task.waiter = waiter
+end
+
+-- A listener has yielded by itself: the others have their turn, and the call goes on.
+local function pause(task)
+  task.is_paused = true
+  await_waiter(task, task.loop.engine:sleeper(0))
+end
+
+local function end_pause(task)
+  if task.is_paused then
+    task.waiter:free()
+    task.waiter, task.is_paused = nil, nil
+  end
+end
+
 local function resume(loop, task)
   if task.results then -- its wait ended by an error: PUC's Lua 5.1 could not yield there
     return
   end
+  end_pause(task)
   local arguments = task.arguments or compat.pack()
   local outer = active
   task.arguments = nil
@@ -87,6 +109,8 @@ local function resume(loop, task)
   active = outer
   if coroutine.status(task.co) == "dead" then
     finish(loop, task, results)
+  elseif task.listens and not task.waits and not task.awaits then
+    pause(task)
   end
 end
 
@@ -310,15 +334,28 @@ end
 --- The task that runs yields until the waiter (a call or a sleeper) is ready.
 function scheduler.wait(waiter)
   local task = current_task()
-  local loop = task.loop
-  loop.waiting[waiter:id()] = task
-  loop.waits = loop.waits + 1
-  task.waits = true
-  task.waiter = waiter
+  await_waiter(task, waiter)
   repeat -- whoever else may resume a task, only its loop ends the wait
     coroutine.yield()
   until not task.waits
   task.waiter = nil
+end
+
+local function has_listened(task, outer, ...)
+  task.listens = outer
+  return ...
+end
+
+--- pcall for what only watches a call. In a task its bare yields come back, unlike those of others:
+--- who watches must not be able to leave a call hanging.
+function scheduler.listen(fn, ...)
+  local task = current_task()
+  if not task then
+    return compat.pcall(fn, ...)
+  end
+  local outer = task.listens
+  task.listens = true
+  return has_listened(task, outer, compat.pcall(fn, ...))
 end
 
 --- A task beside the one that runs.
@@ -352,7 +389,9 @@ function Task:await()
       self.awaiting[#self.awaiting + 1] = task
       listed = true
     end
+    task.awaits = true
     coroutine.yield()
+    task.awaits = nil
   end
   if self.failed then
     error(self.results[2], 0)

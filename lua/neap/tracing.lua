@@ -2,7 +2,7 @@
 --
 -- It only watches, as a listener does: where it raises, or returns what cannot be sent, the attempt
 -- goes without, and that is counted.
-local compat = require "neap.compat"
+local scheduler = require "neap.scheduler"
 
 local tracing = {}
 
@@ -52,7 +52,7 @@ function tracing.run(flight)
     flight.exchange:drop_header(name)
   end
   flight.traced = {}
-  local done, headers = compat.pcall(flight.client._functions.trace, flight:request(),
+  local done, headers = scheduler.listen(flight.client._functions.trace, flight:request(),
     attempt_ahead(flight))
   local is_answer = done and (headers == nil or type(headers) == "table")
   if not is_answer or not add_all(flight, headers or {}) then
