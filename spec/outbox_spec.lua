@@ -987,6 +987,19 @@ describe("an outbox", function()
     assert.matches("options: expected a table", complaint(nil))
   end)
 
+  it("raises for a clock of the program's own that tells no time", function()
+    for _, told in ipairs{ 0 / 0, math.huge, "noon" } do
+      local box = outbox_module.new{
+        store = store,
+        client = testing.new():client{ name = "c", base_url = "https://c.example" },
+        env = { time = function() return told end },
+      }
+      local done, message = pcall(box.put, box, { method = "POST", path = "/" })
+      assert.is_false(done)
+      assert.matches("env%.time: expected a number of seconds", message)
+    end
+  end)
+
   it("needs a client before it is used", function()
     local outbox = outbox_module.new{ store = store }
     assert.has_error(function() outbox:size() end,

@@ -50,6 +50,13 @@ local function read(given, name, other)
   return seconds
 end
 
+--- The wall clock of an env that has one. Raises where it answers no number of seconds.
+---@param given neap.Env
+---@return number seconds since 1970
+function env.time(given)
+  return read(given, "time", "clock")
+end
+
 --- The engine that counts here and now for somebody with this env; its clocks are right.
 ---@param given? neap.Env
 ---@return userdata engine

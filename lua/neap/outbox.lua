@@ -37,9 +37,10 @@ end
 
 -- What is not given is that of the client's engine, which in a testing kit is a virtual one.
 local function environment_of(outbox, given)
+  local has_time = given and (given.time or given.clock)
   return {
-    time = given and (given.time or given.clock) or function()
-      return outbox._client._engine:time()
+    time = function()
+      return has_time and env.time(given) or outbox._client._engine:time()
     end,
     random = given and given.random or function() return outbox._client._engine:random() end,
   }
