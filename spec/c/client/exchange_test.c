@@ -300,6 +300,73 @@ static void refusing_while_listeners_are_told_waits_for_them(void **state)
     neap_exchange_free(exchange);
 }
 
+static const char *header_of(const struct neap_exchange *exchange, const char *name)
+{
+    return neap_header_find(exchange->request.headers, exchange->request.header_count, name);
+}
+
+static void each_attempt_is_sent_when_its_trace_is_there(void **state)
+{
+    (void)state;
+    client->policy.asks_trace = true;
+    struct neap_exchange *exchange = begin_exchange();
+    wait_for_attention(exchange, NEAP_ATTENTION_TRACE);
+    assert_int_equal(neap_exchange_set_header(exchange, "traceparent", "a"), NEAP_OK);
+    neap_exchange_resume(exchange);
+    assert_int_equal(exchange->attention, NEAP_ATTENTION_ATTEMPT);
+    assert_string_equal(header_of(exchange, "Traceparent"), "a");
+    assert_int_equal(reply_status(exchange, 503, S), NEAP_OK);
+
+    wait_for_attention(exchange, NEAP_ATTENTION_TRACE);
+    assert_int_equal(exchange->effect.attempt, 2);
+    neap_exchange_drop_header(exchange, "TraceParent");
+    neap_exchange_resume(exchange);
+    assert_int_equal(exchange->attention, NEAP_ATTENTION_ATTEMPT);
+    assert_null(header_of(exchange, "traceparent"));
+    assert_string_equal(header_of(exchange, "Accept"), "text/plain");
+    assert_int_equal(reply_status(exchange, 200, 0), NEAP_OK);
+    wait_for_attention(exchange, NEAP_ATTENTION_DONE);
+    neap_exchange_free(exchange);
+}
+
+static void what_waits_for_its_trace_past_its_limit_is_not_sent(void **state)
+{
+    (void)state;
+    client->policy.asks_trace = true;
+    struct neap_exchange *exchange = begin_exchange();
+    assert_int_equal(exchange->attention, NEAP_ATTENTION_TRACE);
+    neap_loop_place(engine->loop, 30 * S, 30 * S);
+    neap_exchange_resume(exchange);
+    assert_int_equal(exchange->attention, NEAP_ATTENTION_DONE);
+    assert_int_equal(exchange->call.result.outcome.kind, NEAP_KIND_TIMEOUT);
+    assert_int_equal(exchange->call.result.outcome.phase, NEAP_PHASE_TOTAL);
+    assert_int_equal(*exchange->call.setup.in_flight, 0);
+    assert_int_equal(neap_bulkhead_in_use(client->bulkhead, &client->policy.pipeline.bulkhead), 0);
+    neap_exchange_free(exchange);
+}
+
+static void what_is_ended_before_its_trace_is_there_is_not_sent(void **state)
+{
+    (void)state;
+    client->policy.asks_trace = true;
+    struct neap_exchange *exchange = begin_exchange();
+    neap_exchange_cancel(exchange);
+    assert_int_equal(exchange->attention, NEAP_ATTENTION_TRACE);
+    neap_exchange_resume(exchange);
+    assert_int_equal(exchange->attention, NEAP_ATTENTION_DONE);
+    assert_int_equal(exchange->call.result.outcome.kind, NEAP_KIND_CANCELLED);
+    neap_exchange_free(exchange);
+}
+
+static void a_call_may_be_given_up_before_its_trace_is_there(void **state)
+{
+    (void)state;
+    client->policy.asks_trace = true;
+    struct neap_exchange *exchange = begin_exchange();
+    neap_exchange_free(exchange);
+    assert_int_equal(neap_bulkhead_in_use(client->bulkhead, &client->policy.pipeline.bulkhead), 0);
+}
+
 static void the_next_wakeup_is_the_first_of_limit_and_reply(void **state)
 {
     (void)state;
@@ -411,6 +478,10 @@ int main(void)
         TEST(a_place_that_another_process_frees_goes_to_the_first_in_the_queue),
         TEST(refusing_ends_a_call_wherever_it_is),
         TEST(refusing_while_listeners_are_told_waits_for_them),
+        TEST(each_attempt_is_sent_when_its_trace_is_there),
+        TEST(what_waits_for_its_trace_past_its_limit_is_not_sent),
+        TEST(what_is_ended_before_its_trace_is_there_is_not_sent),
+        TEST(a_call_may_be_given_up_before_its_trace_is_there),
         TEST(the_next_wakeup_is_the_first_of_limit_and_reply),
         TEST(one_that_was_given_up_waits_for_nothing),
         TEST(nothing_to_wait_for_is_said),
