@@ -273,6 +273,15 @@ describe("neap status", function()
     assert.is_nil(io.open("/dev/shm/neap-" .. region))
   end)
 
+  it("makes none of a file that is empty", function()
+    local path = "/dev/shm/neap-" .. region
+    os.execute("umask 077; : > " .. path)
+    local page, said, status = run("--shared", region)
+    assert.same({ "", 1 }, { page, status })
+    assert.is_truthy(said:find("its file is empty", 1, true), said)
+    assert.equal("", process.read_file(path))
+  end)
+
   it("says what is wrong with a region", function()
     local file = assert(io.open("/dev/shm/neap-" .. region, "w"))
     file:write(("x"):rep(65536))

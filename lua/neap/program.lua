@@ -340,7 +340,11 @@ local function join_region(name)
   if not file then
     give_up(FAILED, "there is no region %q to be read: %s", name, message)
   end
+  local size = file:seek("end")
   file:close()
+  if size == 0 then -- neap.shared would make one of it
+    give_up(FAILED, "there is no region %q to be read: its file is empty", name)
+  end
   local done, region, err = pcall(neap.shared, { name = name })
   if not done or not region then
     give_up(FAILED, "%s", tostring(done and err or region))
