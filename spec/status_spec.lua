@@ -158,6 +158,12 @@ describe("what comes from outside", function()
       [[<bdi>\x00\x01\x0A\x7F\x80\xC3\xED\xA0\x80]] .. "\195\169</bdi>", 1, true))
   end)
 
+  it("is no order to a terminal, in UTF-8 neither", function()
+    local _, client = kit.client { name = "a\194\1552J\194\159\194\160b" }
+    assert.is_truthy(row_of(client).body:find([[<bdi>a\xC2\x9B2J\xC2\x9F]] .. "\194\160b</bdi>", 1,
+      true))
+  end)
+
   it("is cut where it is long, between two signs", function()
     local _, client = kit.client { name = "a" .. ("\195\169"):rep(150) }
     assert.is_truthy(row_of(client).body:find("<bdi>a" .. ("\195\169"):rep(99)

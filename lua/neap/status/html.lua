@@ -4,9 +4,10 @@ local html = {}
 local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;",
   ["'"] = "&#39;" }
 
--- What UTF-8 is, by RFC 3629, from its second byte on.
+-- What UTF-8 is, by RFC 3629, but for U+0080 to U+009F, which are orders to a terminal too.
 local SEQUENCES = {
-  "^[\194-\223][\128-\191]",
+  "^\194[\160-\191]",
+  "^[\195-\223][\128-\191]",
   "^\224[\160-\191][\128-\191]",
   "^[\225-\236\238\239][\128-\191][\128-\191]",
   "^\237[\128-\159][\128-\191]",
