@@ -202,6 +202,14 @@ describe("a trace that goes wrong", function()
     is_counted(function(req) return req.nothing.there end)
   end)
 
+  it("because what it returns raises", function()
+    local hostile = { __pairs = function() error("boom") end, __index = error, __len = error }
+    local t, client = traced(function() return setmetatable({}, hostile) end)
+    assert.equal(200, kit.get(t, client, BUSY_TWICE).status)
+    assert.same({ false, false, false }, sent(t, "traceparent"))
+    assert.equal(0, client:stats().in_flight)
+  end)
+
   it("because it returns no headers", function()
     is_counted(function() return PARENT end)
     is_counted(function() return { traceparent = {} } end)

@@ -44,6 +44,12 @@ local function add_all(flight, headers)
   return all_sent
 end
 
+-- Reading what was returned may raise too, where it has a metatable.
+local function ask(flight)
+  local headers = flight.client._functions.trace(flight:request(), attempt_ahead(flight))
+  return headers == nil or type(headers) == "table" and add_all(flight, headers)
+end
+
 --- Asks for the headers of the attempt that is about to be sent, and puts them on it in place of
 --- those of the attempt before.
 ---@param flight neap.Flight
@@ -52,10 +58,8 @@ function tracing.run(flight)
     flight.exchange:drop_header(name)
   end
   flight.traced = {}
-  local done, headers = scheduler.listen(flight.client._functions.trace, flight:request(),
-    attempt_ahead(flight))
-  local is_answer = done and (headers == nil or type(headers) == "table")
-  if not is_answer or not add_all(flight, headers or {}) then
+  local done, are_sent = scheduler.listen(ask, flight)
+  if not (done and are_sent) then
     flight.client._core:listener_failed()
   end
 end
