@@ -249,9 +249,9 @@ describe("neap.prometheus keeps to the format", function()
   end)
 
   it("whatever bytes are in a key", function()
-    local keys = { 'a"b', "a\\b", "a\nb", "", "{}=,", "é", "\0", "\255", "\\n" }
+    local keys = { 'a"b', "a\\b", "a\nb", "{}=,", "é", "\0", "\255", "\\n" }
     local text = neap.prometheus { keyed(keys) }
-    local expected = { [7] = "\\x00", [8] = "\\xff" }
+    local expected = { [6] = "\\x00", [7] = "\\xff" }
     local seen = {}
     for _, key in ipairs(keys_in(text)) do
       seen[key] = true
@@ -259,6 +259,13 @@ describe("neap.prometheus keeps to the format", function()
     for index, key in ipairs(keys) do
       assert.is_true(seen[expected[index] or key], key)
     end
+  end)
+
+  it("with an empty key, which to Prometheus is none", function()
+    local text = neap.prometheus { keyed { "", "a" } }
+    assert.same({ "a" }, keys_in(text))
+    assert.equal(1, exposition.value(text, 'neap_breaker_state{client="api",state="open"}'))
+    assert.is_nil(text:find('key=""', 1, true))
   end)
 
   it("however many keys there are", function()

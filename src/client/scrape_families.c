@@ -209,19 +209,32 @@ static struct neap_label key_label(const struct neap_named_breaker *named)
     return (struct neap_label){"key", named->key, named->key_bytes};
 }
 
+/* To Prometheus an empty label is none: the breaker of the key "" would have the series of those
+ * that are not named. */
+static bool has_label(const struct neap_named_breaker *named)
+{
+    return named->key_bytes > 0;
+}
+
 static void write_states_of_keys(struct neap_exposition *exposition,
                                  const struct neap_scraped *scraped)
 {
+    uint64_t nameless[NEAP_BREAKER_STATE_COUNT] = {0};
     for (size_t i = 0; i < scraped->keys.named_count; i++) {
         const struct neap_named_breaker *named = &scraped->keys.named[i];
         struct neap_label key = key_label(named);
+        if (!has_label(named)) {
+            nameless[named->snapshot.state]++;
+            continue;
+        }
         for (int state = 0; state < NEAP_BREAKER_STATE_COUNT; state++)
             write_state(exposition, scraped, &key, (enum neap_breaker_state)state,
                         (int)named->snapshot.state == state);
     }
     for (int state = 0; state < NEAP_BREAKER_STATE_COUNT; state++)
         write_state(exposition, scraped, NULL, (enum neap_breaker_state)state,
-                    neap_breaker_list_rest(&scraped->keys, (enum neap_breaker_state)state));
+                    nameless[state] +
+                        neap_breaker_list_rest(&scraped->keys, (enum neap_breaker_state)state));
 }
 
 static void write_states(struct neap_exposition *exposition, const struct neap_scraped *scraped)
@@ -248,8 +261,10 @@ static void write_failure_ratios(struct neap_exposition *exposition,
     if (scraped->has_breaker)
         write_ratio(exposition, scraped, NULL, &scraped->breaker);
     for (size_t i = 0; scraped->has_keys && i < scraped->keys.named_count; i++) {
-        struct neap_label key = key_label(&scraped->keys.named[i]);
-        write_ratio(exposition, scraped, &key, &scraped->keys.named[i].snapshot);
+        const struct neap_named_breaker *named = &scraped->keys.named[i];
+        struct neap_label key = key_label(named);
+        if (has_label(named))
+            write_ratio(exposition, scraped, &key, &named->snapshot);
     }
 }
 
