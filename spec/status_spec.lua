@@ -288,6 +288,17 @@ describe("neap status", function()
     assert.equal("", process.read_file(path))
   end)
 
+  it("is written of a region in which the value of an alert is damaged", function()
+    local _, client = kit.client {}
+    local read = assert(require("neap.client").survey { client })[1]
+    read.stats.alerts = { { alert = "breaker_open", since = 0, value = 2 ^ -1074 },
+      { alert = "retry_surge", since = 0, value = 1e300 },
+      { alert = "timeout_surge", since = 0, value = 0 / 0 } }
+    local written, _, firing = require("neap.status.row").of(read)
+    assert.equal(3, firing)
+    assert.is_truthy(written:find("0 open, for", 1, true), written)
+  end)
+
   it("says what is wrong with a region", function()
     local file = assert(io.open("/dev/shm/neap-" .. region, "w"))
     file:write(("x"):rep(65536))

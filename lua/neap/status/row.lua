@@ -152,12 +152,13 @@ end
 
 -- --------------------------------------------------------------------------------------- alerts
 
+-- Not %d: what a damaged region holds may be no whole number, and is no reason to show nothing.
 local ALERT_VALUES = {
   p99 = seconds,
   error_rate = function(value) return share(value, 1) end,
-  retry_surge = function(value) return ("%d retries"):format(value) end,
-  timeout_surge = function(value) return ("%d timeouts"):format(value) end,
-  breaker_open = function(value) return ("%d open"):format(value) end,
+  retry_surge = function(value) return ("%.0f retries"):format(value) end,
+  timeout_surge = function(value) return ("%.0f timeouts"):format(value) end,
+  breaker_open = function(value) return ("%.0f open"):format(value) end,
 }
 
 local function alert_text(alert, now)
