@@ -1,16 +1,24 @@
 #!/usr/bin/env bash
 # Runs each file of specs in a process of its own: what earlier files left behind would make every
-# collection of the later ones slower. All of them run, even after a failure.
+# collection of the later ones slower. JOBS (2) of them at a time; all of them run, even after a
+# failure, and each tells what it has to say at its end.
 # Usage: specs_apart.sh INTERPRETER "SPEC..." [BUSTED ARGUMENT...]
 set -u
 
-lua=$1
 specs=$2
+lua=$1
 shift 2
 
-bad=0
-for spec in $specs; do
-    echo "== $spec"
-    "$(dirname "$0")/specs.sh" "$lua" "$spec" "$@" || bad=$((bad + 1))
-done
-[ "$bad" -eq 0 ]
+one() { # spec, interpreter, arguments
+    local spec=$1 lua=$2 said status
+    shift 2
+    said=$("$specs_sh" "$lua" "$spec" "$@" 2>&1)
+    status=$?
+    printf '== %s\n%s\n' "$spec" "$said"
+    return "$status"
+}
+export -f one
+specs_sh=$(dirname "$0")/specs.sh
+export specs_sh
+
+printf '%s\n' $specs | xargs -P "${JOBS:-2}" -I SPEC bash -c 'one "$@"' one SPEC "$lua" "$@"
