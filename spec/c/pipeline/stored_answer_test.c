@@ -1,47 +1,14 @@
 #include "pipeline/stored_answer.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/hash.h"
 #include "base/random.h"
-#include "support/failing_alloc.h"
+#include "pipeline/stored_fixture.h"
 
 #define HEAD_BYTES 19u
 #define CHECK_BYTES 8u
-
-static struct failing_alloc memory;
-static char *blob;
-static size_t blob_bytes;
-
-static int set_up(void **state)
-{
-    (void)state;
-    failing_alloc_init(&memory);
-    blob = NULL;
-    blob_bytes = 0;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    neap_free(&memory.alloc, blob);
-    failing_alloc_assert_all_freed(&memory);
-    return 0;
-}
-
-static struct neap_text text_of(const char *text)
-{
-    return (struct neap_text){text, strlen(text)};
-}
 
 static enum neap_status write_answer(int status, const struct neap_stored_header *headers,
                                      size_t count, struct neap_text body)

@@ -1,45 +1,11 @@
 #include "pipeline/stored_block.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "support/failing_alloc.h"
+#include "pipeline/stored_fixture.h"
 
 /* What damage does is told by stored_answer_test.c, of a block of one part. */
 
 static const struct neap_stored_kind plain = {{'p', 'l', 'a', 'n'}, 1, 0};
 static const struct neap_stored_kind wide = {{'w', 'i', 'd', 'e'}, 7, 11};
-
-static struct failing_alloc memory;
-static char *blob;
-static size_t blob_bytes;
-
-static int set_up(void **state)
-{
-    (void)state;
-    failing_alloc_init(&memory);
-    blob = NULL;
-    blob_bytes = 0;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    neap_free(&memory.alloc, blob);
-    failing_alloc_assert_all_freed(&memory);
-    return 0;
-}
-
-static struct neap_text text_of(const char *text)
-{
-    return (struct neap_text){text, strlen(text)};
-}
 
 static enum neap_status write_block(const struct neap_stored_kind *kind,
                                     const struct neap_stored_content *content)
