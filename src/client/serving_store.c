@@ -3,11 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct neap_store *take(struct neap_serving *serving)
-{
-    return neap_desk_take(serving->desk);
-}
-
 /* Has the store been found down by somebody behind whom this one waited? Then it is, for him too:
  * hundreds would else wait for it one after the other. On a virtual clock nobody waits. */
 static bool is_found_down(const struct neap_serving *serving)
@@ -47,6 +42,20 @@ static void give(struct neap_serving *serving, struct neap_store *store,
     neap_desk_give(serving->desk);
 }
 
+typedef enum neap_store_status store_step(struct neap_store *store, struct neap_serving *serving,
+                                          void *context);
+
+/* One step of the store, unless it is known to be down. */
+static enum neap_store_status make_step(struct neap_serving *serving, store_step *step,
+                                        void *context)
+{
+    struct neap_store *store = neap_desk_take(serving->desk);
+    enum neap_store_status status =
+        is_found_down(serving) ? NEAP_STORE_UNAVAILABLE : step(store, serving, context);
+    give(serving, store, status);
+    return status;
+}
+
 static enum neap_guard_claim read_result(struct neap_serving *serving, struct neap_claim *claim)
 {
     serving->replay = claim->result;
@@ -73,21 +82,24 @@ static enum neap_guard_claim read_claim(struct neap_serving *serving, struct nea
     return read_result(serving, claim);
 }
 
-enum neap_guard_claim neap_serving_claim(struct neap_serving *serving)
+static enum neap_store_status claim(struct neap_store *store, struct neap_serving *serving,
+                                    void *context)
 {
-    struct neap_claim claim = {0};
     struct neap_claim_request request = {.key = serving->key,
                                          .now_ns = neap_loop_wall(serving->loop),
                                          .lease_ns = serving->policy.lease_ns,
                                          .ttl_ns = serving->policy.ttl_ns};
     memcpy(request.fingerprint, serving->fingerprint, sizeof request.fingerprint);
     memcpy(request.token, serving->token, sizeof request.token);
-    struct neap_store *store = take(serving);
-    enum neap_store_status status = NEAP_STORE_UNAVAILABLE;
-    if (!is_found_down(serving))
-        status = neap_store_claim(store, &request, &claim);
-    give(serving, store, status);
-    return status == NEAP_STORE_OK ? read_claim(serving, &claim) : NEAP_GUARD_CLAIM_DOWN;
+    return neap_store_claim(store, &request, context);
+}
+
+enum neap_guard_claim neap_serving_claim(struct neap_serving *serving)
+{
+    struct neap_claim claimed = {0};
+    if (make_step(serving, claim, &claimed) != NEAP_STORE_OK)
+        return NEAP_GUARD_CLAIM_DOWN;
+    return read_claim(serving, &claimed);
 }
 
 static enum neap_guard_store guard_status(enum neap_store_status status)
@@ -104,26 +116,29 @@ static enum neap_guard_store guard_status(enum neap_store_status status)
     return statuses[status];
 }
 
+static enum neap_store_status renew(struct neap_store *store, struct neap_serving *serving,
+                                    void *context)
+{
+    (void)context;
+    return neap_store_renew(store, serving->key, serving->token, neap_loop_wall(serving->loop),
+                            serving->policy.lease_ns);
+}
+
 enum neap_guard_store neap_serving_renew(struct neap_serving *serving)
 {
-    struct neap_store *store = take(serving);
-    enum neap_store_status status = NEAP_STORE_UNAVAILABLE;
-    if (!is_found_down(serving))
-        status = neap_store_renew(store, serving->key, serving->token,
-                                  neap_loop_wall(serving->loop), serving->policy.lease_ns);
-    give(serving, store, status);
-    return guard_status(status);
+    return guard_status(make_step(serving, renew, NULL));
+}
+
+static enum neap_store_status release(struct neap_store *store, struct neap_serving *serving,
+                                      void *context)
+{
+    (void)context;
+    return neap_store_release(store, serving->key, serving->token, neap_loop_wall(serving->loop));
 }
 
 enum neap_guard_store neap_serving_release(struct neap_serving *serving)
 {
-    struct neap_store *store = take(serving);
-    enum neap_store_status status = NEAP_STORE_UNAVAILABLE;
-    if (!is_found_down(serving))
-        status =
-            neap_store_release(store, serving->key, serving->token, neap_loop_wall(serving->loop));
-    give(serving, store, status);
-    return guard_status(status);
+    return guard_status(make_step(serving, release, NULL));
 }
 
 /* The key was good, so the problem is none of the kind that tells of it. */
@@ -143,22 +158,23 @@ static enum neap_status write_problem(struct neap_serving *serving, enum neap_pr
     return status;
 }
 
+static enum neap_store_status finish(struct neap_store *store, struct neap_serving *serving,
+                                     void *context)
+{
+    const struct neap_blob *result = context;
+    return neap_store_finish(store, serving->key, serving->token,
+                             (struct neap_bytes){result->at, result->bytes},
+                             neap_loop_wall(serving->loop));
+}
+
 enum neap_guard_store neap_serving_finish(struct neap_serving *serving, enum neap_problem problem)
 {
     struct neap_blob of_problem = {0};
-    const struct neap_blob *blob = &serving->answer;
-    if (problem != NEAP_PROBLEM_NONE) {
-        if (write_problem(serving, problem, &of_problem) != NEAP_OK)
-            return NEAP_GUARD_STORE_DOWN;
-        blob = &of_problem;
-    }
-    struct neap_store *store = take(serving);
-    enum neap_store_status status = NEAP_STORE_UNAVAILABLE;
-    if (!is_found_down(serving))
-        status = neap_store_finish(store, serving->key, serving->token,
-                                   (struct neap_bytes){blob->at, blob->bytes},
-                                   neap_loop_wall(serving->loop));
-    give(serving, store, status);
+    if (problem == NEAP_PROBLEM_NONE)
+        return guard_status(make_step(serving, finish, &serving->answer));
+    if (write_problem(serving, problem, &of_problem) != NEAP_OK)
+        return NEAP_GUARD_STORE_DOWN;
+    enum neap_store_status status = make_step(serving, finish, &of_problem);
     neap_blob_free(&of_problem);
     return guard_status(status);
 }
