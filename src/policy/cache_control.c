@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/blank.h"
+
 struct span {
     const char *at, *end;
 };
@@ -56,17 +58,9 @@ static const char *find_comma(const char *at, const char *end)
     return at;
 }
 
-static bool is_blank(char byte)
-{
-    return byte == ' ' || byte == '\t';
-}
-
 static struct span trimmed(struct span span)
 {
-    while (span.at < span.end && is_blank(*span.at))
-        span.at++;
-    while (span.end > span.at && is_blank(span.end[-1]))
-        span.end--;
+    neap_trim_blanks(&span.at, &span.end);
     return span;
 }
 
@@ -85,7 +79,7 @@ static struct directive read_directive(struct span text)
     if (!equals) {
         /* "max-age 5": the name ends at the space, and the rest belongs to nothing. */
         const char *at = directive.name.at;
-        while (at < directive.name.end && !is_blank(*at))
+        while (at < directive.name.end && !neap_is_blank(*at))
             at++;
         directive.is_sound = at == directive.name.end;
         directive.name.end = at;
@@ -95,7 +89,7 @@ static struct directive read_directive(struct span text)
     directive.name = trimmed((struct span){text.at, equals});
     directive.argument = unquoted(trimmed((struct span){equals + 1, text.end}));
     directive.is_sound =
-        directive.name.end == equals && (equals + 1 == text.end || !is_blank(equals[1]));
+        directive.name.end == equals && (equals + 1 == text.end || !neap_is_blank(equals[1]));
     return directive;
 }
 

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/duration.h"
+#include "policy/blank.h"
 #include "policy/http_date.h"
 
 static int64_t ns_of(int64_t seconds)
@@ -28,19 +29,11 @@ struct text {
     size_t bytes;
 };
 
-static bool is_blank(char byte)
-{
-    return byte == ' ' || byte == '\t';
-}
-
 static struct text trimmed(struct text text)
 {
-    while (text.bytes > 0 && is_blank(text.at[0])) {
-        text.at++;
-        text.bytes--;
-    }
-    while (text.bytes > 0 && is_blank(text.at[text.bytes - 1]))
-        text.bytes--;
+    const char *end = text.bytes > 0 ? text.at + text.bytes : text.at;
+    neap_trim_blanks(&text.at, &end);
+    text.bytes = (size_t)(end - text.at);
     return text;
 }
 

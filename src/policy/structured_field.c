@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "policy/blank.h"
+
 #define INTEGER_DIGITS_MAX 15
 #define DECIMAL_WHOLE_DIGITS_MAX 12
 #define DECIMAL_FRACTION_DIGITS_MAX 3
@@ -41,11 +43,6 @@ static bool is_base64_character(char c)
     return is_letter(c) || is_digit(c) || is_one_of(c, "+/=");
 }
 
-static bool is_white(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 bool neap_sf_is_at_end(const struct neap_sf_reader *reader)
 {
     return reader->at == reader->end;
@@ -76,9 +73,7 @@ static size_t take_while(struct neap_sf_reader *reader, bool (*is_wanted)(char))
 struct neap_sf_reader neap_sf_open(const char *text, size_t bytes)
 {
     struct neap_sf_reader reader = {text, bytes > 0 ? text + bytes : text};
-    take_while(&reader, is_white);
-    while (reader.end > reader.at && is_white(reader.end[-1]))
-        reader.end--;
+    neap_trim_blanks(&reader.at, &reader.end);
     return reader;
 }
 
@@ -196,12 +191,12 @@ enum neap_sf_step neap_sf_read_parameter(struct neap_sf_reader *reader,
 
 enum neap_sf_step neap_sf_read_comma(struct neap_sf_reader *reader)
 {
-    take_while(reader, is_white);
+    take_while(reader, neap_is_blank);
     if (neap_sf_is_at_end(reader))
         return NEAP_SF_END;
     if (!take(reader, ','))
         return NEAP_SF_MALFORMED;
-    take_while(reader, is_white);
+    take_while(reader, neap_is_blank);
     return neap_sf_is_at_end(reader) ? NEAP_SF_MALFORMED : NEAP_SF_FOUND;
 }
 
