@@ -3,6 +3,7 @@
 
 #include "base/duration.h"
 #include "binding/fields.h"
+#include "binding/objects.h"
 #include "binding/policy_env.h"
 #include "binding/policy_object_views.h"
 #include "binding/policy_objects.h"
@@ -351,10 +352,7 @@ void neap_object_add_breaker(lua_State *L)
         .collect = breaker_collect,
     };
     neap_object_add_class(L, &breaker);
-    luaL_newmetatable(L, EXPORTED_NAME);
-    lua_pushcfunction(L, exported_collect);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    neap_add_collected(L, EXPORTED_NAME, exported_collect);
     lua_pushcfunction(L, breaker_new);
     lua_setfield(L, -2, "breaker");
 }

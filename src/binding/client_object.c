@@ -285,10 +285,7 @@ void neap_binding_add_client(lua_State *L)
     lua_getfield(L, -1, "__index");
     luaL_setfuncs(L, neap_client_alert_methods, 0);
     lua_pop(L, 2);
-    luaL_newmetatable(L, BREAKER_LIST_NAME);
-    lua_pushcfunction(L, breaker_list_collect);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    neap_add_collected(L, BREAKER_LIST_NAME, breaker_list_collect);
     lua_pushcfunction(L, client_new);
     lua_setfield(L, -2, "client");
 }

@@ -20,6 +20,14 @@ void neap_new_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
     lua_setfield(L, -2, "__metatable");
 }
 
+void neap_add_collected(lua_State *L, const char *name, lua_CFunction collect)
+{
+    luaL_newmetatable(L, name);
+    lua_pushcfunction(L, collect);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+}
+
 int64_t neap_optional_seconds(lua_State *L, int index)
 {
     return lua_isnoneornil(L, index) ? NEAP_NEVER

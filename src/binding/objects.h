@@ -66,6 +66,9 @@ void neap_binding_add_policies(lua_State *L);
 void neap_new_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
                         lua_CFunction collect);
 
+/* Makes the metatable of userdata without methods, which only hold what is to be freed. */
+void neap_add_collected(lua_State *L, const char *name, lua_CFunction collect);
+
 /* The object's memory, or NULL where the value is of another kind. */
 struct neap_exchange_object *neap_exchange_object(lua_State *L, int index);
 

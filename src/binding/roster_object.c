@@ -132,10 +132,7 @@ static int shared_stats(lua_State *L)
 
 void neap_binding_add_roster(lua_State *L)
 {
-    luaL_newmetatable(L, ROSTER_NAME);
-    lua_pushcfunction(L, roster_collect);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    neap_add_collected(L, ROSTER_NAME, roster_collect);
     lua_pushcfunction(L, shared_stats);
     lua_setfield(L, -2, "shared_stats");
 }

@@ -62,10 +62,7 @@ static int prometheus(lua_State *L)
 
 void neap_binding_add_scrape(lua_State *L)
 {
-    luaL_newmetatable(L, SCRAPE_NAME);
-    lua_pushcfunction(L, scrape_collect);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    neap_add_collected(L, SCRAPE_NAME, scrape_collect);
     lua_pushcfunction(L, prometheus);
     lua_setfield(L, -2, "prometheus");
 }
