@@ -278,7 +278,10 @@ describe("a default in docs/policy.md", function()
     pool_rows = "pool", cache_rows = "cache", alert_rows = "alerts", client_rows = "",
   }
   local rows = rows_of("docs/policy.md")
-  local source = read("src/binding/policy_options.c")
+  local source = ""
+  for _, name in ipairs{ "policy", "retry", "breaker", "limit" } do
+    source = source .. read(("src/binding/%s_options.c"):format(name))
+  end
 
   local function compare(prefix, name, options)
     local number = options:match("%.number = ([%d.]+)$") or options:match("%.number = ([%d.]+),")
