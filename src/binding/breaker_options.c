@@ -126,5 +126,7 @@ static const struct neap_option client_breaker_rows[] = {
     {"max_keys", .kind = NEAP_OPTION_INTEGER, .offset = CLIENT(breaker_max_keys), .min = 1,
      .number = 10000},
     {"failure", .kind = NEAP_OPTION_FUNCTION, .offset = CLIENT(pipeline.asks_failure)},
+    {"enforce", .kind = NEAP_OPTION_BOOLEAN, .flags = NEAP_OPTION_INVERTED,
+     .offset = CLIENT(pipeline.breaker_shadow), .number = true},
 };
 const struct neap_option_table neap_client_breaker_options = NEAP_OPTION_ROWS(client_breaker_rows);

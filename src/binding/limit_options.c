@@ -31,6 +31,8 @@ const struct neap_option_table neap_rate_options = NEAP_OPTION_ROWS(rate_rows);
 static const struct neap_option client_rate_rows[] = {
     {.kind = NEAP_OPTION_INCLUDE, .table = &neap_rate_options},
     {"max_wait", .kind = NEAP_OPTION_SECONDS, .offset = RATE(max_wait_ns), .number = 0},
+    {"enforce", .kind = NEAP_OPTION_BOOLEAN, .flags = NEAP_OPTION_INVERTED,
+     .offset = RATE(in_shadow), .number = true},
 };
 const struct neap_option_table neap_client_rate_options = NEAP_OPTION_ROWS(client_rate_rows);
 
@@ -51,6 +53,7 @@ bool neap_read_client_rate_limit(struct neap_option_reader *reader, void *target
     if (!neap_option_read_table(reader, &neap_client_rate_options, &options))
         return false;
     policy->pipeline.limiter = neap_limiter_of(&options);
+    policy->pipeline.limiter_shadow = options.in_shadow;
     return true;
 }
 
@@ -65,3 +68,13 @@ static const struct neap_option bulkhead_rows[] = {
     {"max_queue", .kind = NEAP_OPTION_INTEGER, .offset = BULKHEAD(max_queue), .number = 1000},
 };
 const struct neap_option_table neap_bulkhead_options = NEAP_OPTION_ROWS(bulkhead_rows);
+
+static const struct neap_option client_bulkhead_rows[] = {
+    {.kind = NEAP_OPTION_INCLUDE,
+     .offset = CLIENT(pipeline.bulkhead),
+     .table = &neap_bulkhead_options},
+    {"enforce", .kind = NEAP_OPTION_BOOLEAN, .flags = NEAP_OPTION_INVERTED,
+     .offset = CLIENT(pipeline.bulkhead_shadow), .number = true},
+};
+const struct neap_option_table neap_client_bulkhead_options =
+    NEAP_OPTION_ROWS(client_bulkhead_rows);

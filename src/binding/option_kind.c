@@ -109,11 +109,17 @@ static void append_text(struct neap_option_reader *reader, const struct neap_opt
 typedef void default_writer(struct neap_option_reader *reader, const struct neap_option *row,
                             void *target);
 
+static void put_answer(const struct neap_option *row, void *target, bool value)
+{
+    bool is_inverted = (row->flags & NEAP_OPTION_INVERTED) != 0;
+    put_bool(target, row->offset, value != is_inverted);
+}
+
 static void default_boolean(struct neap_option_reader *reader, const struct neap_option *row,
                             void *target)
 {
     (void)reader;
-    put_bool(target, row->offset, row->number != 0);
+    put_answer(row, target, row->number != 0);
 }
 
 static void default_integer(struct neap_option_reader *reader, const struct neap_option *row,
@@ -220,7 +226,7 @@ static bool is_in_range(const struct neap_option *row, double value)
 static bool read_boolean(struct neap_option_reader *reader, const struct neap_option *row,
                          void *target)
 {
-    put_bool(target, row->offset, lua_toboolean(reader->L, -1) != 0);
+    put_answer(row, target, lua_toboolean(reader->L, -1) != 0);
     return true;
 }
 

@@ -14,6 +14,7 @@ extern const struct neap_option_table neap_retry_options;
 NEAP_MUST_CHECK bool neap_check_retry(struct neap_option_reader *reader, void *target);
 extern const struct neap_option_table neap_client_breaker_options;
 extern const struct neap_option_table neap_gate_options;
+extern const struct neap_option_table neap_client_bulkhead_options;
 NEAP_MUST_CHECK bool neap_read_client_rate_limit(struct neap_option_reader *reader, void *target);
 
 /* For the struct of the policy alone. */
@@ -25,6 +26,7 @@ extern const struct neap_option_table neap_bulkhead_options;
 struct neap_rate_options {
     double rate, per, burst; /* burst 0: not given */
     int64_t max_wait_ns;
+    bool in_shadow;
 };
 extern const struct neap_option_table neap_rate_options;        /* all but max_wait */
 extern const struct neap_option_table neap_client_rate_options; /* with it */

@@ -41,6 +41,11 @@ static const char *cache_event_name(int event)
     return neap_cache_event_name((enum neap_cache_event)event);
 }
 
+static const char *shadow_name(int shadow)
+{
+    return neap_shadow_name((enum neap_shadow)shadow);
+}
+
 static const char *failed_name(int failed)
 {
     return neap_failed_status_name((enum neap_failed_status)failed);
@@ -117,6 +122,8 @@ void neap_binding_push_board(lua_State *L, const struct neap_board *board, int64
         {"retries", counters->retries, NEAP_RETRY_REASON_COUNT, reason_name},
         {"timeouts", counters->timeouts, NEAP_PHASE_COUNT, phase_name},
         {"rejections", counters->rejections, NEAP_KIND_COUNT, kind_name},
+        {"shadow_rejections", counters->shadow_rejections, NEAP_SHADOW_COUNT, shadow_name},
+        {"shadow_waits", counters->shadow_waits, NEAP_SHADOW_COUNT, shadow_name},
         {"fallbacks", counters->fallbacks, NEAP_SOURCE_COUNT, source_name},
         {"cache", counters->cache, NEAP_CACHE_EVENT_COUNT, cache_event_name},
         {"transitions", counters->transitions, NEAP_COUNTED_STATES, state_name},

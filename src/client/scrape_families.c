@@ -135,6 +135,37 @@ static void write_rejections(struct neap_exposition *exposition, const struct ne
                        can_refuse(scraped, (enum neap_kind)kind));
 }
 
+static bool is_in_shadow(const struct neap_scraped *scraped, enum neap_shadow shadow)
+{
+    const struct neap_pipeline *pipeline = pipeline_of(scraped);
+    const bool by_policy[NEAP_SHADOW_COUNT] = {
+        [NEAP_SHADOW_BREAKER] = pipeline->has_breaker && pipeline->breaker_shadow,
+        [NEAP_SHADOW_RATE_LIMIT] = pipeline->has_limiter && pipeline->limiter_shadow,
+        [NEAP_SHADOW_BULKHEAD] = pipeline->has_bulkhead && pipeline->bulkhead_shadow,
+    };
+    return by_policy[shadow];
+}
+
+static void write_shadow(struct neap_exposition *exposition, const struct neap_scraped *scraped,
+                         const _Atomic uint64_t counters[NEAP_SHADOW_COUNT])
+{
+    for (int shadow = 0; shadow < NEAP_SHADOW_COUNT; shadow++)
+        write_expected(exposition, scraped, "by", neap_shadow_name((enum neap_shadow)shadow),
+                       &counters[shadow], is_in_shadow(scraped, (enum neap_shadow)shadow));
+}
+
+static void write_shadow_rejections(struct neap_exposition *exposition,
+                                    const struct neap_scraped *scraped)
+{
+    write_shadow(exposition, scraped, counters_of(scraped)->shadow_rejections);
+}
+
+static void write_shadow_waits(struct neap_exposition *exposition,
+                               const struct neap_scraped *scraped)
+{
+    write_shadow(exposition, scraped, counters_of(scraped)->shadow_waits);
+}
+
 /* Which of them the chain has is in Lua; those that it has not are worth a line each. */
 static void write_fallbacks(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
@@ -394,6 +425,12 @@ const struct neap_client_family neap_client_families[] = {
      write_timeouts},
     {{"neap_rejections_total", COUNTER, "Attempts that neap refused before they began."},
      write_rejections},
+    {{"neap_shadow_rejections_total", COUNTER,
+      "Attempts that a policy in shadow mode would have refused."},
+     write_shadow_rejections},
+    {{"neap_shadow_waits_total", COUNTER,
+      "Attempts that a policy in shadow mode would have had wait."},
+     write_shadow_waits},
     {{"neap_fallbacks_total", COUNTER, "Calls that a fallback has answered, by its source."},
      write_fallbacks},
     {{"neap_cache_events_total", COUNTER, "What the cache of answers has done."}, write_cache},

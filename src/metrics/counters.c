@@ -62,6 +62,14 @@ const char *neap_retry_reason_name(enum neap_retry_reason reason)
     return reason_statuses[reason].name;
 }
 
+const char *neap_shadow_name(enum neap_shadow shadow)
+{
+    static const char *const names[] = {[NEAP_SHADOW_BREAKER] = "breaker",
+                                        [NEAP_SHADOW_RATE_LIMIT] = "rate_limit",
+                                        [NEAP_SHADOW_BULKHEAD] = "bulkhead"};
+    return shadow < NEAP_SHADOW_COUNT ? names[shadow] : NULL;
+}
+
 const char *neap_source_name(enum neap_source source)
 {
     return source < NEAP_SOURCE_COUNT ? source_names[source] : NULL;

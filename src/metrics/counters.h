@@ -48,6 +48,14 @@ enum neap_cache_event {
     NEAP_CACHE_EVENT_COUNT
 };
 
+/* The policies that may be in shadow mode: they decide and count, and everybody is admitted. */
+enum neap_shadow {
+    NEAP_SHADOW_BREAKER,
+    NEAP_SHADOW_RATE_LIMIT,
+    NEAP_SHADOW_BULKHEAD,
+    NEAP_SHADOW_COUNT
+};
+
 /* Calls that returned a response which is no success. */
 enum neap_failed_status { NEAP_FAILED_4XX, NEAP_FAILED_5XX, NEAP_FAILED_STATUS_COUNT };
 
@@ -69,6 +77,8 @@ struct neap_counters {
     _Atomic uint64_t retries[NEAP_RETRY_REASON_COUNT];
     _Atomic uint64_t timeouts[NEAP_PHASE_COUNT];
     _Atomic uint64_t rejections[NEAP_KIND_COUNT];
+    _Atomic uint64_t shadow_rejections[NEAP_SHADOW_COUNT]; /* that would have been */
+    _Atomic uint64_t shadow_waits[NEAP_SHADOW_COUNT];
     _Atomic uint64_t fallbacks[NEAP_SOURCE_COUNT];
     _Atomic uint64_t transitions[NEAP_COUNTED_STATES]; /* of breakers, by the state entered */
     _Atomic uint64_t listener_errors;
@@ -99,6 +109,9 @@ const char *neap_failed_status_name(enum neap_failed_status failed);
 /* The label under which a retry of this outcome is counted, and its word: "timeout", "503", … */
 enum neap_retry_reason neap_retry_reason_of(const struct neap_outcome *outcome);
 const char *neap_retry_reason_name(enum neap_retry_reason reason);
+
+/* "breaker", "rate_limit", "bulkhead"; NULL out of range. */
+const char *neap_shadow_name(enum neap_shadow shadow);
 
 /* "hits", "stale", …; NULL out of range. */
 const char *neap_cache_event_name(enum neap_cache_event event);

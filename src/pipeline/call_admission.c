@@ -92,6 +92,8 @@ static struct neap_admission queue_up(struct neap_call *call, int64_t now_ns)
     if (!call->queued) {
         if (policy->max_wait_ns <= 0 || *waiting >= policy->max_queue)
             return refused;
+        if (call->setup.pipeline->bulkhead_shadow) /* nobody is queued there */
+            return (struct neap_admission){.decision = NEAP_WAIT};
         call->bulkhead_until_ns =
             neap_time_min(neap_time_add(now_ns, policy->max_wait_ns), call->deadline_ns);
         call->queued = true;
@@ -154,18 +156,55 @@ static void end_wait(struct neap_call *call, int64_t now_ns)
     call->waiting = false;
 }
 
-static void note_rejection(struct neap_call *call, int64_t now_ns, enum neap_kind kind)
+static void trace_rejection(struct neap_call *call, int64_t now_ns, enum neap_kind kind,
+                            bool enforced)
 {
-    neap_count(&call->setup.counters->rejections[kind]);
     struct neap_trace_entry *entry = neap_trace_add(&call->trace, NEAP_TRACE_REJECT, now_ns);
     if (!entry)
         return;
     entry->error = kind;
     entry->reason = neap_kind_name(kind);
+    entry->not_enforced = !enforced;
     neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_REJECT,
                                                .at_ns = now_ns,
                                                .attempt = call->attempts,
                                                .entry = *entry});
+}
+
+static void note_rejection(struct neap_call *call, int64_t now_ns, enum neap_kind kind)
+{
+    neap_count(&call->setup.counters->rejections[kind]);
+    trace_rejection(call, now_ns, kind, true);
+}
+
+/* ------------------------------------------------------------------------------- shadow mode */
+
+static bool is_shadow(const struct neap_call *call, enum neap_stage stage)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    const bool shadow[NEAP_STAGE_COUNT] = {[NEAP_STAGE_BREAKER] = pipeline->breaker_shadow,
+                                           [NEAP_STAGE_RATE_LIMIT] = pipeline->limiter_shadow,
+                                           [NEAP_STAGE_BULKHEAD] = pipeline->bulkhead_shadow};
+    return shadow[stage];
+}
+
+/* What the stage has decided is counted, and the call goes on as if it had been admitted. */
+static void note_shadow(struct neap_call *call, int64_t now_ns, enum neap_stage stage,
+                        enum neap_decision decision)
+{
+    static const enum neap_shadow counted_as[NEAP_STAGE_COUNT] = {
+        [NEAP_STAGE_BREAKER] = NEAP_SHADOW_BREAKER,
+        [NEAP_STAGE_RATE_LIMIT] = NEAP_SHADOW_RATE_LIMIT,
+        [NEAP_STAGE_BULKHEAD] = NEAP_SHADOW_BULKHEAD,
+    };
+    struct neap_counters *counters = call->setup.counters;
+    enum neap_shadow shadow = counted_as[stage];
+    if (decision == NEAP_WAIT) {
+        neap_count(&counters->shadow_waits[shadow]);
+        return;
+    }
+    neap_count(&counters->shadow_rejections[shadow]);
+    trace_rejection(call, now_ns, stage_words[stage].kind, false);
 }
 
 /* Would a later deadline have let it wait? */
@@ -260,6 +299,10 @@ static struct neap_effect go_through_stages(struct neap_call *call, int64_t now_
 {
     for (; call->stage < NEAP_STAGE_COUNT; call->stage++) {
         struct neap_admission answer = stages[call->stage](call, now_ns);
+        if (answer.decision != NEAP_ADMIT && is_shadow(call, call->stage)) {
+            note_shadow(call, now_ns, call->stage, answer.decision);
+            continue;
+        }
         if (answer.decision == NEAP_WAIT)
             return begin_wait(call, now_ns, answer.until_ns);
         end_wait(call, now_ns);
@@ -289,7 +332,9 @@ struct neap_effect neap_call_resume_admission(struct neap_call *call, int64_t no
         return neap_call_wait_effect(call);
 
     const struct neap_breaker *breaker = call->setup.state.breaker;
-    if (call->breaker_permit && !neap_breaker_still_admits(breaker, call->breaker_permit)) {
+    bool is_enforced = !call->setup.pipeline->breaker_shadow;
+    if (is_enforced && call->breaker_permit &&
+        !neap_breaker_still_admits(breaker, call->breaker_permit)) {
         end_wait(call, now_ns);
         int64_t until_ns = neap_breaker_open_until(breaker);
         return refuse(call, now_ns, NEAP_STAGE_BREAKER, until_ns > now_ns ? until_ns : NEAP_NEVER);
@@ -312,6 +357,12 @@ static bool hedge_is_due(const struct neap_call *call, int64_t now_ns)
            now_ns >= neap_time_add(first->started_ns, pipeline->hedge_after_ns);
 }
 
+static bool give_up_hedging(struct neap_call *call, int64_t now_ns)
+{
+    neap_call_drop_admission(call, now_ns);
+    return false;
+}
+
 bool neap_call_hedge(struct neap_call *call, int64_t now_ns, struct neap_effect *effect)
 {
     if (call->setup.pipeline->hedge_after_ns == NEAP_NEVER || !hedge_is_due(call, now_ns))
@@ -321,11 +372,12 @@ bool neap_call_hedge(struct neap_call *call, int64_t now_ns, struct neap_effect 
                 neap_retry_budget_withdraw(call->setup.state.budget, &pipeline->budget, now_ns);
     if (!paid)
         return false;
-    for (int stage = 0; stage < NEAP_STAGE_COUNT; stage++) {
-        if (stages[stage](call, now_ns).decision == NEAP_ADMIT)
-            continue;
-        neap_call_drop_admission(call, now_ns);
-        return false;
+    for (enum neap_stage stage = NEAP_STAGE_BREAKER; stage < NEAP_STAGE_COUNT; stage++) {
+        enum neap_decision decision = stages[stage](call, now_ns).decision;
+        if (decision != NEAP_ADMIT && is_shadow(call, stage))
+            note_shadow(call, now_ns, stage, decision);
+        else if (decision != NEAP_ADMIT)
+            return give_up_hedging(call, now_ns);
     }
     *effect = launch(call, now_ns);
     return effect->kind == NEAP_EFFECT_SEND;

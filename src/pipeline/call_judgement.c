@@ -79,6 +79,13 @@ static bool once_is_spent(const struct neap_call *call)
     return is_once(call) && ((call->once_spent[status / 64] >> (status % 64)) & 1);
 }
 
+/* A breaker in shadow mode keeps nobody from a retry. */
+static int64_t kept_open_until(const struct neap_call *call)
+{
+    const struct neap_breaker *breaker = call->setup.state.breaker;
+    return breaker && !call->setup.pipeline->breaker_shadow ? neap_breaker_open_until(breaker) : 0;
+}
+
 static struct neap_retry_facts facts_of(const struct neap_call *call)
 {
     const struct neap_attempt *judged = &call->judged;
@@ -92,8 +99,7 @@ static struct neap_retry_facts facts_of(const struct neap_call *call)
             judged->outcome.kind == NEAP_KIND_NONE ? judged->hint.retry_after_ns : -1,
         .previous_delay_s = call->previous_delay_s,
         .custom_delay_s = -1,
-        .breaker_open_until_ns =
-            call->setup.state.breaker ? neap_breaker_open_until(call->setup.state.breaker) : 0,
+        .breaker_open_until_ns = kept_open_until(call),
         .deadline_ns = call->deadline_ns,
     };
 }

@@ -35,6 +35,8 @@ struct neap_pipeline {
     struct neap_rate_limiter_policy limiter;
     struct neap_bulkhead_policy bulkhead;
     bool has_budget, has_breaker, has_gate, has_limiter, has_bulkhead;
+    /* Decides and counts, and admits whatever it has decided. */
+    bool breaker_shadow, limiter_shadow, bulkhead_shadow;
 
     /* A second attempt starts while the first is live after so long; NEAP_NEVER: never. */
     int64_t hedge_after_ns;
