@@ -154,6 +154,7 @@ local COMPANIONS = {
   ["breaker.ramp"] = { seconds = 1 },
   rate_limit = { rate = 1 },
   bulkhead = { max_concurrent = 1 },
+  chaos = { rate = 1, latency = 1 },
 }
 
 local function steps_of(path)

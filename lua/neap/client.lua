@@ -18,6 +18,9 @@ Client.__index = Client
 -- Every client that is not a testing kit's by its name, for neap.stats.
 local registry = setmetatable({}, { __mode = "v" })
 
+-- The kill switch of clients that are yet to be made, see Client.switch_chaos.
+local chaos_allowed = os.getenv("NEAP_CHAOS") ~= "off"
+
 -- The network carries attempts in C: Lua is never asked to.
 local function carry_by_network()
   error("neap: the network carries its attempts itself", 0)
@@ -97,8 +100,11 @@ function Client.make(policy, carrier, engine)
       and carrier == "network",
     _coalesces = rawget(policy, "coalesce") == true and carrier ~= "function",
     _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
-      or functions["idempotency.from"] ~= nil,
+      or functions["idempotency.from"] ~= nil or functions["chaos.only"] ~= nil,
   }, Client)
+  if not chaos_allowed and carrier == "network" then
+    made:chaos(false)
+  end
   client._alerts = Alerts.new(client, kept["alerts.notify"])
   serve_outboxes(client)
   if carrier ~= "script" then
@@ -156,7 +162,10 @@ local function extras_of(client, method, path, req, keys)
     return extras
   end
   extras = extras or {}
-  return extras, ask_for_keys(client, Flight.whole_request(method, path, req), extras, keys)
+  local full = Flight.whole_request(method, path, req)
+  local only = client._functions["chaos.only"]
+  extras.without_chaos = only ~= nil and not only(full)
+  return extras, ask_for_keys(client, full, extras, keys)
 end
 
 -- A call that has not begun, or nil and what is wrong with the request.
@@ -270,6 +279,35 @@ function Client:on(event, fn)
   self._listeners[event] = registered
   if event ~= "alert" then
     self._core:watch(event, true)
+  end
+end
+
+--- The kill switch of `chaos`: false lets the attempts of this client be, in all processes that
+--- share its state, until it is switched on again. Without an argument it only tells.
+---
+---     client:chaos(false)
+---@param on? boolean
+---@return boolean before was it on?
+function Client:chaos(on)
+  if on ~= nil and type(on) ~= "boolean" then
+    error(("on: expected a boolean, got a %s"):format(type(on)), 2)
+  end
+  return self._core:chaos(on)
+end
+
+--- The kill switch of `chaos` for all open clients of the process, and for those that are made
+--- later. Those that share their state are switched in every process. The environment variable
+--- `NEAP_CHAOS=off` is the same from the start.
+---
+---     neap.chaos(false)
+---@param on boolean
+function Client.switch_chaos(on)
+  if type(on) ~= "boolean" then
+    error(("on: expected a boolean, got a %s"):format(type(on)), 2)
+  end
+  chaos_allowed = on
+  for _, client in pairs(registry) do
+    client:chaos(on)
   end
 end
 

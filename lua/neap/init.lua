@@ -22,6 +22,7 @@ local neap = {
   backoff = policies.backoff,
   retry_after = policies.retry_after,
   wrap = wrap,
+  chaos = Client.switch_chaos,
   Error = Error,
 }
 

@@ -28,6 +28,8 @@ local Response = {}
 ---@field phase? string
 ---@field elapsed number seconds
 ---@field reason? string
+---@field chaos? true an attempt that was disturbed on purpose
+---@field enforced? false a refusal in shadow mode: the attempt was made
 ---@field message? string what a fallback raised, or why an outbox could not accept
 
 --- The body as a Lua value by cjson or dkjson; nil and a message where it is not JSON.

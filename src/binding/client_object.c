@@ -99,6 +99,17 @@ static int client_watch(lua_State *L)
     return 0;
 }
 
+/* chaos(on | nil): with a boolean, chaos is switched in all processes that share the client's
+ * state. Is it on, and was it before? */
+static int client_chaos(lua_State *L)
+{
+    _Atomic bool *off = &neap_check_client(L, 1)->board->chaos_off;
+    bool was_off =
+        lua_isboolean(L, 2) ? atomic_exchange(off, !lua_toboolean(L, 2)) : atomic_load(off);
+    lua_pushboolean(L, !was_off);
+    return 1;
+}
+
 static int client_listener_failed(lua_State *L)
 {
     neap_count(&neap_check_client(L, 1)->board->counters.listener_errors);
@@ -272,6 +283,7 @@ void neap_binding_add_client(lua_State *L)
     static const luaL_Reg methods[] = {
         {"close", client_close},
         {"watch", client_watch},
+        {"chaos", client_chaos},
         {"listener_failed", client_listener_failed},
         {"stats", client_stats},
         {"is_shared", client_is_shared},

@@ -15,6 +15,8 @@ NEAP_MUST_CHECK bool neap_check_retry(struct neap_option_reader *reader, void *t
 extern const struct neap_option_table neap_client_breaker_options;
 extern const struct neap_option_table neap_gate_options;
 extern const struct neap_option_table neap_client_bulkhead_options;
+extern const struct neap_option_table neap_chaos_options;
+NEAP_MUST_CHECK bool neap_check_chaos(struct neap_option_reader *reader, void *target);
 NEAP_MUST_CHECK bool neap_read_client_rate_limit(struct neap_option_reader *reader, void *target);
 
 /* For the struct of the policy alone. */

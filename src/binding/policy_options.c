@@ -156,6 +156,8 @@ static const struct neap_option client_rows[] = {
     {"alerts", .kind = NEAP_OPTION_TABLE,
      .flags = NEAP_OPTION_OFF | NEAP_OPTION_OR_TRUE | NEAP_OPTION_OR_FALSE,
      .offset = CLIENT(alerts), .table = &alert_table, .on = CLIENT(has_alerts)},
+    {"chaos", .kind = NEAP_OPTION_TABLE, .flags = NEAP_OPTION_OFF | NEAP_OPTION_OR_FALSE,
+     .table = &neap_chaos_options, .on = CLIENT(pipeline.has_chaos), .check = neap_check_chaos},
     {"tls", .kind = NEAP_OPTION_TABLE, .table = &tls_table},
     {"proxy", .kind = NEAP_OPTION_CUSTOM, .flags = NEAP_OPTION_SECRET, .types = TYPE(STRING),
      .expected = "a URL or \"environment\"", .read = neap_read_proxy},

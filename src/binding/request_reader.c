@@ -324,6 +324,9 @@ static void read_extras(struct reader *reader)
     lua_getfield(L, extras, "without_fallbacks");
     draft->without_fallbacks = lua_toboolean(L, -1);
     lua_pop(L, 1);
+    lua_getfield(L, extras, "without_chaos");
+    draft->without_chaos = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     draft->breaker_key = text_field(reader, extras, "breaker_key", &draft->breaker_key_bytes);
     draft->gate_key = text_field(reader, extras, "gate_key", &draft->gate_key_bytes);
 }

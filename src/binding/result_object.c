@@ -107,6 +107,10 @@ void neap_push_trace_entry(lua_State *L, const struct neap_trace_entry *entry)
     neap_set_text(L, "error", neap_kind_name(entry->error));
     neap_set_text(L, "phase", neap_phase_name(entry->phase));
     neap_set_text(L, "reason", entry->reason);
+    if (entry->chaos) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, "chaos");
+    }
     if (entry->not_enforced) {
         lua_pushboolean(L, false);
         lua_setfield(L, -2, "enforced");

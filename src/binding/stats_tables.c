@@ -102,6 +102,7 @@ static void push_numbers(lua_State *L, const struct neap_board *board)
     neap_set_count(L, "calls", atomic_load(&counters->calls));
     neap_set_count(L, "ok", atomic_load(&counters->ok));
     neap_set_count(L, "attempts", atomic_load(&counters->attempts));
+    neap_set_count(L, "chaos", atomic_load(&counters->chaos));
     neap_set_count(L, "abandoned", atomic_load(&counters->abandoned));
     neap_set_count(L, "coalesced", atomic_load(&counters->coalesced));
     neap_set_count(L, "listener_errors", atomic_load(&counters->listener_errors));

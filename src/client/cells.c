@@ -169,6 +169,7 @@ static void board_init(void *cell, const void *policy)
     neap_counters_init(&board->counters);
     atomic_init(&board->connections_opened, 0);
     atomic_init(&board->connections_reused, 0);
+    atomic_init(&board->chaos_off, false);
     board->holders = *(const uint32_t *)policy;
     for (uint32_t holder = 0; holder < board->holders; holder++) {
         atomic_init(&board->holding[holder].in_flight, 0);

@@ -36,6 +36,7 @@ struct neap_holding {
 struct neap_board {
     struct neap_counters counters;
     _Atomic uint64_t connections_opened, connections_reused; /* see neap_transport_stats */
+    _Atomic bool chaos_off;                                  /* the kill switch of all processes */
     uint32_t holders;
     struct neap_holding holding[];
 };

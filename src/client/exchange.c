@@ -41,6 +41,7 @@ static void land(struct neap_flight *flight)
     neap_response_free(flight->response);
     flight->response = NULL;
     flight->wire = (struct neap_wire){NULL, NULL};
+    flight->delayed = false;
     flight->attempt = 0;
 }
 
@@ -52,6 +53,7 @@ static bool abandon(struct neap_exchange *exchange, uint32_t attempt)
         return true;
     bool unsent =
         neap_network_cancel(&exchange->client->network, exchange->client->engine, &flight->wire);
+    unsent |= flight->delayed;
     land(flight);
     if (exchange->attention == NEAP_ATTENTION_ATTEMPT && exchange->effect.attempt == attempt)
         exchange->attention = NEAP_ATTENTION_NONE;
@@ -83,7 +85,12 @@ static void perform_send(struct neap_exchange *exchange, const struct neap_effec
     }
     arm_timer(exchange);
     if (neap_exchange_send(exchange, effect))
-        set_attention(exchange, NEAP_ATTENTION_ATTEMPT);
+        neap_exchange_ask_for_attempt(exchange);
+}
+
+void neap_exchange_ask_for_attempt(struct neap_exchange *exchange)
+{
+    set_attention(exchange, NEAP_ATTENTION_ATTEMPT);
 }
 
 /* True if the call is to be stepped again at once with *event. */
@@ -268,24 +275,32 @@ static struct neap_pipeline_state state_of(struct neap_exchange *exchange)
                                         .holder = client->holder};
 }
 
+/* A function has no transport. */
+static bool can_be_disturbed(const struct neap_client *client, const struct neap_draft *draft)
+{
+    return client->carrier != NEAP_CARRIER_FUNCTION && !draft->without_chaos;
+}
+
 static void init_call(struct neap_exchange *exchange, const struct neap_draft *draft)
 {
     struct neap_client *client = exchange->client;
-    neap_call_init(&exchange->call,
-                   &(struct neap_call_setup){
-                       .alloc = client->alloc,
-                       .pipeline = &client->policy.pipeline,
-                       .state = state_of(exchange),
-                       .counters = &client->board->counters,
-                       .in_flight = &client->board->holding[client->holder].in_flight,
-                       .random = &client->engine->random,
-                       .timeout = draft->timeout,
-                       .deadline_ns = draft->deadline_ns,
-                       .replayable = exchange->replayable,
-                       .without_fallbacks = draft->without_fallbacks,
-                       .uninterruptible = client->carrier == NEAP_CARRIER_FUNCTION,
-                       .watched = client->watched,
-                   });
+    neap_call_init(
+        &exchange->call,
+        &(struct neap_call_setup){
+            .alloc = client->alloc,
+            .pipeline = &client->policy.pipeline,
+            .state = state_of(exchange),
+            .counters = &client->board->counters,
+            .in_flight = &client->board->holding[client->holder].in_flight,
+            .random = &client->engine->random,
+            .timeout = draft->timeout,
+            .deadline_ns = draft->deadline_ns,
+            .replayable = exchange->replayable,
+            .without_fallbacks = draft->without_fallbacks,
+            .uninterruptible = client->carrier == NEAP_CARRIER_FUNCTION,
+            .chaos_off = can_be_disturbed(client, draft) ? &client->board->chaos_off : NULL,
+            .watched = client->watched,
+        });
 }
 
 static void link_to_client(struct neap_exchange *exchange)

@@ -45,7 +45,8 @@ struct neap_flight {
     struct neap_loop_timer timer; /* when a scripted reply, or a failure to send, is due */
     struct neap_outcome outcome;
     struct neap_response *response;
-    bool landed; /* ended while Lua was busy, see neap_exchange_resume; to be told next */
+    bool delayed; /* by chaos: what `timer` brings is the sending */
+    bool landed;  /* ended while Lua was busy, see neap_exchange_resume; to be told next */
 };
 
 /* What a caller asks for. Texts are copied by neap_exchange_new, but for the body, which must
@@ -62,6 +63,7 @@ struct neap_draft {
     const char *idempotency_key; /* ready to be sent, prefix and quotes included; NULL: none */
     bool replayable;             /* the request says so */
     bool without_fallbacks;
+    bool without_chaos;      /* chaos.only said no */
     const char *breaker_key; /* what breaker.key returned; NULL: by policy */
     size_t breaker_key_bytes;
     const char *gate_key; /* what gate.key returned; NULL: by the Authorization header */

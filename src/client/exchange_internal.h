@@ -1,7 +1,7 @@
 /* What the files of the exchange share: exchange.c drives, exchange_request.c prepares what is
- * sent, exchange_send.c puts an attempt on its carrier, exchange_script.c plays the network for a
- * test, exchange_queue.c keeps those who wait for the bulkhead, coalescing.c those who wait for the
- * outcome of another one. */
+ * sent, exchange_send.c puts an attempt on its carrier, exchange_chaos.c disturbs it,
+ * exchange_script.c plays the network for a test, exchange_queue.c keeps those who wait for the
+ * bulkhead, coalescing.c those who wait for the outcome of another one. */
 #ifndef NEAP_CLIENT_EXCHANGE_INTERNAL_H
 #define NEAP_CLIENT_EXCHANGE_INTERNAL_H
 
@@ -18,6 +18,14 @@ void neap_exchange_step(struct neap_exchange *exchange, const struct neap_event 
 
 /* True if Lua has to carry the attempt out. */
 bool neap_exchange_send(struct neap_exchange *exchange, const struct neap_effect *effect);
+
+/* Lua carries the attempt of exchange->effect out. */
+void neap_exchange_ask_for_attempt(struct neap_exchange *exchange);
+
+/* The attempt goes as policy.chaos says. One that is only late is sent by the second function, when
+ * its time has come. */
+void neap_exchange_disturb(struct neap_exchange *exchange, struct neap_flight *flight);
+void neap_exchange_send_delayed(struct neap_flight *flight);
 
 void neap_exchange_enqueue(struct neap_exchange *exchange);
 void neap_exchange_dequeue(struct neap_exchange *exchange);

@@ -24,13 +24,18 @@ static void on_transfer_done(void *context, const struct neap_outcome *outcome,
     neap_flight_end(flight, outcome, response);
 }
 
-/* A scripted reply, or a failure to send that is told from a step of its own. */
+/* A scripted reply, a failure to send that is told from a step of its own, or the end of a delay.
+ */
 static void on_flight_timer(struct neap_loop_timer *timer, int64_t now_ns)
 {
     struct neap_flight *flight = NEAP_OWNER(timer, struct neap_flight, timer);
     struct neap_response *response = flight->response;
     struct neap_outcome outcome = flight->outcome;
     (void)now_ns;
+    if (flight->delayed) {
+        neap_exchange_send_delayed(flight);
+        return;
+    }
     flight->response = NULL;
     neap_flight_end(flight, &outcome, response);
 }
@@ -92,15 +97,36 @@ static void send_on_network(struct neap_exchange *exchange, struct neap_flight *
         fail_to_send(flight, message);
 }
 
+/* True if Lua has to carry the attempt out. */
+static bool put_on_carrier(struct neap_exchange *exchange, struct neap_flight *flight,
+                           int64_t left_ns)
+{
+    if (exchange->client->carrier == NEAP_CARRIER_NETWORK) {
+        send_on_network(exchange, flight, left_ns);
+        return false;
+    }
+    exchange->request.headers = exchange->header;
+    exchange->request.header_count =
+        add_deadline_header(exchange, left_ns, exchange->deadline_text);
+    return true;
+}
+
 bool neap_exchange_send(struct neap_exchange *exchange, const struct neap_effect *effect)
 {
     struct neap_flight *flight = take_flight(exchange, effect->attempt);
-    if (exchange->client->carrier != NEAP_CARRIER_NETWORK) {
-        exchange->request.headers = exchange->header;
-        exchange->request.header_count =
-            add_deadline_header(exchange, effect->left_ns, exchange->deadline_text);
-        return true;
-    }
-    send_on_network(exchange, flight, effect->left_ns);
+    if (!effect->chaos)
+        return put_on_carrier(exchange, flight, effect->left_ns);
+    neap_exchange_disturb(exchange, flight);
     return false;
+}
+
+void neap_exchange_send_delayed(struct neap_flight *flight)
+{
+    struct neap_exchange *exchange = flight->exchange;
+    int64_t now_ns = neap_loop_now(exchange->client->engine->loop);
+    int64_t deadline_ns = exchange->call.deadline_ns;
+    flight->delayed = false;
+    int64_t left_ns = deadline_ns == NEAP_NEVER ? NEAP_NEVER : neap_time_since(deadline_ns, now_ns);
+    if (put_on_carrier(exchange, flight, left_ns))
+        neap_exchange_ask_for_attempt(exchange);
 }

@@ -190,6 +190,12 @@ static void write_attempts(struct neap_exposition *exposition, const struct neap
     write_counter(exposition, scraped, &counters_of(scraped)->attempts);
 }
 
+static void write_chaos(struct neap_exposition *exposition, const struct neap_scraped *scraped)
+{
+    if (pipeline_of(scraped)->has_chaos || counters_of(scraped)->chaos > 0)
+        write_counter(exposition, scraped, &counters_of(scraped)->chaos);
+}
+
 static void write_attempt_duration(struct neap_exposition *exposition,
                                    const struct neap_scraped *scraped)
 {
@@ -415,6 +421,8 @@ const struct neap_client_family neap_client_families[] = {
      write_call_duration},
     {{"neap_in_flight", GAUGE, "Calls that have begun and not ended."}, write_in_flight},
     {{"neap_attempts_total", COUNTER, "Attempts that were begun."}, write_attempts},
+    {{"neap_chaos_attempts_total", COUNTER, "Attempts that were disturbed on purpose."},
+     write_chaos},
     {{"neap_attempt_duration_seconds", HISTOGRAM,
       "How long attempts took that were not broken off from outside."},
      write_attempt_duration},

@@ -73,6 +73,7 @@ struct neap_counters {
     _Atomic uint64_t abandoned; /* calls whose caller went away before they had ended */
     _Atomic uint64_t coalesced; /* calls that another one's outcome has served */
     _Atomic uint64_t attempts;
+    _Atomic uint64_t chaos; /* attempts that were disturbed on purpose */
     _Atomic uint64_t errors[NEAP_KIND_COUNT];
     _Atomic uint64_t retries[NEAP_RETRY_REASON_COUNT];
     _Atomic uint64_t timeouts[NEAP_PHASE_COUNT];

@@ -102,6 +102,7 @@ struct neap_effect {
     uint32_t retry;              /* ASK BACKOFF: the n of this retry */
     bool queued;                 /* WAIT: in the bulkhead's queue; to be stepped with TIME as soon
                                     as it is the first there and a place may be free */
+    bool chaos;                  /* SEND: disturbed as the policy says */
     uint32_t fallback;           /* FALLBACK: index from 0 */
     int64_t max_stale_ns;        /* STORED: of the fallback; NEAP_CACHE_UNSAID: stale-if-error */
 };
@@ -156,8 +157,9 @@ struct neap_call_setup {
     struct neap_timeouts timeout; /* the policy's, or the request's own */
     int64_t deadline_ns;          /* the request's own; NEAP_NEVER: none */
     bool replayable;
-    bool uninterruptible;   /* a function: time cannot end an attempt, it only counts */
-    bool has_cache;         /* stored answers stand in by stale-if-error */
+    bool uninterruptible;          /* a function: time cannot end an attempt, it only counts */
+    const _Atomic bool *chaos_off; /* the kill switch; NULL: nothing to disturb */
+    bool has_cache;                /* stored answers stand in by stale-if-error */
     bool without_fallbacks; /* the caller wants to know what the attempts came to, and nothing else
                              */
     uint32_t watched;

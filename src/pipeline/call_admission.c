@@ -271,6 +271,22 @@ static int64_t attempt_limit(const struct neap_call *call, int64_t now_ns)
     return neap_time_min(neap_time_add(now_ns, call->setup.timeout.attempt_ns), call->deadline_ns);
 }
 
+static bool is_disturbed(struct neap_call *call)
+{
+    const struct neap_pipeline *pipeline = call->setup.pipeline;
+    const _Atomic bool *off = call->setup.chaos_off;
+    if (!pipeline->has_chaos || !off || atomic_load_explicit(off, memory_order_relaxed))
+        return false;
+    return neap_chaos_strikes(&pipeline->chaos, neap_call_random(call));
+}
+
+static void note_chaos(struct neap_call *call, uint32_t trace_index)
+{
+    neap_count(&call->setup.counters->chaos);
+    if (trace_index != UINT32_MAX)
+        call->trace.entry[trace_index].chaos = true;
+}
+
 static struct neap_effect launch(struct neap_call *call, int64_t now_ns)
 {
     int64_t left_ns =
@@ -290,9 +306,12 @@ static struct neap_effect launch(struct neap_call *call, int64_t now_ns)
                                              .bulkhead_permit = call->bulkhead_permit,
                                              .trace_index = trace_index};
     call->breaker_permit = call->bulkhead_permit = 0;
+    bool chaos = is_disturbed(call);
+    if (chaos)
+        note_chaos(call, trace_index);
     neap_call_enter(call, NEAP_CALL_LIVE);
     return (struct neap_effect){
-        .kind = NEAP_EFFECT_SEND, .attempt = call->attempts, .left_ns = left_ns};
+        .kind = NEAP_EFFECT_SEND, .attempt = call->attempts, .left_ns = left_ns, .chaos = chaos};
 }
 
 static struct neap_effect go_through_stages(struct neap_call *call, int64_t now_ns)

@@ -10,6 +10,7 @@
 
 #include "policy/breaker.h"
 #include "policy/bulkhead.h"
+#include "policy/chaos.h"
 #include "policy/gate.h"
 #include "policy/rate_limiter.h"
 #include "policy/retry.h"
@@ -34,7 +35,8 @@ struct neap_pipeline {
     struct neap_gate_policy gate;
     struct neap_rate_limiter_policy limiter;
     struct neap_bulkhead_policy bulkhead;
-    bool has_budget, has_breaker, has_gate, has_limiter, has_bulkhead;
+    struct neap_chaos_policy chaos;
+    bool has_budget, has_breaker, has_gate, has_limiter, has_bulkhead, has_chaos;
     /* Decides and counts, and admits whatever it has decided. */
     bool breaker_shadow, limiter_shadow, bulkhead_shadow;
 

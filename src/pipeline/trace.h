@@ -24,6 +24,7 @@ struct neap_trace_entry {
     enum neap_kind error; /* of an attempt, refusal or fallback; NONE: none */
     enum neap_phase phase;
     const char *reason; /* a static word, or NULL */
+    bool chaos;         /* an attempt that was disturbed on purpose */
     bool not_enforced;  /* a refusal in shadow mode: the attempt was admitted */
 };
 
