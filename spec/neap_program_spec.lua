@@ -293,9 +293,37 @@ describe("the program neap", function()
   it("tells how it is used, and its version", function()
     local status, said = run("--help")
     assert.equal(0, status)
-    assert.matches("^usage: neap drain FILE", said)
-    status, said = run("--version")
-    assert.equal(0, status)
-    assert.equal("neap " .. neap._VERSION .. "\n", said)
+    assert.matches("^usage: neap COMMAND", said)
+    assert.matches("\n  neap drain FILE", said)
+    for _, word in ipairs{ "version", "--version" } do
+      status, said = run(word)
+      assert.equal(0, status)
+      assert.equal("neap " .. neap._VERSION .. "\n", said)
+    end
+    status, said = run("help", "drian")
+    assert.equal(2, status)
+    assert.matches('no command "drian"', said)
+  end)
+
+  it("tells how each command is used, and its exit statuses", function()
+    local _, overview = run("--help")
+    local commands = 0
+    for name in overview:gmatch("\n  neap (%a+)") do
+      local status, said = run(name, "--help")
+      assert.equal(0, status)
+      assert.matches("^usage: neap " .. name .. "[^\n]*\n\n", said)
+      assert.matches("Status 0", said)
+      assert.equal(said, (select(2, run("help", name))))
+      commands = commands + 1
+    end
+    assert.is_true(commands >= 6)
+  end)
+
+  it("is described in docs/program.md, each command", function()
+    local page = process.read_file("docs/program.md")
+    local _, overview = run("--help")
+    for usage in overview:gmatch("\n  (neap [^\n]+)") do
+      assert.is_truthy(page:find(usage, 1, true), usage)
+    end
   end)
 end)

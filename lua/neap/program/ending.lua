@@ -1,0 +1,33 @@
+--- How a command of the program `neap` ends: exit statuses, and sentences for people on stderr.
+local ending = {
+  OK = 0,
+  FAILED = 1, -- it cannot work, or what it looked for is not as it should be
+  MISUSED = 2, -- wrong usage
+}
+
+--- Tells a line on stderr.
+---@param text string a format of string.format
+function ending.say(text, ...)
+  io.stderr:write("neap: ", text:format(...), "\n")
+end
+
+--- Ends the program: raises what lua/neap/program.lua tells and exits with.
+---@param status integer
+---@param text string a format of string.format
+function ending.give_up(status, text, ...)
+  error({ status = status, text = text:format(...) }, 0)
+end
+
+--- A value, or the end of the program with what is wrong.
+---@generic T
+---@param value T|nil
+---@param err any
+---@return T
+function ending.checked(value, err)
+  if value == nil then
+    ending.give_up(ending.FAILED, "%s", tostring(err))
+  end
+  return value
+end
+
+return ending
