@@ -16,6 +16,8 @@ struct neap_process {
     uint64_t pid_namespace; /* an id; 0: unknown */
 };
 
+/* As getpid(2), but without a system call once it is known; a forked child, however it was forked,
+ * finds its own. */
 int64_t neap_process_id(void);
 
 /* When the process of that number started, counted in the kernel's ticks since boot; 0 where there

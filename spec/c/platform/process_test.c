@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +64,19 @@ static void a_process_knows_itself(void **state)
     assert_int_equal(self.start, neap_process_start(getpid()));
     assert_int_not_equal(self.pid_namespace, 0);
     assert_true(neap_process_lives(&self));
+}
+
+static void a_forked_child_has_a_number_of_its_own(void **state)
+{
+    (void)state;
+    int status;
+    assert_int_equal(neap_process_id(), getpid());
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); /* tells nobody, unlike fork(3) */
+    if (child == 0)
+        _exit(neap_process_id() == getpid() && neap_process_id() != getppid() ? 0 : 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(neap_process_id(), getpid());
 }
 
 static void the_first_process_started_before_this_one(void **state)
@@ -195,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_knows_itself),
+        cmocka_unit_test(a_forked_child_has_a_number_of_its_own),
         cmocka_unit_test(the_first_process_started_before_this_one),
         cmocka_unit_test(what_is_no_process_has_no_start),
         cmocka_unit_test(a_child_lives_until_it_is_killed),
