@@ -246,11 +246,13 @@ STEPS = +@MAKE='$(MAKE)' .ci/steps.sh
 tests_of = $(patsubst %.c,$(BUILD)/$1/%,$2)
 module_ready = $(BUILD)/$1/neap/core.so $(BUILD)/$1/lua
 
+include bench/bench.mk
+
 # ---------------------------------------------------------------------------------------- targets
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile bench/bench.mk
 
 .PHONY: build
 build: ## build the module for Lua 5.4 and LuaJIT; build-lua5.3 and so on for the older versions
@@ -316,14 +318,6 @@ spec: ## run specs: SPEC=spec/foo_spec.lua [VARIANT=lua5.1…5.4|luajit|nginx|as
 .PHONY: examples
 examples: ## run every program in examples/, and the demonstration
 examples: test-examples
-
-.PHONY: bench
-bench: build-lua5.4 $(BUILD)/bench/easy ## what a guarded call costs beside bare libcurl [ROUNDS= CALLS=]
-	@$(RUN_LUA) bench/run.lua $(BUILD)/bench/easy $(RUN_LUA) $(or $(ROUNDS),5) $(or $(CALLS),5000)
-
-$(BUILD)/bench/%: bench/%.c
-	@mkdir -p $(@D)
-	$(call say,CC)$(CC) $(compile_flags) $(flags_plain) -o $@ $< $(LIBRARIES)
 
 .PHONY: install
 install: ## install to PREFIX [DESTDIR=] [LUA_VERSION=5.4]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing for what is to be done, and nothing else.
-# Usage: setup.sh [build|test|check|demo|demo-nginx]...      (all of them by default)
+# Usage: setup.sh [build|test|check|demo|demo-nginx|bench]...      (the first four by default)
 #
 # In a list `a|b` is satisfied by either; `a` is what gets installed. Without what is optional neap
 # can do less, and tests are skipped; that it is missing is told, and is no failure.
@@ -16,6 +16,9 @@ test='lua5.1 liblua5.1-0-dev|liblua5.1-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3
     nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua'
 optional_build='libsqlite3-dev libhiredis-dev'
 optional_test='redis-server|redis sqlite3 prometheus chromium'
+bench='nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua lua-socket util-linux'
+# What neap is compared with.
+optional_bench='lua-cqueues lua-http openssl'
 # Node.js of other makers than Debian brings its own.
 command -v npm >/dev/null || optional_test="$optional_test npm"
 check='clang-format clang-tidy cppcheck lua-check binutils util-linux'
@@ -30,7 +33,8 @@ for purpose in "$@"; do
     demo-nginx) wanted="$wanted $demo $demo_nginx" ;;
     test) wanted="$wanted $test"; optional="$optional $optional_test" ;;
     check) wanted="$wanted $check" ;;
-    *) echo "setup: unknown purpose '$purpose'; known are build, test, check, demo, demo-nginx" >&2; exit 2 ;;
+    bench) wanted="$wanted $bench"; optional="$optional $optional_bench" ;;
+    *) echo "setup: unknown purpose '$purpose'; known are build, test, check, demo, demo-nginx, bench" >&2; exit 2 ;;
     esac
 done
 

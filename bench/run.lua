@@ -1,50 +1,51 @@
--- What a guarded call costs beside a bare easy handle: interleaved rounds, medians, their ratio. A
--- row of the floor against itself shows the noise of the machine.
--- Usage: run.lua EASY INTERPRETER [ROUNDS [CALLS]]
-local nginx = require "spec.support.nginx"
+-- The bench: measures each row in interleaved rounds and prints medians, ranges, ratios and how
+-- they stand to the targets.
+-- Usage: run.lua full|quick [ROW...]      (calls, functions, …: all of them by default)
+local report = require "bench.harness.report"
+local rounds = require "bench.harness.rounds"
+local verdict = require "bench.harness.verdict"
+local worlds = require "bench.harness.world"
 
-local easy, interpreter = arg[1], arg[2]
-local rounds, calls = tonumber(arg[3] or 5), tonumber(arg[4] or 5000)
+local ROWS = { "calls", "functions" }
 
-local upstream = nginx.start{
-  conf = [[location / { default_type application/json; return 200 '{"rates":{"EUR":1.08}}'; }]],
-}
-
-local subjects = {
-  { name = "bare easy handle", command = easy },
-  { name = "bare easy handle again", command = easy },
-  { name = "neap, every policy", command = interpreter .. " bench/calls.lua" },
-}
-
-local function measure(subject)
-  local pipe = assert(io.popen(("%s %s %d"):format(subject.command, upstream.url .. "/", calls)))
-  local cpu, wall = pipe:read("*n", "*n")
-  pipe:close()
-  assert(cpu and wall, subject.name .. " failed")
-  subject.cpu[#subject.cpu + 1] = cpu / calls * 1e6
-  subject.wall[#subject.wall + 1] = wall / calls * 1e6
+local function chosen(words)
+  return #words > 0 and words or ROWS
 end
 
-local function median(values)
-  table.sort(values)
-  return values[math.floor((#values + 1) / 2)]
+local function say(text)
+  io.stdout:write(text, "\n")
+  io.stdout:flush()
 end
 
-for _, subject in ipairs(subjects) do
-  subject.cpu, subject.wall = {}, {}
-end
-for round = 1, rounds do
-  for i = 1, #subjects do
-    measure(subjects[round % 2 == 0 and #subjects + 1 - i or i])
+local function measured(world, comparison, verdicts)
+  if comparison.upstream_core then
+    world:upstream(comparison.upstream_core)
   end
+  local results = rounds.run(comparison.subjects, world.rounds)
+  for _, target in ipairs(comparison.targets or {}) do
+    table.insert(verdicts, verdict.of(target, results))
+  end
+  say(report.comparison(comparison, results))
 end
-upstream:stop()
 
-print(("%-24s %12s %12s %10s %10s"):format("one call at a time", "CPU us", "wall us", "CPU x",
-  "wall x"))
-local floor_cpu, floor_wall = median(subjects[1].cpu), median(subjects[1].wall)
-for _, subject in ipairs(subjects) do
-  local cpu, wall = median(subject.cpu), median(subject.wall)
-  print(("%-24s %12.1f %12.1f %10.2f %10.2f"):format(subject.name, cpu, wall, cpu / floor_cpu,
-    wall / floor_wall))
+local function bench(world, names)
+  local verdicts = {}
+  say(("%d interleaved rounds each; ratios of medians to the first row\n"):format(world.rounds))
+  for _, name in ipairs(names) do
+    for _, comparison in ipairs(require("bench.rows." .. name)(world)) do
+      measured(world, comparison, verdicts)
+    end
+  end
+  table.sort(verdicts, function(a, b)
+    return a.row < b.row
+  end)
+  say(report.targets(verdicts))
+end
+
+local world = worlds.new(arg[1])
+local ended_well, message = xpcall(bench, debug.traceback, world, chosen{ table.unpack(arg, 2) })
+world:close()
+if not ended_well then
+  io.stderr:write("bench: ", tostring(message), "\n")
+  os.exit(1)
 end

@@ -1,0 +1,38 @@
+# Programs and targets of the bench; the Makefile includes this.
+
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,easy multi primitives)
+BENCH_MODULES := $(foreach name,lua5.4 luajit,\
+    $(if $(incdir_$(name)),$(BUILD)/$(name)/bench/calls.so))
+bench_objects = $(patsubst %,$(BUILD)/plain/obj/bench/floors/%.o,$1)
+
+$(BUILD)/bench/easy: $(call bench_objects,easy handle result)
+$(BUILD)/bench/multi: $(call bench_objects,multi handle result)
+$(BUILD)/bench/primitives: $(call bench_objects,primitives result)
+
+$(BENCH_PROGRAMS):
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(LDFLAGS) $(link_plain) -o $@ $(filter %.o,$^) $(LIBRARIES)
+
+$(BUILD)/%/bench/calls.so: $(BUILD)/%/obj/bench/floors/calls.o
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -shared $(LDFLAGS) $(link_plain) -o $@ $<
+
+-include $(wildcard $(BUILD)/*/obj/bench/floors/*.d)
+
+.PHONY: bench-ready
+bench-ready: build $(BENCH_PROGRAMS) $(BENCH_MODULES)
+
+BENCH = BUILD=$(BUILD) $(RUN_LUA) bench/run.lua
+
+# What it compares neap with is installed where it is missing, as for `make test`.
+.PHONY: bench
+bench: ## what neap costs beside libcurl and others [ROWS= AGAINST= DREAM11=]
+	@.ci/setup.sh build bench
+	@$(MAKE) --no-print-directory bench-ready
+	@$(BENCH) full $(ROWS)
+
+.PHONY: bench-quick
+bench-quick: ## the same with fewer calls, in a minute
+	@.ci/setup.sh build bench
+	@$(MAKE) --no-print-directory bench-ready
+	@$(BENCH) quick $(ROWS)

@@ -1,0 +1,154 @@
+local cores = require "bench.harness.cores"
+local report = require "bench.harness.report"
+local rounds = require "bench.harness.rounds"
+local statistics = require "bench.harness.statistics"
+local subject = require "bench.harness.subject"
+local verdict = require "bench.harness.verdict"
+
+describe("statistics", function()
+  it("takes the middle of an odd number of values, whatever their order", function()
+    assert.equal(3, statistics.median{ 9, 1, 3, 2, 5 })
+  end)
+
+  it("takes the mean of the two in the middle of an even number", function()
+    assert.equal(2.5, statistics.median{ 4, 1, 3, 2 })
+  end)
+
+  it("leaves the values in their order", function()
+    local values = { 3, 1, 2 }
+    statistics.median(values)
+    assert.same({ 3, 1, 2 }, values)
+  end)
+
+  it("gives the smallest and the largest", function()
+    local least, most = statistics.range{ 3, 1, 2 }
+    assert.same({ 1, 3 }, { least, most })
+  end)
+
+  it("compares the medians, not the means", function()
+    assert.equal(2, statistics.ratio({ 2, 4, 1000 }, { 1, 2, 3 }))
+  end)
+
+  it("gives no ratio to nothing", function()
+    assert.is_nil(statistics.ratio({ 1 }, { 0 }))
+  end)
+end)
+
+describe("rounds", function()
+  it("turn the order round each time", function()
+    assert.same({ 1, 2, 3 }, rounds.order(3, 1))
+    assert.same({ 3, 2, 1 }, rounds.order(3, 2))
+    assert.same({ 1, 2, 3 }, rounds.order(3, 3))
+  end)
+
+  it("measure each subject once a round and gather its values", function()
+    local seen = {}
+    local function counting(name)
+      return {
+        name = name,
+        measure = function()
+          seen[#seen + 1] = name
+          return { rate = #seen }
+        end,
+      }
+    end
+    local results = rounds.run({ counting "a", counting "b" }, 3)
+    assert.same({ "a", "b", "b", "a", "a", "b" }, seen)
+    assert.same({ 1, 4, 5 }, results[1].values.rate)
+    assert.same({ 2, 3, 6 }, results[2].values.rate)
+  end)
+
+  it("leave out what is skipped, and say why", function()
+    local results = rounds.run({ subject.skipped("a", "not here") }, 3)
+    assert.same({ { name = "a", skip = "not here", values = {} } }, results)
+  end)
+end)
+
+describe("a subject", function()
+  it("is read by its line of results", function()
+    assert.same({ rate = 12.5, cpu = 3 }, subject.parsed "rate=12.5 cpu=3\n")
+    assert.is_nil(subject.parsed "no figures here")
+    assert.is_nil(subject.parsed(nil))
+  end)
+
+  it("is bounded in time, and quoted", function()
+    assert.equal("timeout -k 2 60 'a' 'it'\\''s' '7'", subject.command{ "a", "it's", 7 })
+    assert.equal("taskset -c 1 timeout -k 2 60 'a'", subject.command({ "a" }, 1))
+  end)
+
+  it("that fails raises with what it wrote", function()
+    local ok, message = pcall(subject.run, { "sh", "-c", "echo no luck; exit 3" })
+    assert.is_false(ok)
+    assert.matches("no luck", message)
+  end)
+
+  it("that gives no figures raises", function()
+    assert.is_false(pcall(subject.run, { "echo", "nothing" }))
+  end)
+end)
+
+describe("a verdict", function()
+  local results = {
+    { name = "floor", values = { rate = { 100, 90, 110 } } },
+    { name = "neap", values = { rate = { 95, 94, 96 } } },
+    { name = "absent", skip = "not here", values = {} },
+  }
+
+  local function judged(target)
+    target.row, target.what, target.measure = 1, "rate", "rate"
+    return verdict.of(target, results)
+  end
+
+  it("holds a ratio against a least value", function()
+    assert.is_true(judged{ subject = "neap", against = "floor", at_least = 0.95 }.met)
+    assert.is_false(judged{ subject = "neap", against = "floor", at_least = 0.96 }.met)
+  end)
+
+  it("holds a ratio against a largest value", function()
+    assert.is_true(judged{ subject = "neap", against = "floor", at_most = 0.95 }.met)
+    assert.is_false(judged{ subject = "neap", against = "floor", at_most = 0.94 }.met)
+  end)
+
+  it("holds the value itself where there is nothing to compare with", function()
+    assert.equal(95, judged{ subject = "neap", at_most = 95 }.measured)
+  end)
+
+  it("is skipped with its subject or its floor", function()
+    assert.equal("not here", judged{ subject = "absent", at_most = 1 }.skip)
+    assert.equal("not here", judged{ subject = "neap", against = "absent", at_most = 1 }.skip)
+  end)
+
+  it("raises where a target names nobody", function()
+    assert.has_error(function()
+      judged{ subject = "nobody", at_most = 1 }
+    end)
+  end)
+end)
+
+describe("a report", function()
+  it("shows median, range and ratio, and what was skipped", function()
+    local text = report.comparison({ title = "calls" }, {
+      { name = "floor", values = { ns = { 10, 20, 30 } } },
+      { name = "neap", values = { ns = { 40, 50, 60 } } },
+      { name = "other", skip = "not here", values = {} },
+    })
+    assert.matches("neap%s+50%.0 40%.0%-60%.0%s+2%.50", text)
+    assert.matches("other%s+skipped: not here", text)
+  end)
+
+  it("shows each target with what was reached", function()
+    local text = report.targets{
+      { row = 1, what = "rate", bound = "at least 0.95", measured = 0.9, met = false, unit = "" },
+      { row = 2, what = "p99", bound = "at most 2", skip = "not here", unit = "" },
+    }
+    assert.matches("rate%s+at least 0%.95%s+0%.9%s+NOT MET", text)
+    assert.matches("p99%s+at most 2%s+skipped: not here", text)
+  end)
+end)
+
+describe("cores", function()
+  it("are read from what taskset says", function()
+    assert.same({ 0, 2, 3, 4 }, cores.parsed "pid 7's current affinity list: 0,2-4")
+    assert.same({}, cores.parsed "")
+  end)
+end)
