@@ -153,10 +153,9 @@ static bool settle_expired(struct step *step)
 
 /* ---- acquire ---- */
 
-static struct neap_admission admit(const struct step *step, int64_t permit)
+static struct neap_admission admit(int64_t now_ns, int64_t permit)
 {
-    return (struct neap_admission){
-        .decision = NEAP_ADMIT, .until_ns = step->now_ns, .permit = permit};
+    return (struct neap_admission){.decision = NEAP_ADMIT, .until_ns = now_ns, .permit = permit};
 }
 
 static struct neap_admission refuse(int64_t until_ns)
@@ -166,7 +165,7 @@ static struct neap_admission refuse(int64_t until_ns)
 
 static struct neap_admission ask_anybody(const struct step *step)
 {
-    return admit(step, neap_breaker_plain_permit(step->seen.generation));
+    return admit(step->now_ns, neap_breaker_plain_permit(step->seen.generation));
 }
 
 static struct neap_admission ask_closed(const struct step *step)
@@ -189,7 +188,7 @@ static bool take_probe(const struct step *step, uint32_t generation, struct neap
 {
     int64_t permit = neap_breaker_probes_take(step->breaker, step->policy, generation, step->holder,
                                               step->now_ns);
-    *answer = permit > 0 ? admit(step, permit) : refuse(NEAP_NEVER);
+    *answer = permit > 0 ? admit(step->now_ns, permit) : refuse(NEAP_NEVER);
     return permit > 0 || neap_breaker_is_current(step->breaker, generation);
 }
 
@@ -236,25 +235,34 @@ static bool ask(struct step *step, struct neap_admission *answer)
     return true;
 }
 
+static struct neap_admission acquire(struct step *step)
+{
+    struct neap_admission answer;
+    while (!ask(step, &answer))
+        step->seen = neap_breaker_word_load(step->breaker);
+    if (answer.decision == NEAP_REFUSE)
+        atomic_fetch_add(&step->breaker->not_permitted, 1);
+    return answer;
+}
+
+/* The ordinary case, closed and on no ramp, needs one word only. */
 struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
                                            const struct neap_breaker_policy *policy,
                                            uint32_t holder, int64_t now_ns, double r,
                                            struct neap_breaker_change *change)
 {
+    struct neap_breaker_word seen = neap_breaker_word_load(breaker);
+    *change = (struct neap_breaker_change){.changed = false};
+    if (seen.state == NEAP_BREAKER_CLOSED && !seen.ramp)
+        return admit(now_ns, neap_breaker_plain_permit(seen.generation));
     struct step step = {.breaker = breaker,
                         .policy = policy,
                         .holder = holder,
                         .now_ns = now_ns,
                         .r = r,
+                        .seen = seen,
                         .change = change};
-    struct neap_admission answer;
-    *change = (struct neap_breaker_change){.changed = false};
-    do
-        step.seen = neap_breaker_word_load(breaker);
-    while (!ask(&step, &answer));
-    if (answer.decision == NEAP_REFUSE)
-        atomic_fetch_add(&breaker->not_permitted, 1);
-    return answer;
+    return acquire(&step);
 }
 
 /* ---- record ---- */
@@ -270,13 +278,8 @@ static void tell_would_open(struct step *step)
         atomic_compare_exchange_strong(&step->breaker->word, &seen, neap_breaker_word_pack(told));
 }
 
-static void record_in_window(struct step *step, unsigned result)
+static void judge_window(struct step *step, struct neap_tally tally, uint32_t in_row)
 {
-    struct neap_tally tally;
-    uint32_t in_row;
-    if (!neap_breaker_window_add(step->breaker, step->policy, step->seen.generation, result,
-                                 step->now_ns, &tally, &in_row))
-        return;
     if (!neap_breaker_trips(step->policy, step->seen.state, tally, in_row))
         return;
     if (step->seen.state == NEAP_BREAKER_METRICS_ONLY)
@@ -287,12 +290,22 @@ static void record_in_window(struct step *step, unsigned result)
 
 static void record_probe(struct step *step, int64_t permit, unsigned result)
 {
-    if (!settle_expired(step))
+    if (neap_breaker_permit_generation(permit) != step->seen.generation || !settle_expired(step))
         return;
     if (result > 0)
         settle_and_decide(step, permit, result);
     else
         (void)neap_breaker_probes_settle(step->breaker, step->policy, permit, 0);
+}
+
+/* False where there is nothing to judge. */
+static bool record_in_window(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
+                             struct neap_breaker_word seen, int64_t permit, unsigned result,
+                             int64_t now_ns, struct neap_tally *tally, uint32_t *in_row)
+{
+    return neap_breaker_has_window(seen.state) && result > 0 &&
+           permit == neap_breaker_plain_permit(seen.generation) &&
+           neap_breaker_window_add(breaker, policy, seen.generation, result, now_ns, tally, in_row);
 }
 
 struct neap_breaker_change neap_breaker_record(struct neap_breaker *breaker,
@@ -301,22 +314,26 @@ struct neap_breaker_change neap_breaker_record(struct neap_breaker *breaker,
                                                int64_t elapsed_ns, int64_t now_ns, double r)
 {
     struct neap_breaker_change change = {.changed = false};
+    struct neap_breaker_word seen = neap_breaker_word_load(breaker);
+    bool is_slow = elapsed_ns > policy->slow_call_ns;
+    bool ignored = verdict == NEAP_VERDICT_IGNORE;
+    unsigned result = ignored ? 0 : neap_breaker_result(verdict == NEAP_VERDICT_FAILURE, is_slow);
+    struct neap_tally tally;
+    uint32_t in_row;
+    bool is_probe = seen.state == NEAP_BREAKER_HALF_OPEN;
+    if (!is_probe &&
+        !record_in_window(breaker, policy, seen, permit, result, now_ns, &tally, &in_row))
+        return change;
     struct step step = {.breaker = breaker,
                         .policy = policy,
                         .now_ns = now_ns,
                         .r = r,
-                        .seen = neap_breaker_word_load(breaker),
+                        .seen = seen,
                         .change = &change};
-    bool is_slow = elapsed_ns > policy->slow_call_ns;
-    bool ignored = verdict == NEAP_VERDICT_IGNORE;
-    unsigned result = ignored ? 0 : neap_breaker_result(verdict == NEAP_VERDICT_FAILURE, is_slow);
-    if (neap_breaker_permit_generation(permit) != step.seen.generation)
-        return change;
-    if (step.seen.state == NEAP_BREAKER_HALF_OPEN)
+    if (is_probe)
         record_probe(&step, permit, result);
-    else if (neap_breaker_has_window(step.seen.state) && !ignored &&
-             permit == neap_breaker_plain_permit(step.seen.generation))
-        record_in_window(&step, result);
+    else
+        judge_window(&step, tally, in_row);
     return change;
 }
 

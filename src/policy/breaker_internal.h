@@ -8,19 +8,23 @@
 
 #include "policy/breaker.h"
 
-/* The rule of every word below but `word` itself: it is read first, then the generation is seen to
- * be the caller's, then it is swapped. So a late caller never changes what a newer generation has
- * written, and what it may still write last is never looked at by a newer generation. */
+/* The rule of every word below but `word` itself: it is read first, then it is seen to be of the
+ * caller's generation, by the generation that it carries or else by `word`, then it is swapped. So
+ * a late caller never changes what a newer generation has written, and what it may still write
+ * last is never looked at by a newer generation.
+ *
+ * What every result reads and changes stands together, so that in a shared cell it is one cache
+ * line. */
 struct neap_breaker {
     _Atomic uint64_t
         word; /* state 3 | would_open told 1 | on a ramp 1 | openings 16 | generation */
+    _Atomic uint64_t sequence;     /* see breaker_window.c */
+    _Atomic uint64_t totals;       /* see breaker_window.c */
     _Atomic int64_t open_until_ns; /* means something while open */
     _Atomic int64_t closed_at_ns;  /* means something while on a ramp */
     _Atomic uint64_t not_permitted;
     _Atomic uint64_t opened;
-    _Atomic uint64_t sequence; /* see breaker_window.c */
-    _Atomic uint64_t totals;   /* see breaker_window.c */
-    _Atomic uint64_t cells[];  /* one for each probe, then the ring or the slices */
+    _Atomic uint64_t cells[]; /* one for each probe, then the ring or the slices */
 };
 
 #define NEAP_BREAKER_GENERATION_BITS 28
@@ -72,6 +76,22 @@ static inline uint32_t neap_breaker_next_generation(uint32_t generation)
 {
     uint32_t next = (generation + 1) & NEAP_BREAKER_GENERATION_MASK;
     return next > 0 ? next : 1;
+}
+
+/* What a permit holds below its generation is breaker_probes.c's; 0 in that of a call that is no
+ * probe. */
+#define NEAP_BREAKER_PERMIT_SHIFT 25
+
+static inline int64_t neap_breaker_plain_permit(uint32_t generation)
+{
+    return (int64_t)generation << NEAP_BREAKER_PERMIT_SHIFT;
+}
+
+/* 0 where none can be meant. */
+static inline uint32_t neap_breaker_permit_generation(int64_t permit)
+{
+    int64_t generation = permit >> NEAP_BREAKER_PERMIT_SHIFT;
+    return generation > 0 && generation <= NEAP_BREAKER_GENERATION_MASK ? (uint32_t)generation : 0;
 }
 
 /* The states in which results go into the window. */

@@ -44,10 +44,10 @@
 #define LEASE_MARK_MASK ((UINT32_C(1) << LEASE_MARK_BITS) - 1)
 #define MARK_BITS (USES_BITS + LEASE_MARK_BITS)
 #define MARK_MASK ((UINT32_C(1) << MARK_BITS) - 1)
-#define PERMIT_GENERATION_SHIFT (NUMBER_BITS + MARK_BITS)
 
+_Static_assert(NUMBER_BITS + MARK_BITS == NEAP_BREAKER_PERMIT_SHIFT, "the generation follows");
 _Static_assert(NEAP_BREAKER_PERMITS_MAX <= NUMBER_MASK, "a permit has room for each cell");
-_Static_assert(PERMIT_GENERATION_SHIFT + NEAP_BREAKER_GENERATION_BITS <= 53,
+_Static_assert(NEAP_BREAKER_PERMIT_SHIFT + NEAP_BREAKER_GENERATION_BITS <= 53,
                "a double holds each permit");
 
 static uint64_t pack_cell(uint32_t generation, uint32_t holder, uint32_t uses, uint64_t content)
@@ -97,18 +97,7 @@ static uint32_t mark_of(uint64_t cell)
 
 static int64_t pack_permit(uint32_t generation, uint32_t mark, uint32_t number)
 {
-    return (int64_t)generation << PERMIT_GENERATION_SHIFT | (int64_t)mark << NUMBER_BITS | number;
-}
-
-int64_t neap_breaker_plain_permit(uint32_t generation)
-{
-    return pack_permit(generation, 0, 0);
-}
-
-uint32_t neap_breaker_permit_generation(int64_t permit)
-{
-    int64_t generation = permit >> PERMIT_GENERATION_SHIFT;
-    return generation > 0 && generation <= NEAP_BREAKER_GENERATION_MASK ? (uint32_t)generation : 0;
+    return (int64_t)generation << NEAP_BREAKER_PERMIT_SHIFT | (int64_t)mark << NUMBER_BITS | number;
 }
 
 void neap_breaker_probes_init(struct neap_breaker *breaker,

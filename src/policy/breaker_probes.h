@@ -19,11 +19,6 @@ void neap_breaker_probes_init(struct neap_breaker *breaker,
 void neap_breaker_probes_prepare(struct neap_breaker *breaker,
                                  const struct neap_breaker_policy *policy, uint32_t generation);
 
-/* The permit of a call that is no probe. */
-int64_t neap_breaker_plain_permit(uint32_t generation);
-
-uint32_t neap_breaker_permit_generation(int64_t permit);
-
 /* A free cell's permit, or 0 where there is none or the generation has moved on. */
 int64_t neap_breaker_probes_take(struct neap_breaker *breaker,
                                  const struct neap_breaker_policy *policy, uint32_t generation,

@@ -30,12 +30,17 @@ double neap_breaker_rate(struct neap_tally tally, enum neap_breaker_counter coun
     return (double)tally.counter[counter] / (double)tally.counter[NEAP_BREAKER_CALLS];
 }
 
-static bool rate_trips(const struct neap_breaker_policy *policy, struct neap_tally tally)
+/* No rate of nothing trips: thresholds are above 0. So the ordinary call divides nothing. */
+static bool rate_trips(struct neap_tally tally, enum neap_breaker_counter counter, double threshold)
 {
-    if (neap_breaker_rate(tally, NEAP_BREAKER_FAILURES) >= policy->failure_rate)
-        return true;
-    return policy->slow_call_ns != NEAP_NEVER &&
-           neap_breaker_rate(tally, NEAP_BREAKER_SLOW) >= policy->slow_call_rate;
+    return tally.counter[counter] > 0 && neap_breaker_rate(tally, counter) >= threshold;
+}
+
+static bool any_rate_trips(const struct neap_breaker_policy *policy, struct neap_tally tally)
+{
+    return rate_trips(tally, NEAP_BREAKER_FAILURES, policy->failure_rate) ||
+           (policy->slow_call_ns != NEAP_NEVER &&
+            rate_trips(tally, NEAP_BREAKER_SLOW, policy->slow_call_rate));
 }
 
 static bool row_trips(const struct neap_breaker_policy *policy, uint32_t in_row)
@@ -49,5 +54,5 @@ bool neap_breaker_trips(const struct neap_breaker_policy *policy, enum neap_brea
 {
     if (row_trips(policy, in_row))
         return true;
-    return neap_breaker_has_rate(policy, state, tally) && rate_trips(policy, tally);
+    return neap_breaker_has_rate(policy, state, tally) && any_rate_trips(policy, tally);
 }

@@ -8,33 +8,44 @@
  * it safe stands above struct neap_breaker.
  *
  *     sequence   generation 28 | next place in the ring 14 | failures in a row 22
- *     ring       generation 28 | 12 results of 3 bits, 0: none
- *     totals     generation 19 (its low bits) | calls, failures, slow calls of the ring, 15 each
+ *     ring       generation 16 (its low bits) | 16 results of 3 bits, 0: none
+ *     totals     generation 19 (its low bits) | slow calls, failures, calls of the ring, 15 each
  *
  * Two callers that are a whole lap apart may swap the same place in either order: each adds to the
  * totals what it put in minus what it found, so they agree with the ring as soon as both are done.
- * Until then a total may be below zero, so its fields are signed. A process that is killed between
- * the two leaves the totals one result off until the generation ends.
+ * Until then a total may be below zero, so each counts from TOTAL_ZERO on. A process that is killed
+ * between the two leaves the totals one result off until the generation ends.
  *
- * The 19 bits could take a stale total for a new one only after 2^19 changes of state by hand
- * without one result between them. */
+ * The 16 bits could take a stale word of the ring for a new one only after 2^16 changes of state
+ * without one result that reached it, and exactly so many; likewise 2^19 for the totals. */
 #define SEQUENCE_GENERATION_SHIFT 36
 #define SEQUENCE_PLACE_SHIFT 22
 #define PLACE_MASK UINT64_C(0x3FFF)
 
-#define RING_GENERATION_SHIFT 36
+#define RING_GENERATION_SHIFT 48
 #define RESULT_BITS 3
 #define RESULTS_IN_WORD (RING_GENERATION_SHIFT / RESULT_BITS)
 #define RESULT_MASK UINT64_C(7)
 
 #define TOTAL_BITS 15
-#define TOTAL_MASK ((INT64_C(1) << TOTAL_BITS) - 1)
-#define TOTAL_SIGN (INT64_C(1) << (TOTAL_BITS - 1))
+#define TOTAL_MASK ((UINT64_C(1) << TOTAL_BITS) - 1)
+#define TOTAL_ZERO (UINT64_C(1) << (TOTAL_BITS - 1))
 #define TOTALS_GENERATION_SHIFT (3 * TOTAL_BITS)
+#define ONE(counter) (UINT64_C(1) << ((counter)*TOTAL_BITS))
 
-struct totals {
-    int64_t counter[3];
+/* What a result is worth in the totals; nothing where a stranger wrote what is none. */
+static const uint64_t worth[RESULT_MASK + 1] = {
+    [1] = ONE(NEAP_BREAKER_CALLS),
+    [2] = ONE(NEAP_BREAKER_CALLS) + ONE(NEAP_BREAKER_FAILURES),
+    [3] = ONE(NEAP_BREAKER_CALLS) + ONE(NEAP_BREAKER_SLOW),
+    [4] = ONE(NEAP_BREAKER_CALLS) + ONE(NEAP_BREAKER_FAILURES) + ONE(NEAP_BREAKER_SLOW),
 };
+
+/* A word that carries the generation belongs to it whatever the state is by now. */
+static inline bool may_swap(const struct neap_breaker *breaker, uint32_t generation, bool is_ours)
+{
+    return is_ours || neap_breaker_is_current(breaker, generation);
+}
 
 static uint32_t ring_words(const struct neap_breaker_policy *policy)
 {
@@ -60,11 +71,18 @@ const struct neap_slice *neap_breaker_window_slices_const(const struct neap_brea
     return (const struct neap_slice *)(const void *)&breaker->cells[policy->permits];
 }
 
+static uint64_t empty_totals(uint32_t generation)
+{
+    return (uint64_t)generation << TOTALS_GENERATION_SHIFT |
+           TOTAL_ZERO *
+               (ONE(NEAP_BREAKER_CALLS) | ONE(NEAP_BREAKER_FAILURES) | ONE(NEAP_BREAKER_SLOW));
+}
+
 void neap_breaker_window_init(struct neap_breaker *breaker,
                               const struct neap_breaker_policy *policy)
 {
     atomic_init(&breaker->sequence, 0);
-    atomic_init(&breaker->totals, 0);
+    atomic_init(&breaker->totals, empty_totals(0));
     if (policy->window_count == 0)
         neap_slices_init(neap_breaker_window_slices(breaker, policy), policy->window_seconds);
     for (uint32_t i = 0; i < ring_words(policy); i++)
@@ -100,13 +118,12 @@ static uint32_t next_in_row(uint32_t in_row, unsigned result)
 
 /* Takes the next place in a ring of `places` (0: there is no ring) and counts the failures in a
  * row, in one step, so that both see the results in the same order. */
-static bool advance(struct neap_breaker *breaker, uint32_t generation, uint32_t places,
-                    unsigned result, uint32_t *place, uint32_t *in_row)
+static inline bool advance(struct neap_breaker *breaker, uint32_t generation, uint32_t places,
+                           unsigned result, uint64_t seen, uint32_t *place, uint32_t *in_row)
 {
-    uint64_t seen = atomic_load(&breaker->sequence);
     uint64_t next;
     do {
-        if (!neap_breaker_is_current(breaker, generation))
+        if (!may_swap(breaker, generation, seen >> SEQUENCE_GENERATION_SHIFT == generation))
             return false;
         *place = place_of(seen, generation);
         *place = *place < places ? *place : 0; /* what a stranger wrote leads nowhere outside */
@@ -121,7 +138,8 @@ uint32_t neap_breaker_window_add_to_row(struct neap_breaker *breaker, uint32_t g
 {
     uint32_t place;
     uint32_t in_row;
-    return advance(breaker, generation, 0, result, &place, &in_row) ? in_row : 0;
+    uint64_t seen = atomic_load(&breaker->sequence);
+    return advance(breaker, generation, 0, result, seen, &place, &in_row) ? in_row : 0;
 }
 
 uint32_t neap_breaker_window_in_row(const struct neap_breaker *breaker, uint32_t generation)
@@ -138,32 +156,43 @@ void neap_breaker_window_set_in_row(struct neap_breaker *breaker, uint32_t gener
 
 /* ---- ring ---- */
 
+static uint64_t ring_tag(uint32_t generation)
+{
+    return (uint64_t)generation << RING_GENERATION_SHIFT >> RING_GENERATION_SHIFT;
+}
+
+static unsigned shift_of(uint32_t place)
+{
+    return place % RESULTS_IN_WORD * RESULT_BITS;
+}
+
 static unsigned result_at(uint64_t word, uint32_t generation, uint32_t place)
 {
-    if (word >> RING_GENERATION_SHIFT != generation)
+    if (word >> RING_GENERATION_SHIFT != ring_tag(generation))
         return 0;
-    return (unsigned)(word >> (place % RESULTS_IN_WORD * RESULT_BITS) & RESULT_MASK);
+    return (unsigned)(word >> shift_of(place) & RESULT_MASK);
 }
 
-static uint64_t with_result(uint64_t word, uint32_t generation, uint32_t place, unsigned result)
+static _Atomic uint64_t *ring_word(struct neap_breaker *breaker,
+                                   const struct neap_breaker_policy *policy, uint32_t place)
 {
-    unsigned shift = place % RESULTS_IN_WORD * RESULT_BITS;
-    if (word >> RING_GENERATION_SHIFT != generation)
-        word = (uint64_t)generation << RING_GENERATION_SHIFT;
-    return (word & ~(RESULT_MASK << shift)) | (uint64_t)result << shift;
+    return &breaker->cells[policy->permits + place / RESULTS_IN_WORD];
 }
 
-static bool swap_result(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
-                        uint32_t generation, uint32_t place, unsigned result, unsigned *old)
+static inline bool swap_result(struct neap_breaker *breaker,
+                               const struct neap_breaker_policy *policy, uint32_t generation,
+                               uint32_t place, unsigned result, uint64_t seen, unsigned *old)
 {
-    _Atomic uint64_t *cell = &breaker->cells[policy->permits + place / RESULTS_IN_WORD];
-    uint64_t seen = atomic_load(cell);
+    _Atomic uint64_t *cell = ring_word(breaker, policy, place);
+    uint64_t tag = ring_tag(generation);
     uint64_t next;
     do {
-        if (!neap_breaker_is_current(breaker, generation))
+        bool is_ours = seen >> RING_GENERATION_SHIFT == tag;
+        if (!may_swap(breaker, generation, is_ours))
             return false;
         *old = result_at(seen, generation, place);
-        next = with_result(seen, generation, place, result);
+        next = is_ours ? seen & ~(RESULT_MASK << shift_of(place)) : tag << RING_GENERATION_SHIFT;
+        next |= (uint64_t)result << shift_of(place);
     } while (!atomic_compare_exchange_weak(cell, &seen, next));
     return true;
 }
@@ -180,71 +209,50 @@ unsigned neap_breaker_window_result(const struct neap_breaker *breaker,
 
 /* ---- totals ---- */
 
-static uint64_t totals_tag(uint32_t generation)
+static bool are_of(uint64_t totals, uint32_t generation)
 {
-    return (uint64_t)generation << TOTALS_GENERATION_SHIFT >> TOTALS_GENERATION_SHIFT;
+    return (totals ^ (uint64_t)generation << TOTALS_GENERATION_SHIFT) >> TOTALS_GENERATION_SHIFT ==
+           0;
 }
 
-static int64_t total_of(uint64_t word, int i)
+/* Is there a failure or a slow call? */
+static bool are_troubled(uint64_t totals)
 {
-    int64_t field = (int64_t)(word >> (i * TOTAL_BITS)) & TOTAL_MASK;
-    return (field ^ TOTAL_SIGN) - TOTAL_SIGN;
+    const uint64_t mask = TOTAL_MASK * (ONE(NEAP_BREAKER_FAILURES) | ONE(NEAP_BREAKER_SLOW));
+    return ((totals ^ empty_totals(0)) & mask) != 0;
 }
 
-static struct totals unpack_totals(uint64_t word, uint32_t generation)
+/* At least 0 and at most `most`. */
+static uint64_t total_of(uint64_t totals, enum neap_breaker_counter counter, uint64_t most)
 {
-    struct totals totals = {{0}};
-    if (word >> TOTALS_GENERATION_SHIFT == totals_tag(generation))
-        for (int i = 0; i < 3; i++)
-            totals.counter[i] = total_of(word, i);
-    return totals;
+    uint64_t field = totals >> (counter * TOTAL_BITS) & TOTAL_MASK;
+    uint64_t total = field > TOTAL_ZERO ? field - TOTAL_ZERO : 0;
+    return total < most ? total : most;
 }
 
-static uint64_t pack_totals(struct totals totals, uint32_t generation)
+static struct neap_tally tally_of(uint64_t totals)
 {
-    uint64_t word = totals_tag(generation) << TOTALS_GENERATION_SHIFT;
-    for (int i = 0; i < 3; i++)
-        word |= (uint64_t)(totals.counter[i] & TOTAL_MASK) << (i * TOTAL_BITS);
-    return word;
+    uint64_t calls = total_of(totals, NEAP_BREAKER_CALLS, TOTAL_MASK);
+    return (struct neap_tally){{
+        [NEAP_BREAKER_CALLS] = calls,
+        [NEAP_BREAKER_FAILURES] = total_of(totals, NEAP_BREAKER_FAILURES, calls),
+        [NEAP_BREAKER_SLOW] = total_of(totals, NEAP_BREAKER_SLOW, calls),
+    }};
 }
 
-static int64_t within(int64_t value, int64_t low, int64_t high)
+/* `totals` is a guess of what they are, and then what they have become. */
+static inline bool replace_in_totals(struct neap_breaker *breaker, uint32_t generation,
+                                     unsigned old, unsigned result, uint64_t *totals)
 {
-    return value < low ? low : value > high ? high : value;
-}
-
-static struct neap_tally tally_of(struct totals totals)
-{
-    int64_t calls = within(totals.counter[NEAP_BREAKER_CALLS], 0, INT64_MAX);
-    struct neap_tally tally = {{0}};
-    for (int i = 0; i < 3; i++)
-        tally.counter[i] = (uint64_t)within(totals.counter[i], 0, calls);
-    return tally;
-}
-
-static void add_result(struct totals *totals, unsigned result, int64_t times)
-{
-    if (result == 0)
-        return;
-    totals->counter[NEAP_BREAKER_CALLS] += times;
-    totals->counter[NEAP_BREAKER_FAILURES] += neap_breaker_result_failed(result) ? times : 0;
-    totals->counter[NEAP_BREAKER_SLOW] += neap_breaker_result_slow(result) ? times : 0;
-}
-
-static bool replace_in_totals(struct neap_breaker *breaker, uint32_t generation, unsigned old,
-                              unsigned result, struct neap_tally *tally)
-{
-    uint64_t seen = atomic_load(&breaker->totals);
-    struct totals totals;
+    uint64_t seen = *totals;
+    uint64_t next;
     do {
-        if (!neap_breaker_is_current(breaker, generation))
+        bool is_ours = are_of(seen, generation);
+        if (!may_swap(breaker, generation, is_ours))
             return false;
-        totals = unpack_totals(seen, generation);
-        add_result(&totals, result, 1);
-        add_result(&totals, old, -1);
-    } while (
-        !atomic_compare_exchange_weak(&breaker->totals, &seen, pack_totals(totals, generation)));
-    *tally = tally_of(totals);
+        next = (is_ours ? seen : empty_totals(generation)) + worth[result] - worth[old];
+    } while (!atomic_compare_exchange_weak(&breaker->totals, &seen, next));
+    *totals = next;
     return true;
 }
 
@@ -262,17 +270,39 @@ static void add_to_slices(struct neap_breaker *breaker, const struct neap_breake
                     (uint16_t)generation, now_ns, addend);
 }
 
+/* All three words are read before the first one is swapped, since a processor reads nothing while
+ * it swaps. What was read is only a guess of what a swap will find: a wrong one fails, and tells
+ * what is there. */
+static bool add_to_ring(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
+                        uint32_t generation, unsigned result, struct neap_tally *tally,
+                        uint32_t *in_row)
+{
+    uint32_t places = policy->window_count;
+    uint64_t sequence = atomic_load(&breaker->sequence);
+    uint64_t totals = atomic_load(&breaker->totals);
+    uint32_t place = place_of(sequence, generation);
+    uint64_t ring = atomic_load(ring_word(breaker, policy, place < places ? place : 0));
+    unsigned old;
+    if (!advance(breaker, generation, places, result, sequence, &place, in_row) ||
+        !swap_result(breaker, policy, generation, place, result, ring, &old) ||
+        !replace_in_totals(breaker, generation, old, result, &totals))
+        return false;
+    if (*in_row == 0 && !are_troubled(totals))
+        return false;
+    *tally = tally_of(totals);
+    return true;
+}
+
 bool neap_breaker_window_add(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
                              uint32_t generation, unsigned result, int64_t now_ns,
                              struct neap_tally *tally, uint32_t *in_row)
 {
     uint32_t place;
-    unsigned old;
-    if (!advance(breaker, generation, policy->window_count, result, &place, in_row))
-        return false;
     if (policy->window_count > 0)
-        return swap_result(breaker, policy, generation, place, result, &old) &&
-               replace_in_totals(breaker, generation, old, result, tally);
+        return add_to_ring(breaker, policy, generation, result, tally, in_row);
+    uint64_t sequence = atomic_load(&breaker->sequence);
+    if (!advance(breaker, generation, 0, result, sequence, &place, in_row))
+        return false;
     add_to_slices(breaker, policy, generation, result, now_ns);
     *tally = neap_breaker_window_tally(breaker, policy, generation, now_ns);
     return true;
@@ -282,8 +312,10 @@ struct neap_tally neap_breaker_window_tally(const struct neap_breaker *breaker,
                                             const struct neap_breaker_policy *policy,
                                             uint32_t generation, int64_t now_ns)
 {
-    if (policy->window_count > 0)
-        return tally_of(unpack_totals(atomic_load(&breaker->totals), generation));
+    if (policy->window_count > 0) {
+        uint64_t totals = atomic_load(&breaker->totals);
+        return tally_of(are_of(totals, generation) ? totals : empty_totals(generation));
+    }
     return neap_slices_sum(neap_breaker_window_slices_const(breaker, policy),
                            policy->window_seconds, (uint16_t)generation, now_ns);
 }

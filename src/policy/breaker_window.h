@@ -17,8 +17,9 @@ size_t neap_breaker_window_words(const struct neap_breaker_policy *policy);
 void neap_breaker_window_init(struct neap_breaker *breaker,
                               const struct neap_breaker_policy *policy);
 
-/* Counts one result and tells what the window then holds. False, and the result counts for nothing,
- * if the generation has moved on. */
+/* Counts one result. True where the window or the row may have tripped: the window then holds
+ * `tally`. False where nothing in it has failed or was slow, and where the generation has moved on,
+ * so that the result counts for nothing. */
 bool neap_breaker_window_add(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
                              uint32_t generation, unsigned result, int64_t now_ns,
                              struct neap_tally *tally, uint32_t *in_row);

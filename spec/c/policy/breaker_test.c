@@ -8,10 +8,10 @@
 
 /* ---- the object ---- */
 
-static void takes_168_bytes_by_default(void **state)
+static void takes_152_bytes_by_default(void **state)
 {
     (void)state;
-    assert_int_equal(neap_breaker_bytes(&policy), 168);
+    assert_int_equal(neap_breaker_bytes(&policy), 152);
     assert_int_equal(neap_breaker_bytes(&policy) % 8, 0);
 }
 
@@ -1524,7 +1524,7 @@ static void stale_words_never_come_back(void **state)
 int main(void)
 {
     const struct CMUnitTest object[] = {
-        TEST(takes_168_bytes_by_default),
+        TEST(takes_152_bytes_by_default),
         TEST(names_its_states),
         TEST(uses_random_only_for_jitter_and_ramp),
         TEST(begins_closed_and_empty),
