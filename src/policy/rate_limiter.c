@@ -4,6 +4,13 @@
 
 #include "base/duration.h"
 
+/* How far it is from the start of the units to the last of them, and to the next one after them. It
+ * is known before the state is read: the less happens between that and the swap, the fewer others
+ * come in between. */
+struct span {
+    int64_t to_last_ns, to_next_ns;
+};
+
 struct reservation {
     int64_t ready_ns; /* when the last of the units may go */
     int64_t tat_ns;
@@ -15,15 +22,20 @@ void neap_rate_limiter_init(struct neap_rate_limiter *limiter)
 }
 
 /* (units - 1) * T - tau is taken as (units - burst) * T: one product, rounded once. */
-static struct reservation reserve(const struct neap_rate_limiter_policy *policy, uint32_t units,
-                                  int64_t tat_ns, int64_t now_ns)
+static struct span span_of(const struct neap_rate_limiter_policy *policy, uint32_t units)
+{
+    return (struct span){
+        .to_last_ns = neap_ns_from_seconds(((double)units - policy->burst) * policy->interval_s),
+        .to_next_ns = neap_ns_from_seconds((double)units * policy->interval_s),
+    };
+}
+
+static struct reservation reserve(struct span span, int64_t tat_ns, int64_t now_ns)
 {
     int64_t start_ns = neap_time_max(tat_ns, now_ns);
-    double to_last_s = ((double)units - policy->burst) * policy->interval_s;
-    double to_next_s = (double)units * policy->interval_s;
     return (struct reservation){
-        .ready_ns = neap_time_add(start_ns, neap_ns_from_seconds(to_last_s)),
-        .tat_ns = neap_time_add(start_ns, neap_ns_from_seconds(to_next_s)),
+        .ready_ns = neap_time_add(start_ns, span.to_last_ns),
+        .tat_ns = neap_time_add(start_ns, span.to_next_ns),
     };
 }
 
@@ -37,10 +49,11 @@ struct neap_admission neap_rate_limiter_acquire(struct neap_rate_limiter *limite
                                                 const struct neap_rate_limiter_policy *policy,
                                                 uint32_t units, int64_t max_wait_ns, int64_t now_ns)
 {
+    struct span span = span_of(policy, units);
     int64_t tat_ns = atomic_load(&limiter->tat_ns);
     struct reservation wanted;
     do {
-        wanted = reserve(policy, units, tat_ns, now_ns);
+        wanted = reserve(span, tat_ns, now_ns);
         if (is_refused(wanted, max_wait_ns, now_ns))
             return (struct neap_admission){.decision = NEAP_REFUSE, .until_ns = wanted.ready_ns};
     } while (!atomic_compare_exchange_weak(&limiter->tat_ns, &tat_ns, wanted.tat_ns));
