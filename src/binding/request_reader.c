@@ -152,10 +152,10 @@ static const char *encode(struct reader *reader, const char *name, const char *p
 }
 
 static bool resolve(struct reader *reader, const char *base, const char *reference,
-                    const char *path, const char *query, int stay)
+                    const char *path, const char *query)
 {
     enum neap_url_error error =
-        neap_url_resolve(reader->client->alloc, base, reference, query, stay, &reader->object->url);
+        neap_url_memo_resolve(&reader->client->urls, base, reference, query, &reader->object->url);
     if (error == NEAP_URL_NO_MEMORY)
         neap_raise_memory(reader->L);
     return error == NEAP_URL_OK || fail(reader, path, neap_url_error_text(error));
@@ -186,11 +186,11 @@ static bool read_url(struct reader *reader)
                                                                .query = query,
                                                                .is_absolute = url};
     if (url)
-        return resolve(reader, NULL, url, "request.url", query, 0);
+        return resolve(reader, NULL, url, "request.url", query);
     if (!base)
         return fail(reader, path ? "request.path" : "request.url",
                     path ? "the policy has no base_url to join it with" : "required, a string");
-    return resolve(reader, base, path ? path : "", "request.path", query, 1);
+    return resolve(reader, base, path ? path : "", "request.path", query);
 }
 
 static bool add_header(struct reader *reader, struct neap_request_header *headers,

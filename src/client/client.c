@@ -56,6 +56,7 @@ enum neap_status neap_client_new(struct neap_engine *engine, struct neap_client_
     neap_engine_join(engine, &made->member);
     made->policy = *policy;
     made->carrier = carrier;
+    neap_url_memo_init(&made->urls, made->alloc);
     made->references = 1;
     memset(policy, 0, sizeof *policy);
 
@@ -94,6 +95,7 @@ void neap_client_release(struct neap_client *client)
     disconnect(client);
     neap_client_drop_state(client);
     neap_coalescing_free(client->coalescing);
+    neap_url_memo_deinit(&client->urls);
     neap_client_policy_deinit(&client->policy);
     neap_engine_release(client->engine);
     neap_free(client->alloc, client);

@@ -15,6 +15,7 @@
 #include "client/engine.h"
 #include "client/network.h"
 #include "client/policy.h"
+#include "transport/url_memo.h"
 
 /* What carries an attempt. */
 enum neap_carrier {
@@ -33,9 +34,10 @@ struct neap_client {
     struct neap_member member;
     struct neap_client_policy policy; /* owned */
     enum neap_carrier carrier;
-    struct neap_cells cells;  /* where the state below comes from */
-    uint32_t holder;          /* in whose name permits are out */
-    struct neap_board *board; /* counters */
+    struct neap_cells cells;   /* where the state below comes from */
+    uint32_t holder;           /* in whose name permits are out */
+    struct neap_board *board;  /* counters */
+    struct neap_url_memo urls; /* resolved against the policy's base */
     struct neap_network network;
     struct neap_transport_stats published; /* of the network's, what the board has by now */
 

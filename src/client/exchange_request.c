@@ -156,6 +156,7 @@ enum neap_status neap_exchange_prepare(struct neap_exchange *exchange,
         return NEAP_NO_MEMORY;
     exchange->request = (struct neap_request){.method = method,
                                               .url = exchange->url.text,
+                                              .resolved = &exchange->url,
                                               .body = draft->body,
                                               .body_bytes = draft->body_bytes};
     enum neap_status status = gather_headers(exchange, draft);

@@ -74,10 +74,19 @@ static CURLcode set_talk(struct neap_transfer *transfer)
     return curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, wanted ? 1L : 0L);
 }
 
+/* libcurl's own form of the URL goes before its text. The handle keeps a pointer to it, which the
+ * next hop replaces before it is looked at again. */
+static CURLcode set_url(CURL *easy, const struct neap_request *request)
+{
+    CURLU *parsed = request->resolved ? neap_url_parsed(request->resolved) : NULL;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_CURLU, parsed);
+    return code != CURLE_OK || parsed ? code : curl_easy_setopt(easy, CURLOPT_URL, request->url);
+}
+
 static CURLcode set_request(struct neap_transfer *transfer, struct curl_slist *headers)
 {
     CURL *easy = transfer->easy;
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, transfer->request.url);
+    CURLcode code = set_url(easy, &transfer->request);
     if (code == CURLE_OK)
         code = set_method(easy, &transfer->request);
     if (code == CURLE_OK)

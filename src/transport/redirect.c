@@ -120,6 +120,7 @@ enum neap_status neap_redirect_advance(struct neap_transfer *transfer)
     transfer->url = transfer->next_url;
     transfer->next_url = (struct neap_url){.alloc = transfer->transport->alloc};
     transfer->request.url = transfer->url.text;
+    transfer->request.resolved = &transfer->url;
     transfer->redirects_to_next = false;
     transfer->sent_before = true;
     transfer->hops++;

@@ -34,6 +34,7 @@ struct neap_parcel {
     neap_transfer_done *done;
     void *context;
 
+    struct neap_url url;         /* held by the owner's thread, read over there */
     struct neap_request request; /* its texts stand behind the headers, in `copy` */
     struct neap_request_header copy[];
 };
@@ -109,6 +110,12 @@ static void run_close(struct neap_errand *errand)
 
 /* ------------------------------------------------------------------------- the owner's thread */
 
+static void free_parcel(struct neap_parcel *parcel)
+{
+    neap_url_deinit(&parcel->url);
+    neap_free(parcel->remote->alloc, parcel);
+}
+
 static void back_sent(struct neap_errand *errand)
 {
     struct neap_parcel *parcel = NEAP_OWNER(errand, struct neap_parcel, errand);
@@ -123,14 +130,13 @@ static void back_sent(struct neap_errand *errand)
     neap_transfer_done *done = parcel->done;
     void *context = parcel->context;
     remote->in_flight--;
-    neap_free(remote->alloc, parcel);
+    free_parcel(parcel);
     done(context, &outcome, response);
 }
 
 static void back_recalled(struct neap_errand *errand)
 {
-    struct neap_parcel *parcel = NEAP_OWNER(errand, struct neap_parcel, recall);
-    neap_free(parcel->remote->alloc, parcel);
+    free_parcel(NEAP_OWNER(errand, struct neap_parcel, recall));
 }
 
 static void back_closed(struct neap_errand *errand)
@@ -186,7 +192,9 @@ void neap_remote_forsake(struct neap_remote *remote)
 
 static size_t text_bytes(const struct neap_request *request)
 {
-    size_t bytes = strlen(request->method) + strlen(request->url) + 2 + request->body_bytes;
+    size_t bytes = strlen(request->method) + 1 + request->body_bytes;
+    if (!request->resolved)
+        bytes += strlen(request->url) + 1;
     for (size_t i = 0; i < request->header_count; i++)
         bytes += strlen(request->headers[i].name) + strlen(request->headers[i].value) + 2;
     return bytes;
@@ -205,12 +213,23 @@ static const char *copy_text(char **at, const char *from)
     return copy_bytes(at, from, strlen(from) + 1);
 }
 
+static void take_url(struct neap_parcel *parcel, const struct neap_request *request, char **at)
+{
+    if (!request->resolved) {
+        parcel->request.url = copy_text(at, request->url);
+        return;
+    }
+    parcel->url = neap_url_hold(request->resolved);
+    parcel->request.resolved = &parcel->url;
+    parcel->request.url = parcel->url.text;
+}
+
 static void copy_request(struct neap_parcel *parcel, const struct neap_request *request)
 {
     char *at = (char *)&parcel->copy[request->header_count];
     parcel->request = *request;
     parcel->request.method = copy_text(&at, request->method);
-    parcel->request.url = copy_text(&at, request->url);
+    take_url(parcel, request, &at);
     for (size_t i = 0; i < request->header_count; i++) {
         parcel->copy[i].name = copy_text(&at, request->headers[i].name);
         parcel->copy[i].value = copy_text(&at, request->headers[i].value);

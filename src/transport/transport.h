@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "platform/loop.h"
 #include "transport/response.h"
+#include "transport/url.h"
 
 struct neap_transport;
 struct neap_transfer;
@@ -47,8 +48,9 @@ struct neap_request_header {
  * the headers are left out, since how the message is framed is the transport's to say. Without a
  * body, POST, PUT and PATCH announce a length of 0; a body is not sent with HEAD. */
 struct neap_request {
-    const char *method; /* a token in the case it is to be sent */
-    const char *url;    /* from neap_url_resolve */
+    const char *method;              /* a token in the case it is to be sent */
+    const char *url;                 /* from neap_url_resolve */
+    const struct neap_url *resolved; /* what `url` is the text of; NULL: libcurl parses the text */
     const struct neap_request_header *headers;
     size_t header_count;
     const char *body; /* NULL: none */

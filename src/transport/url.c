@@ -82,100 +82,126 @@ static enum neap_url_error parse(CURLU *handle, const char *base, const char *re
     return set(handle, CURLUPART_URL, reference);
 }
 
-/* A part as libcurl has it, or `otherwise` where it has none, copied into our memory. */
-static enum neap_url_error copy_part(const struct neap_alloc *alloc, CURLU *handle, CURLUPart part,
-                                     unsigned flags, const char *otherwise, char **copy)
-{
-    char *text = NULL;
-    enum neap_url_error error = error_of(curl_url_get(handle, part, &text, flags));
-    if (error == NEAP_URL_NO_MEMORY || (error != NEAP_URL_OK && !otherwise))
-        return error;
-    const char *source = error == NEAP_URL_OK ? text : otherwise;
-    *copy = neap_copy_text(alloc, source, strlen(source));
-    curl_free(text);
-    return *copy ? NEAP_URL_OK : NEAP_URL_NO_MEMORY;
-}
+enum part { SCHEME, HOST, PORT, PATH, QUERY, WHOLE, PART_COUNT };
 
-static void lower(char *text)
-{
-    for (; *text; text++)
-        if (*text >= 'A' && *text <= 'Z')
-            *text = (char)(*text - 'A' + 'a');
-}
-
-static enum neap_url_error check_scheme(const char *scheme)
-{
-    bool web = strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0;
-    return web ? NEAP_URL_OK : NEAP_URL_SCHEME;
-}
-
-struct origin_parts {
-    char *scheme, *host, *port;
+static const struct {
+    CURLUPart part;
+    unsigned flags;
+    const char *otherwise; /* where there is none; NULL: there has to be one */
+} wanted[PART_COUNT] = {
+    [SCHEME] = {CURLUPART_SCHEME, 0, NULL},
+    [HOST] = {CURLUPART_HOST, 0, NULL},
+    [PORT] = {CURLUPART_PORT, CURLU_DEFAULT_PORT, "0"},
+    [PATH] = {CURLUPART_PATH, 0, "/"},
+    [QUERY] = {CURLUPART_QUERY, 0, ""},
+    [WHOLE] = {CURLUPART_URL, 0, NULL},
 };
 
-static enum neap_url_error join_origin(const struct neap_alloc *alloc,
-                                       const struct origin_parts *parts, char **origin)
+struct parts {
+    char *given[PART_COUNT]; /* libcurl's memory */
+    const char *text[PART_COUNT];
+};
+
+/* The texts of a URL in one piece, counted. */
+struct neap_url_block {
+    unsigned others; /* who hold it besides the first */
+    CURLU *parsed;
+    char texts[];
+};
+
+static enum neap_url_error check_part(enum part part, const char *text)
 {
-    struct neap_buffer buffer;
-    neap_buffer_init(&buffer, alloc);
-    if (!is_ascii(parts->host) || !is_printable(parts->host))
+    if (part == SCHEME && strcasecmp(text, "http") != 0 && strcasecmp(text, "https") != 0)
+        return NEAP_URL_SCHEME;
+    if (part == HOST && !(is_ascii(text) && is_printable(text)))
         return NEAP_URL_MALFORMED;
-    if (neap_buffer_append_format(&buffer, "%s://%s:%s", parts->scheme, parts->host, parts->port) !=
-        NEAP_OK) {
-        neap_buffer_deinit(&buffer);
-        return NEAP_URL_NO_MEMORY;
-    }
-    lower(buffer.data);
-    *origin = buffer.data;
     return NEAP_URL_OK;
 }
 
-static enum neap_url_error make_origin(const struct neap_alloc *alloc, CURLU *handle, char **origin)
+static enum neap_url_error get_part(CURLU *handle, enum part part, struct parts *parts)
 {
-    struct origin_parts parts = {NULL, NULL, NULL};
-    enum neap_url_error error = copy_part(alloc, handle, CURLUPART_SCHEME, 0, NULL, &parts.scheme);
-    if (error == NEAP_URL_OK)
-        error = check_scheme(parts.scheme);
-    if (error == NEAP_URL_OK)
-        error = copy_part(alloc, handle, CURLUPART_HOST, 0, NULL, &parts.host);
-    if (error == NEAP_URL_OK)
-        error = copy_part(alloc, handle, CURLUPART_PORT, CURLU_DEFAULT_PORT, "0", &parts.port);
-    if (error == NEAP_URL_OK)
-        error = join_origin(alloc, &parts, origin);
-    neap_free(alloc, parts.port);
-    neap_free(alloc, parts.host);
-    neap_free(alloc, parts.scheme);
+    const char *otherwise = wanted[part].otherwise;
+    enum neap_url_error error =
+        error_of(curl_url_get(handle, wanted[part].part, &parts->given[part], wanted[part].flags));
+    if (error == NEAP_URL_NO_MEMORY || (error != NEAP_URL_OK && !otherwise))
+        return error;
+    parts->text[part] = error == NEAP_URL_OK ? parts->given[part] : otherwise;
+    return check_part(part, parts->text[part]);
+}
+
+static enum neap_url_error get_parts(CURLU *handle, struct parts *parts)
+{
+    enum neap_url_error error = NEAP_URL_OK;
+    for (int part = 0; part < PART_COUNT && error == NEAP_URL_OK; part++)
+        error = get_part(handle, (enum part)part, parts);
     return error;
 }
 
-static enum neap_url_error check_stay(const struct neap_alloc *alloc, const char *base,
-                                      const char *origin)
+static void free_parts(struct parts *parts)
 {
-    char *home = NULL;
-    CURLU *handle = curl_url();
-    if (!handle)
+    for (int part = 0; part < PART_COUNT; part++)
+        curl_free(parts->given[part]);
+}
+
+static void append_lower(char **at, const char *text)
+{
+    for (; *text; text++)
+        *(*at)++ = *text >= 'A' && *text <= 'Z' ? (char)(*text - 'A' + 'a') : *text;
+}
+
+static const char *append_origin(char **at, const struct parts *parts)
+{
+    const char *origin = *at;
+    append_lower(at, parts->text[SCHEME]);
+    append_lower(at, "://");
+    append_lower(at, parts->text[HOST]);
+    append_lower(at, ":");
+    append_lower(at, parts->text[PORT]);
+    *(*at)++ = '\0';
+    return origin;
+}
+
+static const char *append_text(char **at, const char *text)
+{
+    const char *copy = *at;
+    *at = stpcpy(*at, text) + 1;
+    return copy;
+}
+
+/* On success the handle is the block's. */
+static enum neap_url_error fill(const struct neap_alloc *alloc, CURLU *handle,
+                                const struct parts *parts, struct neap_url *url)
+{
+    size_t bytes = sizeof "://:" + PART_COUNT;
+    for (int part = 0; part < PART_COUNT; part++)
+        bytes += strlen(parts->text[part]);
+    struct neap_url_block *block = neap_alloc(alloc, sizeof *block + bytes);
+    if (!block)
         return NEAP_URL_NO_MEMORY;
-    enum neap_url_error error = parse(handle, NULL, base);
-    if (error == NEAP_URL_OK)
-        error = make_origin(alloc, handle, &home);
-    if (error == NEAP_URL_OK && strcmp(home, origin) != 0)
-        error = NEAP_URL_LEAVES_BASE;
-    neap_free(alloc, home);
-    curl_url_cleanup(handle);
-    return error;
+    char *at = block->texts;
+    block->others = 0;
+    block->parsed = handle;
+    url->alloc = alloc;
+    url->block = block;
+    url->origin = append_origin(&at, parts);
+    url->path = append_text(&at, parts->text[PATH]);
+    url->query = append_text(&at, parts->text[QUERY]);
+    url->text = append_text(&at, parts->text[WHOLE]);
+    return NEAP_URL_OK;
 }
 
-static enum neap_url_error fill(const struct neap_alloc *alloc, CURLU *handle, struct neap_url *url)
+/* Takes the handle over in every case. */
+static enum neap_url_error make(const struct neap_alloc *alloc, CURLU *handle, struct neap_url *url)
 {
+    struct parts parts = {{NULL}, {NULL}};
     enum neap_url_error error = error_of(curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0));
     if (error == NEAP_URL_OK)
-        error = make_origin(alloc, handle, &url->origin);
+        error = get_parts(handle, &parts);
     if (error == NEAP_URL_OK)
-        error = copy_part(alloc, handle, CURLUPART_PATH, 0, "/", &url->path);
-    if (error == NEAP_URL_OK)
-        error = copy_part(alloc, handle, CURLUPART_QUERY, 0, "", &url->query);
-    if (error == NEAP_URL_OK)
-        error = copy_part(alloc, handle, CURLUPART_URL, 0, NULL, &url->text);
+        error = fill(alloc, handle, &parts, url);
+    free_parts(&parts);
+    if (error != NEAP_URL_OK)
+        curl_url_cleanup(handle);
     return error;
 }
 
@@ -212,15 +238,29 @@ static enum neap_url_error parse_with_query(const struct neap_alloc *alloc, CURL
     return error;
 }
 
-static enum neap_url_error resolve(const struct neap_alloc *alloc, CURLU *handle, const char *base,
-                                   const char *reference, const char *query, int stay,
-                                   struct neap_url *url)
+static enum neap_url_error resolve(const struct neap_alloc *alloc, const char *base,
+                                   const char *reference, const char *query, struct neap_url *url)
 {
+    CURLU *handle = curl_url();
+    if (!handle)
+        return NEAP_URL_NO_MEMORY;
     enum neap_url_error error = parse_with_query(alloc, handle, base, reference, query);
     if (error == NEAP_URL_OK)
-        error = fill(alloc, handle, url);
-    if (error == NEAP_URL_OK && base && stay)
-        error = check_stay(alloc, base, url->origin);
+        return make(alloc, handle, url);
+    curl_url_cleanup(handle);
+    return error;
+}
+
+static enum neap_url_error check_stay(const struct neap_alloc *alloc, const char *base,
+                                      const char *origin)
+{
+    struct neap_url home;
+    enum neap_url_error error = resolve(alloc, NULL, base, NULL, &home);
+    if (error != NEAP_URL_OK)
+        return error;
+    if (strcmp(home.origin, origin) != 0)
+        error = NEAP_URL_LEAVES_BASE;
+    neap_url_deinit(&home);
     return error;
 }
 
@@ -236,27 +276,41 @@ enum neap_url_error neap_url_resolve(const struct neap_alloc *alloc, const char 
                                      const char *reference, const char *query, int stay,
                                      struct neap_url *url)
 {
-    struct neap_url made = {.alloc = alloc};
-    CURLU *handle = curl_url();
-    if (!handle)
-        return NEAP_URL_NO_MEMORY;
-    enum neap_url_error error = resolve(alloc, handle, base, reference, query, stay, &made);
-    curl_url_cleanup(handle);
-    if (error != NEAP_URL_OK) {
-        neap_url_deinit(&made);
+    struct neap_url made;
+    enum neap_url_error error = resolve(alloc, base, reference, query, &made);
+    if (error != NEAP_URL_OK)
         return as_leaving(error, base, reference, stay);
-    }
-    *url = made;
-    return NEAP_URL_OK;
+    if (base && stay)
+        error = check_stay(alloc, base, made.origin);
+    if (error == NEAP_URL_OK)
+        *url = made;
+    else
+        neap_url_deinit(&made);
+    return error;
 }
 
 void neap_url_deinit(struct neap_url *url)
 {
-    neap_free(url->alloc, url->text);
-    neap_free(url->alloc, url->origin);
-    neap_free(url->alloc, url->path);
-    neap_free(url->alloc, url->query);
+    struct neap_url_block *block = url->block;
+    if (block && block->others > 0) {
+        block->others--;
+    } else if (block) {
+        curl_url_cleanup(block->parsed);
+        neap_free(url->alloc, block);
+    }
     *url = (struct neap_url){.alloc = url->alloc};
+}
+
+struct neap_url neap_url_hold(const struct neap_url *url)
+{
+    if (url->block)
+        url->block->others++;
+    return *url;
+}
+
+void *neap_url_parsed(const struct neap_url *url)
+{
+    return url->block ? url->block->parsed : NULL;
 }
 
 static bool is_unreserved(unsigned char c)

@@ -10,14 +10,18 @@
 #include "base/buffer.h"
 #include "base/status.h"
 
-/* All texts are NUL-terminated and owned by the struct. */
+struct neap_url_block;
+
+/* All texts are NUL-terminated and stay until neap_url_deinit. Nobody changes them, so several may
+ * hold the same ones; one thread holds and releases them. All NULL: none. */
 struct neap_url {
     const struct neap_alloc *alloc;
-    char *text; /* the whole URL as it is requested, without fragment */
-    char *
+    const char *text; /* the whole URL as it is requested, without fragment */
+    const char *
         origin; /* "https://host:443": scheme, host in lower case and port, the port always there */
-    char *path; /* as it is sent, without query; at least "/" */
-    char *query; /* as it is sent, without "?"; "" if there is none */
+    const char *path;  /* as it is sent, without query; at least "/" */
+    const char *query; /* as it is sent, without "?"; "" if there is none */
+    struct neap_url_block *block;
 };
 
 /* Why a URL was refused; NEAP_URL_OK is 0. */
@@ -43,6 +47,13 @@ NEAP_MUST_CHECK enum neap_url_error neap_url_resolve(const struct neap_alloc *al
                                                      struct neap_url *url);
 
 void neap_url_deinit(struct neap_url *url);
+
+/* The same URL for one more holder, who releases it by neap_url_deinit as well. */
+NEAP_MUST_CHECK struct neap_url neap_url_hold(const struct neap_url *url);
+
+/* libcurl's own form of it (a CURLU *), which spares a transfer the parsing; valid as long as the
+ * URL. Only to be read, which another thread may do as well. */
+void *neap_url_parsed(const struct neap_url *url);
 
 /* Appends to an empty buffer: the reference without its fragment, and with `query` (encoded, not
  * empty) behind its own, as neap_url_resolve joins them. NEAP_URL_MALFORMED, NEAP_URL_NO_MEMORY. */
