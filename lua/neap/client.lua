@@ -98,6 +98,7 @@ function Client.make(policy, carrier, engine)
     _cache = kept_answers,
     _plain = next(functions) == nil and not fallbacks and not kept_answers
       and carrier == "network",
+    _call_at_once = false,
     _coalesces = rawget(policy, "coalesce") == true and carrier ~= "function",
     _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
       or functions["idempotency.from"] ~= nil or functions["chaos.only"] ~= nil,
@@ -105,6 +106,7 @@ function Client.make(policy, carrier, engine)
   if not chaos_allowed and carrier == "network" then
     made:chaos(false)
   end
+  client._call_at_once = client._plain and not client._coalesces and core.caller(made)
   client._alerts = Alerts.new(client, kept["alerts.notify"])
   serve_outboxes(client)
   if carrier ~= "script" then
@@ -206,6 +208,39 @@ end
 
 Client._prepare = prepare
 
+-- The core makes the whole call where Lua has no part in it and the host does nothing but block:
+-- true and what it came to. Nothing where that is not so, or where the request may be misused.
+local function call_at_once(client, method, path, req)
+  local caller = getmetatable(client) == Client and client._call_at_once
+  if not caller or not host.only_blocks(client._engine) then
+    return
+  end
+  if (req ~= nil and (type(req) ~= "table" or req.json ~= nil))
+    or (path ~= nil and type(path) ~= "string") then
+    return
+  end
+  local made, res, err, message = caller(method, path, req)
+  if client._alerts and made then
+    client._alerts:look()
+    host.settle(client._engine)
+  end
+  return made, res, err, message
+end
+
+-- What a call came to; or nil, nil and what is wrong with the request.
+local function call(client, method, path, req)
+  local made, res, err, message = call_at_once(client, method, path, req)
+  if made then
+    return res, err, message
+  end
+  local flight
+  flight, message = prepare(client, method, path, req)
+  if not flight then
+    return nil, nil, message
+  end
+  return drive.run(flight)
+end
+
 --- Makes a call through the whole pipeline. A response with any status is a response; what the
 --- outside world causes is `nil, err`. Raises at the caller's line if the request is misused.
 ---
@@ -214,22 +249,22 @@ Client._prepare = prepare
 ---@return neap.Response? res
 ---@return neap.Error? err
 function Client:request(req)
-  local flight, message = prepare(self, nil, nil, req or {})
-  if not flight then
+  local res, err, message = call(self, nil, nil, req or {})
+  if message then
     error(message, 2)
   end
-  return drive.run(flight)
+  return res, err
 end
 
 --- `client:get(path [, req])` and its like: client:request with that method and path.
 for _, method in ipairs{ "get", "head", "post", "put", "patch", "delete", "options" } do
   local upper = method:upper()
   Client[method] = function(self, path, req)
-    local flight, message = prepare(self, upper, path, req)
-    if not flight then
+    local res, err, message = call(self, upper, path, req)
+    if message then
       error(message, 2)
     end
-    return drive.run(flight)
+    return res, err
   end
 end
 

@@ -104,6 +104,13 @@ end
 
 local backgrounds = scheduler.backgrounds
 
+--- Does the code that runs block, with nothing else to go on meanwhile?
+---@param engine userdata
+---@return boolean
+function host.only_blocks(engine)
+  return not loop and not backgrounds[engine] and not scheduler.engine()
+end
+
 --- Blocks until the waiter is ready; what is in the background goes on meanwhile.
 function host.block(engine, waiter)
   if backgrounds[engine] then

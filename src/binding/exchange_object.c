@@ -38,17 +38,29 @@ struct neap_exchange_object *neap_push_exchange(lua_State *L)
     return object;
 }
 
-static int exchange_free(lua_State *L)
+void neap_empty_exchange_object(struct neap_exchange_object *object)
 {
-    struct neap_exchange_object *object = neap_exchange_object(L, 1);
     struct neap_exchange *exchange = object->exchange;
     object->exchange = NULL;
     neap_exchange_free(exchange);
-    if (object->url.alloc)
-        neap_url_deinit(&object->url);
-    memset(&object->url, 0, sizeof object->url);
+    neap_url_deinit(&object->url);
     neap_buffer_deinit(&object->scratch);
+}
+
+static int exchange_free(lua_State *L)
+{
+    neap_empty_exchange_object(neap_exchange_object(L, 1));
     return 0;
+}
+
+void neap_take_draft(lua_State *L, struct neap_exchange_object *object, struct neap_client *client,
+                     struct neap_draft *draft)
+{
+    draft->url = object->url;
+    memset(&object->url, 0, sizeof object->url);
+    if (neap_exchange_new(client, draft, &object->exchange) != NEAP_OK)
+        neap_raise_memory(L);
+    neap_buffer_deinit(&object->scratch);
 }
 
 /* The table on top keeps what the exchange does not copy, and its client. */
@@ -87,11 +99,7 @@ static int exchange_new(lua_State *L)
         lua_insert(L, -2);
         return 2;
     }
-    draft.url = object->url;
-    memset(&object->url, 0, sizeof object->url);
-    if (neap_exchange_new(client, &draft, &object->exchange) != NEAP_OK)
-        return neap_raise_memory(L);
-    neap_buffer_deinit(&object->scratch);
+    neap_take_draft(L, object, client, &draft);
     keep(L, 6, 7, 1);
     lua_settop(L, 6);
     return 1;
@@ -222,19 +230,9 @@ static int exchange_failure(lua_State *L)
     return 3;
 }
 
-/* finish(): "response", res · "value" · "error", err · "fallback", a table for the answer. The call
- * is over and its memory free afterwards. */
-static int exchange_finish(lua_State *L)
+enum neap_result_kind neap_push_outcome(lua_State *L, struct neap_exchange *exchange)
 {
-    static const char *const names[] = {
-        [NEAP_RESULT_RESPONSE] = "response",
-        [NEAP_RESULT_ERROR] = "error",
-        [NEAP_RESULT_FALLBACK] = "fallback",
-        [NEAP_RESULT_STORED] = "response",
-    };
-    struct neap_exchange *exchange = neap_check_exchange(L, 1);
     const struct neap_result *result = &exchange->call.result;
-    lua_pushstring(L, names[result->kind]);
     switch (result->kind) {
     case NEAP_RESULT_RESPONSE:
     case NEAP_RESULT_STORED:
@@ -250,6 +248,22 @@ static int exchange_finish(lua_State *L)
         neap_push_bare_result(L, exchange);
         break;
     }
+    return result->kind;
+}
+
+/* finish(): "response", res · "value" · "error", err · "fallback", a table for the answer. The call
+ * is over and its memory free afterwards. */
+static int exchange_finish(lua_State *L)
+{
+    static const char *const names[] = {
+        [NEAP_RESULT_RESPONSE] = "response",
+        [NEAP_RESULT_ERROR] = "error",
+        [NEAP_RESULT_FALLBACK] = "fallback",
+        [NEAP_RESULT_STORED] = "response",
+    };
+    struct neap_exchange *exchange = neap_check_exchange(L, 1);
+    lua_pushstring(L, names[exchange->call.result.kind]);
+    neap_push_outcome(L, exchange);
     exchange_free(L);
     return 2;
 }

@@ -35,6 +35,7 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_engine(L);
     neap_binding_add_client(L);
     neap_binding_add_exchange(L);
+    neap_binding_add_callers(L);
     neap_binding_add_tie(L);
     neap_binding_add_region(L);
     neap_binding_add_stores(L);

@@ -48,6 +48,7 @@ const char *neap_binding_adoption_failure(enum neap_status status);
 void neap_binding_add_engine(lua_State *L);
 void neap_binding_add_client(lua_State *L);
 void neap_binding_add_exchange(lua_State *L);
+void neap_binding_add_callers(lua_State *L);
 void neap_binding_add_tie(lua_State *L);
 void neap_binding_add_region(lua_State *L);
 void neap_binding_add_stores(lua_State *L);

@@ -262,9 +262,11 @@ static bool keep_body(struct reader *reader)
     lua_State *L = reader->L;
     uint64_t most = reader->client->policy.max_request_bytes;
     reader->draft->body = lua_tolstring(L, -1, &reader->draft->body_bytes);
-    lua_pushliteral(L, "body");
-    lua_pushvalue(L, -2);
-    lua_rawset(L, reader->keeper);
+    if (reader->keeper != NEAP_NOT_KEPT) {
+        lua_pushliteral(L, "body");
+        lua_pushvalue(L, -2);
+        lua_rawset(L, reader->keeper);
+    }
     if (reader->draft->body_bytes <= most)
         return true;
     lua_pushfstring(L, "request.body: longer than policy.max_request_bytes allows");
