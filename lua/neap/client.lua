@@ -98,7 +98,6 @@ function Client.make(policy, carrier, engine)
     _cache = kept_answers,
     _plain = next(functions) == nil and not fallbacks and not kept_answers
       and carrier == "network",
-    _call_at_once = false,
     _coalesces = rawget(policy, "coalesce") == true and carrier ~= "function",
     _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
       or functions["idempotency.from"] ~= nil or functions["chaos.only"] ~= nil,

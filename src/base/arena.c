@@ -26,6 +26,15 @@ void neap_arena_deinit(struct neap_arena *arena)
     neap_arena_init(arena, arena->alloc);
 }
 
+void neap_arena_clear(struct neap_arena *arena)
+{
+    bool is_little = arena->chunk && !arena->chunk->older && arena->capacity == CHUNK_BYTES;
+    if (is_little)
+        arena->used = 0;
+    else
+        neap_arena_deinit(arena);
+}
+
 static bool add_chunk(struct neap_arena *arena, size_t bytes)
 {
     size_t capacity = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;

@@ -21,6 +21,9 @@ void neap_arena_init(struct neap_arena *arena, const struct neap_alloc *alloc);
 /* Releases every block at once; the arena may be used again. */
 void neap_arena_deinit(struct neap_arena *arena);
 
+/* The same, but keeps memory for the next ones where little of it was used. */
+void neap_arena_clear(struct neap_arena *arena);
+
 /* Aligned to 8, not cleared; NULL without memory. Blocks never move. */
 NEAP_MUST_CHECK void *neap_arena_take(struct neap_arena *arena, size_t bytes);
 

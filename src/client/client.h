@@ -52,8 +52,9 @@ struct neap_client {
     uint32_t bulkhead_waiting;
     struct neap_exchange *first_queued, *last_queued; /* for a place in the bulkhead */
     struct neap_exchange *exchanges;                  /* all that live */
-    struct neap_coalescing *coalescing;               /* NULL: off */
-    uint32_t watched; /* bits of enum neap_notice_kind that have listeners */
+    struct neap_exchange *spare;        /* the memory of one that has ended; NULL: none */
+    struct neap_coalescing *coalescing; /* NULL: off */
+    uint32_t watched;                   /* bits of enum neap_notice_kind that have listeners */
     bool closed;
     uint32_t references;
 };

@@ -322,14 +322,52 @@ static void unlink_from_client(struct neap_exchange *exchange)
         exchange->next_of_client->previous_of_client = exchange->previous_of_client;
 }
 
+/* Blank but for `call`, with the arena of the one that had the memory before. */
+static struct neap_exchange *take_memory(struct neap_client *client)
+{
+    struct neap_arena arena;
+    struct neap_exchange *exchange = client->spare;
+    client->spare = NULL;
+    if (exchange)
+        arena = exchange->arena;
+    else
+        neap_arena_init(&arena, client->alloc);
+    if (!exchange)
+        exchange = neap_alloc(client->alloc, sizeof *exchange);
+    if (!exchange)
+        return NULL;
+    memset(exchange, 0, offsetof(struct neap_exchange, call));
+    exchange->arena = arena;
+    return exchange;
+}
+
+static void give_memory_back(struct neap_client *client, struct neap_exchange *exchange)
+{
+    if (client->spare) {
+        neap_arena_deinit(&exchange->arena);
+        neap_free(client->alloc, exchange);
+        return;
+    }
+    neap_arena_clear(&exchange->arena);
+    client->spare = exchange;
+}
+
+void neap_exchange_free_spare(struct neap_client *client)
+{
+    if (!client->spare)
+        return;
+    neap_arena_deinit(&client->spare->arena);
+    neap_free(client->alloc, client->spare);
+    client->spare = NULL;
+}
+
 static struct neap_exchange *make(struct neap_client *client)
 {
-    struct neap_exchange *exchange = neap_alloc_zeroed(client->alloc, sizeof *exchange);
+    struct neap_exchange *exchange = take_memory(client);
     if (!exchange)
         return NULL;
     exchange->client = neap_client_hold(client);
     client->engine->busy++;
-    neap_arena_init(&exchange->arena, client->alloc);
     neap_waiter_init(&exchange->waiter, client->engine);
     exchange->timer.fire = on_timer;
     exchange->job.run = on_job;
@@ -414,8 +452,7 @@ void neap_exchange_free(struct neap_exchange *exchange)
     neap_exchange_leave_cache(exchange);
     neap_response_free(exchange->response);
     neap_url_deinit(&exchange->url);
-    neap_arena_deinit(&exchange->arena);
-    neap_free(client->alloc, exchange);
+    give_memory_back(client, exchange);
     neap_client_release(client);
 }
 

@@ -91,7 +91,6 @@ struct neap_exchange {
     struct neap_gate *gates[2];   /* pinned: origin, credential */
 
     struct neap_share share; /* with calls that are alike */
-    struct neap_call call;
     struct neap_loop_timer timer;
     struct neap_job job;
     struct neap_flight flight[NEAP_LIVE_MAX];
@@ -104,6 +103,8 @@ struct neap_exchange {
     bool begun, given_up;
     /* CANCEL or REFUSE, asked for while Lua was busy; BEGIN: nobody asked */
     enum neap_event_kind end_asked;
+
+    struct neap_call call; /* last: it is large, and cleared by itself */
 };
 
 /* NEAP_NO_MEMORY. The draft's URL is taken over in every case. */
@@ -111,6 +112,9 @@ NEAP_MUST_CHECK enum neap_status neap_exchange_new(struct neap_client *client,
                                                    struct neap_draft *draft,
                                                    struct neap_exchange **exchange);
 void neap_exchange_free(struct neap_exchange *exchange);
+
+/* For the end of a client: what its last exchange has left for the next one. */
+void neap_exchange_free_spare(struct neap_client *client);
 
 /* The call is given up when the tie ends. */
 void neap_exchange_tie(struct neap_exchange *exchange, struct neap_tie *tie);

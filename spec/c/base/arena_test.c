@@ -83,6 +83,26 @@ static void without_memory_it_answers_null_and_stays_usable(void **state)
     assert_string_equal(first, "first");
 }
 
+static void what_is_cleared_serves_again_without_an_allocation(void **state)
+{
+    (void)state;
+    char *first = neap_arena_copy(&arena, "first", 5);
+    neap_arena_clear(&arena);
+    failing_alloc_fail(&failing, 1);
+    assert_ptr_equal(neap_arena_copy(&arena, "second", 6), first);
+    failing_alloc_fail(&failing, 0);
+}
+
+static void much_memory_is_not_kept(void **state)
+{
+    (void)state;
+    assert_non_null(neap_arena_take(&arena, 8));
+    assert_non_null(neap_arena_take(&arena, 100000));
+    neap_arena_clear(&arena);
+    failing_alloc_assert_all_freed(&failing);
+    neap_arena_clear(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +111,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_block_larger_than_a_chunk_has_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_copy_ends_with_a_nul, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_size_that_cannot_be_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_cleared_serves_again_without_an_allocation, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(much_memory_is_not_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_memory_it_answers_null_and_stays_usable, set_up,
                                         tear_down),
     };
