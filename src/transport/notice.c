@@ -50,7 +50,7 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    if (!neap_sockets_open(transfer->transport, fd)) {
+    if (!neap_sockets_open(transfer->shard, fd)) {
         close(fd);
         return CURL_SOCKET_BAD;
     }

@@ -126,24 +126,12 @@ CURL *neap_settings_make_easy(struct neap_transport *transport, const char **ref
     preset_tls(&preset, &transport->settings);
     preset_proxy(&preset, &transport->settings);
     neap_sockets_preset(transport, preset.easy);
+    note(&preset, curl_easy_setopt(preset.easy, CURLOPT_SHARE, transport->shards.common), "SHARE");
     if (!preset.refused)
         return preset.easy;
     *refused = preset.refused;
     curl_easy_cleanup(preset.easy);
     return NULL;
-}
-
-CURLM *neap_settings_make_multi(struct neap_transport *transport)
-{
-    CURLM *multi = curl_multi_init();
-    long connections = (long)transport->settings.max_connections;
-    if (!multi)
-        return NULL;
-    curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
-    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, connections);
-    curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)transport->settings.per_host);
-    curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    return multi;
 }
 
 bool neap_settings_client_certificate(struct neap_transfer *transfer, bool present)

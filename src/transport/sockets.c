@@ -40,7 +40,10 @@ static void forget(struct neap_transport *transport, int fd)
         return;
     neap_loop_unwatch(transport->loop, &socket->watch);
     transport->sockets.at[fd] = NULL;
-    transport->stats.open -= socket->ours;
+    if (socket->ours) {
+        transport->stats.open--;
+        socket->shard->open--;
+    }
     neap_free(transport->alloc, socket);
 }
 
@@ -67,11 +70,12 @@ static void ready(struct neap_watch *watch, unsigned events, int64_t now_ns)
     }
     if (events & NEAP_READABLE)
         socket->readable_ns = now_ns;
-    neap_transport_act(transport, watch->fd, bits);
+    neap_transport_act(socket->shard, watch->fd, bits);
 }
 
-static struct neap_socket *add(struct neap_transport *transport, int fd, bool ours)
+static struct neap_socket *add(struct neap_shard *shard, int fd, bool ours)
 {
+    struct neap_transport *transport = shard->transport;
     forget(transport, fd);
     if (!make_room(transport, (size_t)fd))
         return NULL;
@@ -80,17 +84,19 @@ static struct neap_socket *add(struct neap_transport *transport, int fd, bool ou
         return NULL;
     socket->watch.ready = ready;
     socket->transport = transport;
+    socket->shard = shard;
     socket->ours = ours;
     socket->opened_ns = neap_loop_now(transport->loop);
     socket->expires_ns = NEAP_NEVER;
     transport->sockets.at[fd] = socket;
     transport->stats.open += ours;
+    shard->open += ours;
     return socket;
 }
 
-struct neap_socket *neap_sockets_open(struct neap_transport *transport, int fd)
+struct neap_socket *neap_sockets_open(struct neap_shard *shard, int fd)
 {
-    return add(transport, fd, true);
+    return add(shard, fd, true);
 }
 
 static unsigned loop_events(int what)
@@ -156,7 +162,8 @@ static void note_owner(CURL *easy, int fd)
 /* -1 makes libcurl give up its whole multi handle, which is then told to all transfers. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused)
 {
-    struct neap_transport *transport = context;
+    struct neap_shard *shard = context;
+    struct neap_transport *transport = shard->transport;
     (void)unused;
     if (what == CURL_POLL_REMOVE) {
         release(transport, fd);
@@ -164,7 +171,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
     }
     struct neap_socket *socket = neap_sockets_find(transport, fd);
     if (!socket)
-        socket = add(transport, fd, false);
+        socket = add(shard, fd, false);
     if (!socket ||
         neap_loop_watch(transport->loop, &socket->watch, fd, loop_events(what)) != NEAP_OK) {
         transport->broken = true;
@@ -181,10 +188,10 @@ static int on_close(void *context, curl_socket_t fd)
     return close(fd);
 }
 
-void neap_sockets_install(struct neap_transport *transport)
+void neap_sockets_install(struct neap_shard *shard)
 {
-    curl_multi_setopt(transport->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(transport->multi, CURLMOPT_SOCKETDATA, transport);
+    curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
 }
 
 void neap_sockets_preset(struct neap_transport *transport, CURL *easy)

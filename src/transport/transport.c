@@ -8,7 +8,6 @@
 #include "base/duration.h"
 #include "base/owner.h"
 #include "transport/curl_compat.h"
-#include "transport/sigpipe.h"
 #include "transport/transport_internal.h"
 
 /* ------------------------------------------------------------------------- calls into libcurl */
@@ -20,52 +19,26 @@ static void start_curl(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static void hold_sigpipe(const struct neap_transport *transport, struct neap_sigpipe *guard)
+void neap_transport_hold_sigpipe(const struct neap_transport *transport, struct neap_sigpipe *guard)
 {
     guard->held = false;
     if (transport->guard_sigpipe)
         neap_sigpipe_hold(guard);
 }
 
-static void take_from_multi(struct neap_transfer *transfer)
-{
-    struct neap_sigpipe guard;
-    hold_sigpipe(transfer->transport, &guard);
-    curl_multi_remove_handle(transfer->transport->multi, transfer->easy);
-    neap_sigpipe_release(&guard);
-}
-
-static void act(struct neap_transport *transport, int fd, int curl_events)
+static void act(struct neap_shard *shard, int fd, int curl_events)
 {
     struct neap_sigpipe guard;
     int running;
-    hold_sigpipe(transport, &guard);
-    if (curl_multi_socket_action(transport->multi, fd, curl_events, &running) != CURLM_OK)
-        transport->broken = true;
+    neap_transport_hold_sigpipe(shard->transport, &guard);
+    if (curl_multi_socket_action(shard->multi, fd, curl_events, &running) != CURLM_OK)
+        shard->transport->broken = true;
     neap_sigpipe_release(&guard);
-}
-
-static void fire(struct neap_loop_timer *timer, int64_t now_ns)
-{
-    (void)now_ns;
-    neap_transport_act(NEAP_OWNER(timer, struct neap_transport, timer), CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int on_timer(CURLM *multi, long wait_ms, void *context)
-{
-    struct neap_transport *transport = context;
-    int64_t now_ns = neap_loop_now(transport->loop);
-    int64_t when_ns = wait_ms < 0 ? NEAP_NEVER : neap_time_add(now_ns, wait_ms * NEAP_MS);
-    (void)multi;
-    if (neap_loop_set(transport->loop, &transport->timer, when_ns) == NEAP_OK)
-        return 0;
-    transport->broken = true;
-    return -1;
 }
 
 static void detach(struct neap_transfer *transfer)
 {
-    take_from_multi(transfer);
+    neap_shards_take(transfer);
     neap_transfer_unlink(transfer);
     transfer->transport->stats.in_flight--;
     neap_transfer_give_back(transfer);
@@ -101,17 +74,12 @@ static enum neap_status start_hop(struct neap_transfer *transfer)
     enum neap_status status = neap_hop_prepare(transfer);
     if (status == NEAP_OK)
         status = neap_stage_begin(transfer);
-    if (status != NEAP_OK)
-        return status;
-    CURLMcode code = curl_multi_add_handle(transfer->transport->multi, transfer->easy);
-    if (code == CURLM_OK)
-        return NEAP_OK;
-    return code == CURLM_OUT_OF_MEMORY ? NEAP_NO_MEMORY : NEAP_SYSTEM;
+    return status == NEAP_OK ? neap_shards_put(transfer) : status;
 }
 
 static void follow(struct neap_transfer *transfer)
 {
-    take_from_multi(transfer);
+    neap_shards_take(transfer);
     enum neap_status status = neap_redirect_advance(transfer);
     if (status == NEAP_OK)
         status = start_hop(transfer);
@@ -167,11 +135,12 @@ static void fail_all(struct neap_transport *transport)
     }
 }
 
-static void collect(struct neap_transport *transport)
+static void collect(struct neap_shard *shard)
 {
+    struct neap_transport *transport = shard->transport;
     int left;
     while (!transport->closed && !transport->broken) {
-        const CURLMsg *message = curl_multi_info_read(transport->multi, &left);
+        const CURLMsg *message = curl_multi_info_read(shard->multi, &left);
         if (!message)
             return;
         if (message->msg == CURLMSG_DONE)
@@ -181,11 +150,12 @@ static void collect(struct neap_transport *transport)
         fail_all(transport);
 }
 
-void neap_transport_act(struct neap_transport *transport, int fd, int curl_events)
+void neap_transport_act(struct neap_shard *shard, int fd, int curl_events)
 {
+    struct neap_transport *transport = shard->transport;
     enter(transport);
-    act(transport, fd, curl_events);
-    collect(transport);
+    act(shard, fd, curl_events);
+    collect(shard);
     leave(transport);
 }
 
@@ -222,28 +192,19 @@ static enum neap_status set_up(struct neap_transport *transport,
 {
     if (neap_settings_copy(transport, settings) != NEAP_OK)
         return NEAP_NO_MEMORY;
-    transport->multi = neap_settings_make_multi(transport);
-    if (!transport->multi)
+    if (neap_shards_init(transport) != NEAP_OK)
         return NEAP_NO_MEMORY;
-    curl_multi_setopt(transport->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(transport->multi, CURLMOPT_TIMERDATA, transport);
-    neap_sockets_install(transport);
     return make_first_handle(transport, message);
 }
 
 static void destroy(struct neap_transport *transport)
 {
-    struct neap_sigpipe guard;
     while (transport->spare) {
         struct neap_transfer *transfer = transport->spare;
         neap_transfer_unlink(transfer);
         neap_transfer_free(transfer);
     }
-    hold_sigpipe(transport, &guard);
-    if (transport->multi)
-        curl_multi_cleanup(transport->multi);
-    neap_sigpipe_release(&guard);
-    neap_loop_clear(transport->loop, &transport->timer);
+    neap_shards_free(transport);
     neap_sockets_free(transport);
     neap_settings_free(transport);
     neap_free(transport->alloc, transport);
@@ -261,7 +222,6 @@ enum neap_status neap_transport_new(const struct neap_alloc *alloc, struct neap_
     made->alloc = alloc;
     made->loop = loop;
     made->sockets.next_expiry_ns = NEAP_NEVER;
-    made->timer.fire = fire;
     made->guard_sigpipe = neap_curl_can_raise_sigpipe();
     enum neap_status status = set_up(made, settings, message);
     if (status == NEAP_OK)
@@ -290,6 +250,8 @@ enum neap_status neap_transport_send(struct neap_transport *transport,
                                      void *context, struct neap_transfer **transfer)
 {
     neap_sockets_expire(transport);
+    if (transport->depth == 0)
+        neap_shards_expire(transport);
     struct neap_transfer *made = neap_transfer_acquire(transport);
     if (!made)
         return NEAP_NO_MEMORY;

@@ -1,11 +1,12 @@
 /* Transport: carries attempts over HTTP with libcurl. Knows no policy.
  *
- * One transport is one multi handle with its connection pool, driven by a loop's epoll and timers;
- * easy handles keep the preset options of the transport and are used again. It belongs to the
- * loop's thread. For each transfer it keeps timers of its own for connecting and for silence while
- * writing and reading, since libcurl has none; the limits of an attempt and of the call are the
- * caller's, who cancels. libcurl's own repetition of a request on a fresh connection is caught and
- * told as a reset: whether to repeat is not for the transport to decide. */
+ * One transport is one connection pool, in one multi handle or, where it is large, in several
+ * (decision 0022), driven by a loop's epoll and timers; easy handles keep the preset options of the
+ * transport and are used again. It belongs to the loop's thread. For each transfer it keeps timers
+ * of its own for connecting and for silence while writing and reading, since libcurl has none; the
+ * limits of an attempt and of the call are the caller's, who cancels. libcurl's own repetition of a
+ * request on a fresh connection is caught and told as a reset: whether to repeat is not for the
+ * transport to decide. */
 #ifndef NEAP_TRANSPORT_TRANSPORT_H
 #define NEAP_TRANSPORT_TRANSPORT_H
 

@@ -1,15 +1,17 @@
 /* What the files of the transport share; nobody outside of this room includes it.
  *
  * Each file has one part of a transfer's life: transfer (its memory), settings (an easy handle's
- * preset options), hop and header_list (the options of one request), notice (what libcurl lets us
- * know on the way), receive (what it hands over), stage (where time goes), redirect, sockets
- * (libcurl's descriptors on the loop), verdict (a CURLcode in our words) and transport (the order
- * of it all). Callbacks of libcurl only note; what ends is collected when its frame is left. */
+ * preset options), shards (the multi handles), hop and header_list (the options of one request),
+ * notice (what libcurl lets us know on the way), receive (what it hands over), stage (where time
+ * goes), redirect, sockets (libcurl's descriptors on the loop), verdict (a CURLcode in our words)
+ * and transport (the order of it all). Callbacks of libcurl only note; what ends is collected when
+ * its frame is left. */
 #ifndef NEAP_TRANSPORT_INTERNAL_H
 #define NEAP_TRANSPORT_INTERNAL_H
 
 #include <curl/curl.h>
 
+#include "transport/sigpipe.h"
 #include "transport/transport.h"
 #include "transport/url.h"
 
@@ -22,18 +24,36 @@ struct neap_sockets {
     int64_t next_expiry_ns; /* no idle connection is too old before */
 };
 
+/* One multi handle. */
+struct neap_shard {
+    struct neap_transport *transport;
+    CURLM *multi;
+    struct neap_loop_timer timer; /* when libcurl wants to be called */
+    uint32_t in_flight, most; /* of transfers that need a connection each: now, at most so far */
+    uint32_t open;            /* connections, idle ones included */
+    int64_t used_ns;          /* when a transfer was last taken out */
+};
+
+#define NEAP_SHARDS_MAX 16u
+
+struct neap_shards {
+    struct neap_shard *at[NEAP_SHARDS_MAX];
+    uint32_t count, max;
+    uint32_t places; /* of a further shard; the first one is full with as many, too */
+    CURLSH *common;  /* NULL where there is never more than one */
+};
+
 struct neap_transport {
     const struct neap_alloc *alloc;
     struct neap_loop *loop;
     struct neap_transport_settings settings; /* its texts are copies */
-    CURLM *multi;
-    struct neap_loop_timer timer; /* when libcurl wants to be called */
+    struct neap_shards shards;
     struct neap_sockets sockets;
     struct neap_transfer *live, *doomed, *spare; /* lists */
     uint32_t spare_count;
     unsigned depth; /* frames of ours that will look at the transport again */
     bool closed;    /* freed by a callback: the memory goes when depth is 0 */
-    bool broken;    /* libcurl was refused a timer or a watch; its multi handle is dead */
+    bool broken;    /* libcurl was refused a timer or a watch; a multi handle is dead */
     bool guard_sigpipe;
     struct neap_transport_stats stats;
 };
@@ -42,6 +62,8 @@ struct neap_transfer {
     struct neap_transport *transport;
     struct neap_transfer *next, **link; /* link: what points here */
     CURL *easy;
+    struct neap_shard *shard; /* NULL: libcurl has no business with it now */
+    bool counted;             /* among those in flight there */
     bool worn; /* libcurl keeps state of this transfer in the handle: not used again */
 
     struct neap_request request; /* of this hop */
@@ -99,7 +121,6 @@ void neap_settings_free(struct neap_transport *transport);
  * of what libcurl refuses in *refused (NULL: no memory). */
 NEAP_MUST_CHECK CURL *neap_settings_make_easy(struct neap_transport *transport,
                                               const char **refused);
-NEAP_MUST_CHECK CURLM *neap_settings_make_multi(struct neap_transport *transport);
 NEAP_MUST_CHECK bool neap_settings_client_certificate(struct neap_transfer *transfer, bool present);
 
 /* hop.c: the options of this hop's request. NEAP_NO_MEMORY, NEAP_SYSTEM. */
@@ -129,10 +150,21 @@ enum neap_phase neap_stage_phase(enum neap_stage stage);
 NEAP_MUST_CHECK bool neap_redirect_decide(struct neap_transfer *transfer);
 NEAP_MUST_CHECK enum neap_status neap_redirect_advance(struct neap_transfer *transfer);
 
+/* shards.c. `init` makes the first one: NEAP_NO_MEMORY, and what was made is left for `free`. `put`
+ * gives this hop to one of them: NEAP_NO_MEMORY, NEAP_SYSTEM; `take` takes it back, if it is there.
+ * `expire` closes those that have been idle for too long; never from a callback of libcurl, nor of
+ * a transfer. */
+NEAP_MUST_CHECK enum neap_status neap_shards_init(struct neap_transport *transport);
+void neap_shards_free(struct neap_transport *transport);
+NEAP_MUST_CHECK enum neap_status neap_shards_put(struct neap_transfer *transfer);
+void neap_shards_take(struct neap_transfer *transfer);
+void neap_shards_expire(struct neap_transport *transport);
+
 /* sockets.c */
 struct neap_socket {
     struct neap_watch watch; /* first */
     struct neap_transport *transport;
+    struct neap_shard *shard;
     int64_t readable_ns; /* when bytes last came */
     int64_t opened_ns;
     int64_t expires_ns; /* while idle: too old to be used again from then on */
@@ -140,9 +172,9 @@ struct neap_socket {
     bool in_use;        /* libcurl waits for it now */
     bool http2;
 };
-void neap_sockets_install(struct neap_transport *transport);
+void neap_sockets_install(struct neap_shard *shard);
 void neap_sockets_preset(struct neap_transport *transport, CURL *easy);
-NEAP_MUST_CHECK struct neap_socket *neap_sockets_open(struct neap_transport *transport, int fd);
+NEAP_MUST_CHECK struct neap_socket *neap_sockets_open(struct neap_shard *shard, int fd);
 struct neap_socket *neap_sockets_find(const struct neap_transport *transport, int fd);
 /* Ends the connections that have been idle, or have lived, for too long. */
 void neap_sockets_expire(struct neap_transport *transport);
@@ -158,7 +190,9 @@ void neap_verdict_of(const struct neap_transfer *transfer, CURLcode code,
                      struct neap_outcome *outcome);
 
 /* transport.c: lets libcurl act on a descriptor or on its timer, then collects what has ended. */
-void neap_transport_act(struct neap_transport *transport, int fd, int curl_events);
+void neap_transport_act(struct neap_shard *shard, int fd, int curl_events);
+void neap_transport_hold_sigpipe(const struct neap_transport *transport,
+                                 struct neap_sigpipe *guard);
 /* Ends a transfer with its verdict, from a step of the loop. The transfer is gone, and perhaps the
  * transport. */
 void neap_transport_end(struct neap_transfer *transfer);
