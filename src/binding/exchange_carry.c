@@ -1,6 +1,7 @@
 /* Attempts that Lua carries out: scripted replies of the testing kit, and wrapped functions. */
 #include "base/duration.h"
 #include "binding/exchange_methods.h"
+#include "binding/headers_table.h"
 #include "binding/objects.h"
 #include "binding/result_object.h"
 

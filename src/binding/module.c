@@ -45,6 +45,7 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_stored_requests(L);
     neap_binding_add_outbox(L);
     neap_binding_add_stop_signal(L);
+    neap_binding_add_headers(L);
     neap_binding_add_result(L);
     neap_binding_add_policies(L);
     neap_binding_add_scrape(L);

@@ -14,8 +14,10 @@ void neap_new_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
     lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, collect);
-    lua_setfield(L, -2, "__gc");
+    if (collect) {
+        lua_pushcfunction(L, collect);
+        lua_setfield(L, -2, "__gc");
+    }
     lua_pushliteral(L, "neap");
     lua_setfield(L, -2, "__metatable");
 }

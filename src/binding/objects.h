@@ -58,12 +58,13 @@ void neap_binding_add_serving(lua_State *L);
 void neap_binding_add_stored_requests(lua_State *L);
 void neap_binding_add_outbox(lua_State *L);
 void neap_binding_add_stop_signal(lua_State *L);
+void neap_binding_add_headers(lua_State *L);
 void neap_binding_add_result(lua_State *L);
 void neap_binding_add_scrape(lua_State *L);
 void neap_binding_add_roster(lua_State *L);
 void neap_binding_add_policies(lua_State *L);
 
-/* Pushes a new metatable with these methods and this collector. */
+/* Pushes a new metatable with these methods and this collector, which may be NULL. */
 void neap_new_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
                         lua_CFunction collect);
 

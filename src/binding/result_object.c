@@ -1,101 +1,61 @@
 #include "binding/result_object.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "base/duration.h"
 #include "binding/error_object.h"
+#include "binding/headers_table.h"
 #include "client/exchange_cache.h"
 #include "pipeline/classify.h"
 
 #define RESULT_NAME "neap.result"
 #define HEADERS_NAME "neap.headers"
 
-/* Headers of more bytes keep their letter case; nobody sends such a name in earnest. */
-#define NAME_BYTES 128
-
 /* Where the registry keeps the metatable of the face's response class. */
 static const char response_class;
 
+/* What a response table makes its headers and trace from, in one block of Lua's own: nothing is
+ * left to be released when it is collected. */
 struct result {
-    struct neap_response *response;
-    struct neap_trace trace;
+    uint32_t entry_count, header_count;
+    bool has_head;
+    struct neap_trace_entry entry[]; /* then struct neap_header_span[header_count], then the head */
 };
 
-static int result_collect(lua_State *L)
+static const struct neap_response no_response;
+
+static struct neap_header_span *headers_of(struct result *result)
 {
-    struct result *result = luaL_checkudata(L, 1, RESULT_NAME);
-    neap_response_free(result->response);
-    result->response = NULL;
-    neap_trace_deinit(&result->trace);
-    return 0;
+    return (struct neap_header_span *)&result->entry[result->entry_count];
 }
 
-static void push_lower(lua_State *L, const char *name, size_t bytes)
+static char *head_of(struct result *result)
 {
-    char lower[NAME_BYTES];
-    if (bytes > sizeof lower) {
-        lua_pushlstring(L, name, bytes);
-        return;
-    }
-    for (size_t i = 0; i < bytes; i++)
-        lower[i] = (char)tolower((unsigned char)name[i]);
-    lua_pushlstring(L, lower, bytes);
+    return (char *)&headers_of(result)[result->header_count];
 }
 
-/* __index of a headers table, reached where the name is not there as it is written. */
-static int headers_index(lua_State *L)
+static void copy(void *to, const void *from, size_t bytes)
 {
-    size_t bytes;
-    if (lua_type(L, 2) != LUA_TSTRING)
-        return 0;
-    const char *name = lua_tolstring(L, 2, &bytes);
-    push_lower(L, name, bytes);
-    lua_rawget(L, 1);
-    return 1;
+    if (bytes > 0)
+        memcpy(to, from, bytes);
 }
 
-/* Adds a value under its name to the table on top: a second one makes a list of both. */
-static void add_header(lua_State *L, const char *name, size_t name_bytes, const char *value,
-                       size_t value_bytes)
+/* Pushes it; `response` may be NULL. */
+static void push_result(lua_State *L, const struct neap_trace *trace,
+                        const struct neap_response *response)
 {
-    push_lower(L, name, name_bytes);
-    lua_pushvalue(L, -1);
-    lua_rawget(L, -3);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushlstring(L, value, value_bytes);
-        lua_rawset(L, -3);
-        return;
-    }
-    if (!lua_istable(L, -1)) {
-        lua_createtable(L, 2, 0);
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, 1);
-    }
-    lua_pushlstring(L, value, value_bytes);
-    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
-    lua_rawset(L, -3);
-}
-
-void neap_push_headers(lua_State *L, const struct neap_response *response)
-{
-    lua_createtable(L, 0, (int)response->header_count);
-    luaL_setmetatable(L, HEADERS_NAME);
-    for (uint32_t i = 0; i < response->header_count; i++) {
-        const struct neap_header_span *span = &response->header[i];
-        add_header(L, response->head.data + span->name_at, span->name_bytes,
-                   response->head.data + span->value_at, span->value_bytes);
-    }
-}
-
-void neap_push_request_headers(lua_State *L, const struct neap_request *request)
-{
-    lua_createtable(L, 0, (int)request->header_count);
-    luaL_setmetatable(L, HEADERS_NAME);
-    for (size_t i = 0; i < request->header_count; i++)
-        add_header(L, request->headers[i].name, strlen(request->headers[i].name),
-                   request->headers[i].value, strlen(request->headers[i].value));
+    const struct neap_response *from = response ? response : &no_response;
+    size_t entry_bytes = trace->count * sizeof *trace->entry;
+    size_t header_bytes = from->header_count * sizeof *from->header;
+    struct result *result =
+        neap_lua_new_userdata(L, sizeof *result + entry_bytes + header_bytes + from->head.bytes);
+    result->entry_count = trace->count;
+    result->header_count = from->header_count;
+    result->has_head = response != NULL;
+    copy(result->entry, trace->entry, entry_bytes);
+    copy(headers_of(result), from->header, header_bytes);
+    copy(head_of(result), from->head.data, from->head.bytes);
+    luaL_setmetatable(L, RESULT_NAME);
 }
 
 void neap_push_trace_entry(lua_State *L, const struct neap_trace_entry *entry)
@@ -121,33 +81,18 @@ void neap_push_trace_entry(lua_State *L, const struct neap_trace_entry *entry)
     }
 }
 
-void neap_push_trace(lua_State *L, const struct neap_trace *trace)
+static void push_entries(lua_State *L, const struct neap_trace_entry *entry, uint32_t count)
 {
-    lua_createtable(L, (int)trace->count, 0);
-    for (uint32_t i = 0; i < trace->count; i++) {
-        neap_push_trace_entry(L, &trace->entry[i]);
+    lua_createtable(L, (int)count, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        neap_push_trace_entry(L, &entry[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
 }
 
-/* The trace's inline entries move with it. */
-static void move_trace(struct neap_trace *from, struct neap_trace *to)
+void neap_push_trace(lua_State *L, const struct neap_trace *trace)
 {
-    *to = *from;
-    if (from->entry == from->inlined)
-        to->entry = to->inlined;
-    neap_trace_init(from, from->alloc);
-}
-
-/* Pushes the userdata that a response table makes its headers and trace from. */
-static struct result *push_result(lua_State *L, struct neap_exchange *exchange)
-{
-    struct result *result = neap_lua_new_userdata(L, sizeof *result);
-    result->response = NULL;
-    neap_trace_init(&result->trace, exchange->client->alloc);
-    luaL_setmetatable(L, RESULT_NAME);
-    move_trace(&exchange->call.trace, &result->trace);
-    return result;
+    push_entries(L, trace->entry, trace->count);
 }
 
 /* The fields that every answer has. */
@@ -166,7 +111,7 @@ static void push_common(lua_State *L, struct neap_exchange *exchange, int fields
 void neap_push_bare_result(lua_State *L, struct neap_exchange *exchange)
 {
     push_common(L, exchange, 10);
-    push_result(L, exchange);
+    push_result(L, &exchange->call.trace, NULL);
     lua_setfield(L, -2, "_result");
 }
 
@@ -203,22 +148,11 @@ static void set_source(lua_State *L, const struct neap_exchange *exchange)
         neap_set_seconds(L, "age", neap_exchange_answer_age(exchange));
 }
 
-/* Lua has the body; the head is what may be asked for. While others still want the body of the same
- * response, this one's head becomes a copy. */
-static enum neap_status take_head(struct neap_exchange *exchange, struct result *result)
+static void push_headers_of(lua_State *L, const struct neap_response *response)
 {
-    struct neap_response *response = exchange->response;
-    if (response->others > 0) {
-        enum neap_status status = neap_response_copy_head(response, &result->response);
-        if (status != NEAP_OK)
-            return status;
-        neap_response_free(response);
-    } else {
-        neap_buffer_deinit(&response->body);
-        result->response = response;
-    }
-    exchange->response = NULL;
-    return NEAP_OK;
+    neap_push_headers(L, &(struct neap_header_block){.header = response->header,
+                                                     .count = response->header_count,
+                                                     .bytes = response->head.data});
 }
 
 void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole)
@@ -234,14 +168,13 @@ void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole
     if (retry_after_ns >= 0)
         neap_set_seconds(L, "retry_after", retry_after_ns);
     if (whole) {
-        neap_push_headers(L, response);
+        push_headers_of(L, response);
         lua_setfield(L, -2, "headers");
         neap_push_trace(L, &exchange->call.trace);
         lua_setfield(L, -2, "trace");
         return;
     }
-    if (take_head(exchange, push_result(L, exchange)) != NEAP_OK)
-        neap_raise_memory(L);
+    push_result(L, &exchange->call.trace, response);
     lua_setfield(L, -2, "_result");
 }
 
@@ -270,36 +203,19 @@ void neap_push_call_error(lua_State *L, struct neap_exchange *exchange,
 /* headers(result), trace(result): tables, made anew at each call. */
 static int result_headers(lua_State *L)
 {
-    const struct result *result = luaL_checkudata(L, 1, RESULT_NAME);
-    if (!result->response)
+    struct result *result = luaL_checkudata(L, 1, RESULT_NAME);
+    if (!result->has_head)
         return 0;
-    neap_push_headers(L, result->response);
+    neap_push_headers(L, &(struct neap_header_block){.header = headers_of(result),
+                                                     .count = result->header_count,
+                                                     .bytes = head_of(result)});
     return 1;
 }
 
 static int result_trace(lua_State *L)
 {
     const struct result *result = luaL_checkudata(L, 1, RESULT_NAME);
-    neap_push_trace(L, &result->trace);
-    return 1;
-}
-
-/* headers_table(pairs): a copy of a Lua table of headers that finds its keys in any letter case. */
-static int headers_table(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_newtable(L);
-    luaL_setmetatable(L, HEADERS_NAME);
-    lua_pushnil(L);
-    while (lua_next(L, 1)) {
-        size_t bytes;
-        if (lua_type(L, -2) != LUA_TSTRING)
-            return luaL_error(L, "headers: expected names as keys, got a %s", luaL_typename(L, -2));
-        const char *name = lua_tolstring(L, -2, &bytes);
-        push_lower(L, name, bytes);
-        lua_insert(L, -2);
-        lua_rawset(L, 2);
-    }
+    push_entries(L, result->entry, result->entry_count);
     return 1;
 }
 
@@ -333,13 +249,8 @@ void neap_binding_add_result(lua_State *L)
         {"trace", result_trace},
         {NULL, NULL},
     };
-    neap_new_metatable(L, RESULT_NAME, methods, result_collect);
-    luaL_newmetatable(L, HEADERS_NAME);
-    lua_pushcfunction(L, headers_index);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 2);
-    lua_pushcfunction(L, headers_table);
-    lua_setfield(L, -2, "headers_table");
+    neap_new_metatable(L, RESULT_NAME, methods, NULL);
+    lua_pop(L, 1);
     lua_pushcfunction(L, is_failing_status);
     lua_setfield(L, -2, "is_failing_status");
     lua_pushcfunction(L, is_harmless_header);

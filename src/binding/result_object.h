@@ -6,11 +6,10 @@
 
 /* Pushes a table of the face's response class about exchange->response: status, ok, reason, body,
  * url, http_version, source, degraded, attempts, elapsed, retry_after. With `whole` it has its
- * headers and trace as well; else it takes response and trace over from the exchange, and makes
- * tables of them when they are asked for. */
+ * headers and trace as well; else it copies what it makes tables of when they are asked for. */
 void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole);
 
-/* Pushes the same table without a response, for an answer that a fallback gave; takes the trace. */
+/* Pushes the same table without a response, for an answer that a fallback gave. */
 void neap_push_bare_result(lua_State *L, struct neap_exchange *exchange);
 
 /* Pushes a table of the face's error class about an outcome of the exchange. */
@@ -21,9 +20,5 @@ void neap_push_trace(lua_State *L, const struct neap_trace *trace);
 
 /* Pushes the fields of one entry as a table. */
 void neap_push_trace_entry(lua_State *L, const struct neap_trace_entry *entry);
-
-/* A table whose keys are found in any letter case, filled with name -> value or list of values. */
-void neap_push_headers(lua_State *L, const struct neap_response *response);
-void neap_push_request_headers(lua_State *L, const struct neap_request *request);
 
 #endif

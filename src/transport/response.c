@@ -38,49 +38,6 @@ struct neap_response *neap_response_hold(struct neap_response *response)
     return response;
 }
 
-static enum neap_status copy_text(const struct neap_alloc *alloc, const char *text, char **copy)
-{
-    if (!text)
-        return NEAP_OK;
-    *copy = neap_copy_text(alloc, text, strlen(text));
-    return *copy ? NEAP_OK : NEAP_NO_MEMORY;
-}
-
-static enum neap_status copy_headers(const struct neap_response *from, struct neap_response *to)
-{
-    if (from->header_count == 0)
-        return NEAP_OK;
-    size_t bytes = from->header_count * sizeof *from->header;
-    to->header = neap_alloc(to->alloc, bytes);
-    if (!to->header)
-        return NEAP_NO_MEMORY;
-    memcpy(to->header, from->header, bytes);
-    to->header_count = to->header_capacity = from->header_count;
-    return neap_buffer_append(&to->head, from->head.data, from->head.bytes);
-}
-
-enum neap_status neap_response_copy_head(const struct neap_response *response,
-                                         struct neap_response **copy)
-{
-    struct neap_response *made;
-    enum neap_status status = neap_response_new(response->alloc, &made);
-    if (status != NEAP_OK)
-        return status;
-    made->status = response->status;
-    made->http_version = response->http_version;
-    made->foreign = response->foreign;
-    status = copy_text(made->alloc, response->reason, &made->reason);
-    if (status == NEAP_OK)
-        status = copy_text(made->alloc, response->url, &made->url);
-    if (status == NEAP_OK)
-        status = copy_headers(response, made);
-    if (status == NEAP_OK)
-        *copy = made;
-    else
-        neap_response_free(made);
-    return status;
-}
-
 void neap_response_clear(struct neap_response *response)
 {
     neap_free(response->alloc, response->reason);

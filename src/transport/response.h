@@ -44,10 +44,6 @@ void neap_response_free(struct neap_response *response);
 /* One more holds it, and frees it. The response itself. */
 struct neap_response *neap_response_hold(struct neap_response *response);
 
-/* A response of its own with everything but the body. NEAP_NO_MEMORY. */
-NEAP_MUST_CHECK enum neap_status neap_response_copy_head(const struct neap_response *response,
-                                                         struct neap_response **copy);
-
 /* NEAP_NO_MEMORY. */
 NEAP_MUST_CHECK enum neap_status neap_response_add_header(struct neap_response *response,
                                                           const char *name, size_t name_bytes,

@@ -146,61 +146,6 @@ static void it_goes_with_the_last_who_holds_it(void **state)
     assert_header("A", 0, "1");
 }
 
-static void fill(void)
-{
-    response->status = 200;
-    response->http_version = 20;
-    response->foreign = true;
-    response->reason = neap_copy_text(&memory.alloc, "OK", 2);
-    response->url = neap_copy_text(&memory.alloc, "http://a/", 9);
-    assert_int_equal(neap_buffer_append(&response->body, "body", 4), NEAP_OK);
-    assert_int_equal(add("A", "one"), NEAP_OK);
-    assert_int_equal(add("B", "two"), NEAP_OK);
-}
-
-static void a_copy_of_its_head_is_on_its_own(void **state)
-{
-    struct neap_response *copy;
-    (void)state;
-    fill();
-    assert_int_equal(neap_response_copy_head(response, &copy), NEAP_OK);
-    neap_response_free(response);
-    response = copy;
-    assert_int_equal(copy->status, 200);
-    assert_int_equal(copy->http_version, 20);
-    assert_true(copy->foreign);
-    assert_string_equal(copy->reason, "OK");
-    assert_string_equal(copy->url, "http://a/");
-    assert_int_equal(copy->body.bytes, 0);
-    assert_header("a", 0, "one");
-    assert_header("b", 0, "two");
-    assert_int_equal(add("C", "three"), NEAP_OK);
-    assert_header("c", 0, "three");
-}
-
-static void a_head_of_nothing_can_be_copied(void **state)
-{
-    struct neap_response *copy;
-    (void)state;
-    assert_int_equal(neap_response_copy_head(response, &copy), NEAP_OK);
-    assert_null(copy->reason);
-    assert_null(copy->url);
-    assert_int_equal(copy->header_count, 0);
-    neap_response_free(copy);
-}
-
-static void copying_tells_that_memory_is_out(void **state)
-{
-    struct neap_response *copy = NULL;
-    (void)state;
-    fill();
-    for (size_t nth = 1; nth <= 5; nth++) {
-        failing_alloc_fail(&memory, nth);
-        assert_int_equal(neap_response_copy_head(response, &copy), NEAP_NO_MEMORY);
-        assert_null(copy);
-    }
-}
-
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -214,9 +159,6 @@ int main(void)
         TEST(clearing_forgets_all_but_the_memory),
         TEST(memory_may_run_out),
         TEST(it_goes_with_the_last_who_holds_it),
-        TEST(a_copy_of_its_head_is_on_its_own),
-        TEST(a_head_of_nothing_can_be_copied),
-        TEST(copying_tells_that_memory_is_out),
     };
     return cmocka_run_group_tests_name("response", tests, NULL, NULL);
 }
