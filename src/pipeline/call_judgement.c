@@ -1,10 +1,8 @@
 /* What is decided after an attempt: its verdict, the gates, a refresh, a retry, or the end. */
 #include "base/duration.h"
+#include "pipeline/bounds.h"
 #include "pipeline/call_internal.h"
 #include "pipeline/classify.h"
-
-/* Where retry is off there is no max_server_delay to bound a gate. */
-#define GATE_LIMIT_WITHOUT_RETRY_NS (60 * NEAP_SECOND)
 
 static struct neap_effect ask(struct neap_call *call, enum neap_question question)
 {
@@ -30,8 +28,6 @@ static void feed_gates(struct neap_call *call, int64_t now_ns)
     const struct neap_hint *hint = &call->judged.hint;
     struct neap_pipeline_state *state = &call->setup.state;
     int status = call->judged.outcome.status;
-    int64_t longest_ns =
-        pipeline->retry.enabled ? pipeline->retry.max_server_delay_ns : GATE_LIMIT_WITHOUT_RETRY_NS;
     if (!pipeline->has_gate || hint->foreign || call->judged.outcome.kind != NEAP_KIND_NONE)
         return;
 
@@ -42,7 +38,7 @@ static void feed_gates(struct neap_call *call, int64_t now_ns)
         gate = status == 503 ? state->gate_origin : state->gate_credential;
     }
     if (gate && delay_ns >= 0)
-        neap_gate_close(gate, delay_ns, longest_ns, now_ns);
+        neap_gate_close(gate, delay_ns, neap_bounds_gate_ns(pipeline), now_ns);
 }
 
 static void keep_outcome(struct neap_call *call)
