@@ -5,6 +5,7 @@
 -- chain of fallbacks, around each call.
 local Client = require "neap.client"
 local Error = require "neap.error"
+local check = require "neap.check"
 local compat = require "neap.compat"
 local core = require "neap.core"
 local host = require "neap.host"
@@ -23,6 +24,7 @@ local neap = {
   retry_after = policies.retry_after,
   wrap = wrap,
   chaos = Client.switch_chaos,
+  check = check,
   Error = Error,
 }
 
