@@ -16,6 +16,11 @@ function arguments.seconds(text)
   return number and number > 0 and number < 1e9 and number or nil, "a number of seconds > 0"
 end
 
+function arguments.positive(text)
+  local number = tonumber(text)
+  return number and number > 0 and number < 1e18 and number or nil, "a number > 0"
+end
+
 function arguments.text(text)
   return text ~= "" and text or nil, "a text"
 end

@@ -23,4 +23,41 @@ function policy_file.load(path)
   return policy, second
 end
 
+-- A policy has a name; a list or a map of policies has none, but its values do.
+local function holds_policies(loaded)
+  if rawget(loaded, "name") ~= nil then
+    return false
+  end
+  for _, value in pairs(loaded) do
+    if type(value) == "table" and rawget(value, "name") ~= nil then
+      return true
+    end
+  end
+  return false
+end
+
+local function by_key(left, right)
+  if type(left.key) == type(right.key) and type(left.key) ~= "table" then
+    return left.key < right.key
+  end
+  return type(left.key) < type(right.key)
+end
+
+--- The policies of a file that returns one, or a list or map of them: { key =, policy = } each, by
+--- their keys; `key` is nil where the file has one alone.
+---@param path string
+---@return { key: any, policy: any }[]
+function policy_file.load_all(path)
+  local loaded = policy_file.load(path)
+  if not holds_policies(loaded) then
+    return { { policy = loaded } }
+  end
+  local policies = {}
+  for key, policy in pairs(loaded) do
+    policies[#policies + 1] = { key = key, policy = policy }
+  end
+  table.sort(policies, by_key)
+  return policies
+end
+
 return policy_file

@@ -1,0 +1,170 @@
+--- `neap check`: says what policies will come to, and what is wrong with them, before production
+--- does.
+local arguments = require "neap.program.arguments"
+local core = require "neap.core"
+local ending = require "neap.program.ending"
+local json_text = require "neap.program.json_text"
+local neap = require "neap"
+local policy_file = require "neap.program.policy_file"
+local terminal = require "neap.program.terminal"
+
+local WIDTH = 100
+
+local check = {
+  usage = "check POLICY [options] | --rules",
+  summary = "say what a policy will come to, and what is wrong with it",
+  operands = 1,
+  options = {
+    rate = arguments.positive,
+    ["allowed-latency"] = arguments.seconds,
+    ["server-rate-limit"] = arguments.positive,
+    workers = arguments.whole,
+    json = true,
+    strict = true,
+    quiet = true,
+    rules = true,
+  },
+  help = [[
+POLICY is a Lua file that returns the policy of a client, or a list or map of policies. Nothing is
+asked of the network.
+
+  --rate N               calls a second that the client will make
+  --allowed-latency S    seconds that a call may take
+  --server-rate-limit N  requests a second that the server takes
+  --workers N            processes that share the policy's state by neap.shared (1)
+  --json                 one line of JSON, for programs
+  --quiet                no notes
+  --strict               warnings fail too
+  --rules                list the rules, as a table of Markdown, and end
+]],
+  statuses = [[
+Status 0: no errors, or with --strict no warnings either; 1: some, or a policy that is refused, or
+no file; 2: wrong usage.
+]],
+}
+
+local COLOURS = { error = "red", warning = "yellow", note = "blue" }
+
+-- ------------------------------------------------------------------------------- what is found
+
+local function without_notes(findings)
+  local kept = {}
+  for _, finding in ipairs(findings) do
+    if finding.level ~= "note" then
+      kept[#kept + 1] = finding
+    end
+  end
+  return kept
+end
+
+local function name_of(entry)
+  local name = type(entry.policy) == "table" and rawget(entry.policy, "name")
+  return type(name) == "string" and name or nil
+end
+
+-- The report with the policy's name and its key in the file; a policy that is refused has `error`.
+local function report_on(entry, facts, is_quiet)
+  local done, report = pcall(neap.check, entry.policy, facts)
+  if not done then
+    report = { ok = false, error = report:match("policy[%.%[:].*$") or report }
+  elseif is_quiet then
+    report.findings = without_notes(report.findings)
+  end
+  report.name = name_of(entry)
+  report.key = entry.key
+  return report
+end
+
+local function count_levels(reports)
+  local counts = { error = 0, warning = 0, note = 0 }
+  for _, report in ipairs(reports) do
+    counts.error = counts.error + (report.error and 1 or 0)
+    for _, finding in ipairs(report.findings or {}) do
+      counts[finding.level] = counts[finding.level] + 1
+    end
+  end
+  return counts
+end
+
+-- ------------------------------------------------------------------------------- for people
+
+local function print_finding(level, head, message)
+  print(("  %s %s"):format(terminal.coloured(COLOURS[level], ("%-8s"):format(level)), head))
+  print(terminal.wrapped(message, (" "):rep(11), WIDTH))
+end
+
+local function print_figures(report)
+  print(("  a call takes up to %.6g s, in up to %d attempts; a server that is down gets %.3g " ..
+    "requests for each, %.3g without a budget"):format(report.worst_case, report.attempts,
+    report.amplification, report.amplification_without_budget))
+end
+
+local function print_report(report)
+  local key = report.key ~= nil and report.key ~= report.name and ("[%s] "):format(
+    tostring(report.key)) or ""
+  print(terminal.coloured("bold", key .. (report.name or "a policy")))
+  if report.error then
+    print_finding("error", "refused", report.error)
+    return
+  end
+  print_figures(report)
+  for _, finding in ipairs(report.findings) do
+    print_finding(finding.level, ("%s (%s, docs/%s)"):format(finding.path, finding.rule,
+      finding.page), finding.message)
+  end
+end
+
+local function counted(number, word)
+  return ("%d %s%s"):format(number, word, number == 1 and "" or "s")
+end
+
+local function print_reports(reports, counts)
+  for _, report in ipairs(reports) do
+    print_report(report)
+  end
+  print(("%s, %s, %s"):format(counted(counts.error, "error"), counted(counts.warning, "warning"),
+    counted(counts.note, "note")))
+end
+
+local function print_rules()
+  print("| rule | level | key | what it finds | page |\n|---|---|---|---|---|")
+  for _, rule in ipairs(core.check_rules()) do
+    print(("| `%s` | %s | `%s` | %s | [%s](%s) |"):format(rule.rule, rule.level, rule.path,
+      rule.summary, rule.page:match("^[^.]+"), rule.page))
+  end
+end
+
+-- ------------------------------------------------------------------------------- the whole
+
+local function facts_of(given)
+  return {
+    rate = given.rate,
+    allowed_latency = given["allowed-latency"],
+    server_rate_limit = given["server-rate-limit"],
+    workers = given.workers,
+  }
+end
+
+function check.run(given, operands)
+  if given.rules then
+    print_rules()
+    return ending.OK
+  end
+  if not operands[1] then
+    ending.give_up(ending.MISUSED, "which policy? neap check --help tells more")
+  end
+  local reports = {}
+  for index, entry in ipairs(policy_file.load_all(operands[1])) do
+    reports[index] = report_on(entry, facts_of(given), given.quiet)
+  end
+  local counts = count_levels(reports)
+  local failed = counts.error > 0 or (given.strict and counts.warning > 0)
+  if given.json then
+    print(json_text{ ok = not failed, counts = counts, policies = reports })
+  else
+    print_reports(reports, counts)
+  end
+  return failed and ending.FAILED or ending.OK
+end
+
+return check
