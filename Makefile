@@ -298,7 +298,7 @@ test: ## C tests, specs on each Lua, examples, installation
 check: ## static checks, and the tests under sanitizers and an aggressive collector
 	@.ci/setup.sh build test check
 	$(STEPS) check-format check-lua check-rooms check-self check-symbols check-cppcheck check-tidy \
-	    check-c-asan check-lua-asan check-c-tsan check-lua-gc
+	    check-instructions check-c-asan check-lua-asan check-c-tsan check-lua-gc
 
 .PHONY: format
 format: ## lay out the C sources with clang-format

@@ -36,3 +36,19 @@ bench-quick: ## the same with fewer calls, in a minute
 	@.ci/setup.sh build bench
 	@$(MAKE) --no-print-directory bench-ready
 	@$(BENCH) quick $(ROWS)
+
+# ----------------------------------------------------------------------------------- instructions
+
+.PHONY: instructions
+instructions: bench-ready $(SERVER) ## count the instructions of some calls, and keep them
+	@BUILD=$(BUILD) $(RUN_LUA) bench/instructions/main.lua write
+
+.PHONY: check-instructions
+ifeq ($(shell command -v valgrind 2>/dev/null),)
+check-instructions:
+	@.ci/skip.sh 'instruction counts: valgrind is missing'
+else
+check-instructions: bench-ready $(SERVER)
+	@BUILD=$(BUILD) $(RUN_LUA) bench/instructions/main.lua check
+	@echo '[check] PASS instruction counts'
+endif

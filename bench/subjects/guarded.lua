@@ -11,10 +11,6 @@ local function identity(value)
   return value
 end
 
-local function failing()
-  return nil, "busy"
-end
-
 local ways = {}
 
 function ways.empty()
@@ -29,30 +25,22 @@ function ways.success()
   return neap.wrap(policy.guard(), identity)
 end
 
--- Three attempts without delay. One call in 25 succeeds, so that the breaker stays closed.
+-- One attempt in 75 succeeds, so that the breaker stays closed.
 function ways.failing()
-  local calls = 0
-  return neap.wrap(policy.guard{
-    breaker = { window = { count = 100 }, failure_rate = 1 },
-    retry = {
-      max_attempts = 3,
-      backoff = { kind = "fixed", base = 0, jitter = "none" },
-      budget = { min_per_second = 1e6 },
-    },
-  }, function()
-    calls = calls + 1
-    if calls % 75 == 1 then
+  local attempts = 0
+  return neap.wrap(policy.guard(policy.three_attempts), function()
+    attempts = attempts + 1
+    if attempts % 75 == 1 then
       return true
     end
-    return failing()
+    return nil, "busy"
   end)
 end
 
 function ways.refused()
-  local guarded = neap.wrap(policy.guard{
-    retry = false,
-    breaker = { consecutive_failures = 1, open_for = 3600 },
-  }, failing)
+  local guarded = neap.wrap(policy.guard(policy.opens_at_once), function()
+    return nil, "busy"
+  end)
   guarded()
   local value, err = guarded()
   assert(value == nil and err.kind == "breaker_open", "the breaker did not open")

@@ -34,4 +34,21 @@ function policy.guard(changes)
   return full
 end
 
+--- Changes to a guard: three attempts without delay, for a function that fails each time. The
+--- breaker opens only at a rate that no window with a success in it reaches.
+policy.three_attempts = {
+  breaker = { window = { count = 100 }, failure_rate = 1 },
+  retry = {
+    max_attempts = 3,
+    backoff = { kind = "fixed", base = 0, jitter = "none" },
+    budget = { min_per_second = MANY },
+  },
+}
+
+--- Changes to a guard: one failure opens its breaker for an hour.
+policy.opens_at_once = {
+  retry = false,
+  breaker = { consecutive_failures = 1, open_for = 3600 },
+}
+
 return policy
