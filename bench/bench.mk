@@ -1,6 +1,6 @@
 # Programs and targets of the bench; the Makefile includes this.
 
-BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,easy multi primitives)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,easy multi primitives load)
 BENCH_MODULES := $(foreach name,lua5.4 luajit,\
     $(if $(incdir_$(name)),$(BUILD)/$(name)/bench/calls.so))
 bench_objects = $(patsubst %,$(BUILD)/plain/obj/bench/floors/%.o,$1)
@@ -8,6 +8,7 @@ bench_objects = $(patsubst %,$(BUILD)/plain/obj/bench/floors/%.o,$1)
 $(BUILD)/bench/easy: $(call bench_objects,easy handle result)
 $(BUILD)/bench/multi: $(call bench_objects,multi handle result)
 $(BUILD)/bench/primitives: $(call bench_objects,primitives result)
+$(BUILD)/bench/load: $(call bench_objects,load result)
 
 $(BENCH_PROGRAMS):
 	@mkdir -p $(@D)
@@ -26,7 +27,7 @@ BENCH = BUILD=$(BUILD) $(RUN_LUA) bench/run.lua
 
 # What it compares neap with is installed where it is missing, as for `make test`.
 .PHONY: bench
-bench: ## what neap costs beside libcurl and others [ROWS= AGAINST= DREAM11=]
+bench: ## what neap costs beside libcurl and others [ROWS= AGAINST= RESTY_HTTP= DREAM11=]
 	@.ci/setup.sh build bench
 	@$(MAKE) --no-print-directory bench-ready
 	@$(BENCH) full $(ROWS)

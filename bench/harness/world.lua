@@ -28,12 +28,14 @@ end
 --- `kind` is "full" or "quick": a quick one has 3 rounds and a tenth of the calls.
 ---@param kind string
 function world.new(kind)
-  local quick = kind == "quick"
+  local quick, build, root = kind == "quick", os.getenv("BUILD") or "build", os.getenv("PWD")
   return setmetatable({
     quick = quick,
     rounds = quick and 3 or 5,
     share = quick and 0.1 or 1,
-    build = os.getenv("BUILD") or "build",
+    build = build,
+    root = root,
+    build_path = build:sub(1, 1) == "/" and build or root .. "/" .. build,
     body = BODY,
     pinnings = cores.pinnings(),
     servers = {},

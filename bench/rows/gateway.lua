@@ -1,0 +1,230 @@
+--- Row 7: an nginx that asks an upstream for each of its requests, 64 connections at once.
+
+local cores = require "bench.harness.cores"
+local process = require "spec.support.process"
+local subject = require "bench.harness.subject"
+
+local CONNECTIONS = 64
+local MODULES = os.getenv("NGINX_MODULES") or "/usr/lib/nginx/modules"
+
+local MAIN = ([[
+load_module MODULES/ndk_http_module.so;
+load_module MODULES/ngx_http_lua_module.so;
+]]):gsub("MODULES", MODULES)
+
+-- Headers as an API sends them.
+local UPSTREAM = [[
+location / {
+  default_type application/json;
+  add_header ETag '"7f3a9c"';
+  add_header Cache-Control "private, max-age=0";
+  add_header Vary "Accept, Authorization";
+  add_header X-Request-Id $request_id;
+  add_header X-RateLimit-Limit 5000;
+  add_header Strict-Transport-Security "max-age=31536000";
+  return 200 '%s';
+}]]
+
+local PROXIED = [[
+upstream api { server 127.0.0.1:%d; keepalive 64; keepalive_requests 1000000000; }
+]]
+local PROXY_PASS = [[
+location / {
+  proxy_pass http://api/rates;
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_set_header Authorization $http_authorization;
+  proxy_set_header X-Request-Id $request_id;
+  proxy_set_header X-Forwarded-For $remote_addr;
+}]]
+
+local HTTP = "keepalive_requests 1000000000; keepalive_timeout 600s; "
+
+-- A directory with a certificate of our own for localhost and 127.0.0.1.
+local function certificate(world)
+  local directory = process.temporary_directory()
+  table.insert(world.servers, {
+    stop = function()
+      os.execute("rm -rf " .. process.quoted(directory))
+    end,
+  })
+  local made = os.execute(("cd %s && openssl req -x509 -newkey ec -pkeyopt "
+    .. "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext "
+    .. "subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem 2>/dev/null")
+    :format(process.quoted(directory)))
+  if not made then
+    return nil
+  end
+  return { server_cert = directory .. "/cert.pem", server_key = directory .. "/key.pem" }
+end
+
+-- CPU time of all threads of a process, in seconds. The ticks of /proc/PID/stat are too coarse.
+local function cpu_seconds(pid)
+  local sum = 0
+  local pipe = assert(io.popen(("cat /proc/%d/task/*/schedstat"):format(pid)))
+  for line in pipe:lines() do
+    sum = sum + tonumber(line:match("^%d+")) / 1e9
+  end
+  pipe:close()
+  return sum
+end
+
+-- A gateway is an nginx of its own, so that no other leaves it its garbage.
+local function measured(world, name, server, core, calls)
+  return {
+    name = name,
+    measure = function()
+      cores.pin(server.pid, core.gateway)
+      cores.pin(world.api.pid, core.upstream)
+      local before = cpu_seconds(server.pid)
+      local values = subject.run({ world:floor "load", server.port, "/", world.body, calls,
+        CONNECTIONS }, core.upstream)
+      -- A fifth more was asked before the count began.
+      local all = calls + math.max(math.floor(calls / 5), CONNECTIONS)
+      return {
+        rate = values.rate,
+        p99 = values.p99,
+        cpu = (cpu_seconds(server.pid) - before) / all * 1e6,
+      }
+    end,
+  }
+end
+
+local function lua_paths(root, build)
+  local checkout = os.getenv("RESTY_HTTP") or ""
+  local resty = checkout ~= "" and checkout .. "/lib/?.lua;" or ""
+  return ([[lua_package_path "%s/lua/?.lua;%s/lua/?/init.lua;./?.lua;%s;";
+    lua_package_cpath "%s/luajit/?.so;;"; lua_ssl_trusted_certificate %s;
+    lua_ssl_verify_depth 2; lua_socket_log_errors on;]]):format(root, root, resty, build, "%s")
+end
+
+-- `handler` is an expression that makes the location's handler out of bench.nginx.gateway.
+local function gateway(world, handler, root, build)
+  local ca_file = world.certs and world.certs.server_cert or "/etc/ssl/certs/ca-certificates.crt"
+  return world:nginx{
+    main = MAIN .. "env RESTY_HTTP;",
+    http = HTTP .. lua_paths(root, build):format(ca_file) .. ([[
+      init_by_lua_block {
+        package.path = "%s/?.lua;" .. package.path
+        handle = require("bench.nginx.gateway").%s
+      }]]):format(world.root, handler),
+    conf = "location / { content_by_lua_block { handle() } }",
+    log_level = "error",
+  }
+end
+
+local function neap(world, url, ca_file, root, build)
+  return gateway(world, ("neap(%q, %s)"):format(url, ca_file and ("%q"):format(ca_file) or "nil"),
+    root, build)
+end
+
+local function resty(world, name, url, measure)
+  if (os.getenv("RESTY_HTTP") or "") == "" then
+    return subject.skipped(name, "RESTY_HTTP names no checkout of it")
+  end
+  return measure(name, gateway(world, ("resty(%q)"):format(url), world.root, world.build_path))
+end
+
+local function against(world, url, ca_file, measure)
+  local name = "neap of AGAINST"
+  if not world:other_lua("luajit") then
+    return subject.skipped(name, "AGAINST names no built tree")
+  end
+  local tree = os.getenv("AGAINST")
+  return measure(name, neap(world, url, ca_file, tree, tree .. "/build"))
+end
+
+local RESTY = "lua-resty-http, no policy"
+
+local function plain(world, calls, measure)
+  local api = world.api
+  local url = api.url .. "/rates"
+  local server = neap(world, url, nil, world.root, world.build_path)
+  return {
+    title = ("gateway, 64 connections, %d calls"):format(calls),
+    subjects = {
+      resty(world, RESTY, url, measure),
+      resty(world, RESTY .. ", again", url, measure),
+      measure("neap, full", server),
+      against(world, url, nil, measure),
+      measure("bare cosocket", gateway(world, ("cosocket(%q, %d, %q)"):format("127.0.0.1",
+        api.port, "/rates"), world.root, world.build_path)),
+      measure("proxy_pass", world:nginx{
+        http = HTTP .. PROXIED:format(api.port), conf = PROXY_PASS, log_level = "error",
+      }),
+    },
+    targets = {
+      {
+        row = 7, what = "nginx: requests a second / lua-resty-http", subject = "neap, full",
+        against = RESTY, measure = "rate", at_least = 1.2,
+      },
+      {
+        row = 7, what = "nginx: CPU of the gateway / lua-resty-http", subject = "neap, full",
+        against = RESTY, measure = "cpu", at_most = 0.82,
+      },
+    },
+  }
+end
+
+local function tls(world, calls, measure)
+  local url = ("https://127.0.0.1:%d/rates"):format(world.api.tls_port)
+  local ca_file = world.certs.server_cert
+  return {
+    title = ("gateway to an upstream with TLS, 64 connections, %d calls"):format(calls),
+    subjects = {
+      resty(world, RESTY, url, measure),
+      resty(world, RESTY .. ", again", url, measure),
+      measure("neap, full, HTTP/2", neap(world, url, ca_file, world.root, world.build_path)),
+      against(world, url, ca_file, measure),
+    },
+    targets = {
+      {
+        row = 7, what = "nginx, TLS and HTTP/2: requests a second / lua-resty-http over TLS",
+        subject = "neap, full, HTTP/2", against = RESTY, measure = "rate", at_least = 1.15,
+      },
+    },
+  }
+end
+
+local function is_here(world)
+  return world:lua("luajit") and process.read_file(MODULES .. "/ngx_http_lua_module.so") ~= nil
+end
+
+local function start_upstream(world)
+  world.certs = certificate(world)
+  world.api = world:nginx{
+    certs = world.certs,
+    http2 = world.certs ~= nil,
+    http = HTTP .. "http2_max_requests 1000000000;",
+    conf = UPSTREAM:format(world.body),
+    log_level = "error",
+  }
+end
+
+local function placed(comparison, name)
+  comparison.title = comparison.title .. ", " .. name
+  return comparison
+end
+
+-- One core for all; then the gateway, with its helper thread, on a core of its own.
+return function(world)
+  local comparisons = {}
+  if not is_here(world) then
+    return comparisons
+  end
+  start_upstream(world)
+  local calls = world:calls(10000, 2000)
+  for i, pinning in ipairs(world.pinnings) do
+    local core = { gateway = pinning.client, upstream = pinning.upstream }
+    local function measure(name, server)
+      return measured(world, name, server, core, calls)
+    end
+    local list = { plain(world, calls, measure) }
+    list[2] = world.certs and tls(world, calls, measure)
+    for _, comparison in ipairs(list) do
+      comparison.targets = i == 1 and comparison.targets or {}
+      table.insert(comparisons, placed(comparison, pinning.name))
+    end
+  end
+  return comparisons
+end
