@@ -33,7 +33,7 @@ has_library = $(shell $(PKG_CONFIG) --exists $1 2>/dev/null && echo yes)
 WITH_SQLITE ?= $(call has_library,sqlite3)
 WITH_REDIS ?= $(call has_library,hiredis libssl)
 
-CORE_ROOMS := base policy metrics pipeline
+CORE_ROOMS := base policy metrics pipeline simulation
 ROOMS := $(CORE_ROOMS) platform shared transport store client
 
 sources_of = $(sort $(shell find src/$1 -name '*.c' 2>/dev/null))

@@ -15,15 +15,16 @@ BEGIN {
     allow("policy", "base")
     allow("metrics", "base")
     allow("pipeline", "policy metrics base")
+    allow("simulation", "pipeline policy metrics base")
     allow("platform", "base")
     allow("shared", "platform base")
     allow("transport", "platform base")
     allow("store", "platform base")
     below = "base policy metrics pipeline platform shared transport store"
     allow("client", below)
-    allow("binding", below " client")
+    allow("binding", below " client simulation")
 
-    core = " base policy metrics pipeline "
+    core = " base policy metrics pipeline simulation "
     # stdio.h for snprintf, stdlib.h for strtol and the like; symbols.sh sees to the rest of them.
     pure = " ctype.h errno.h float.h inttypes.h limits.h math.h stdalign.h stdarg.h stdatomic.h " \
         "stdbool.h stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h assert.h "
@@ -61,7 +62,7 @@ function check_line(room, line,    name) {
     name = substr(line, 2)
     sub(/[">].*/, "", name)
     if (line ~ /^"/) check_own(room, name)
-    else if (line ~ /^</ && name ~ /^(base|policy|metrics|pipeline|platform|shared|transport|store|client|binding)\//)
+    else if (line ~ /^</ && name ~ /^(base|policy|metrics|pipeline|simulation|platform|shared|transport|store|client|binding)\//)
         check_own(room, name)
     else if (line ~ /^</) check_system(room, name)
     else complain("an #include by macro cannot be checked")

@@ -109,6 +109,8 @@ test_rooms() {
     refused base/a.h '"policy/b.h"'
     refused policy/a.c '"metrics/b.h"'
     refused pipeline/a.c '"transport/b.h"'
+    refused simulation/a.c '"client/b.h"'
+    refused simulation/a.c '<time.h>'
     refused transport/a.c '"policy/b.h"'
     refused client/a.c '"binding/b.h"'
     refused policy/a.c '"b.h"'
@@ -137,6 +139,7 @@ test_rooms() {
     allowed store/a.c '<hiredis.h>'
     allowed binding/a.c '<lua.h>'
     allowed client/a.c '"pipeline/call.h"'
+    allowed simulation/a.c '"pipeline/call.h"'
     expect 'rooms: spaces hide nothing' 1/1 "$(rooms_say policy/a.c '  #  include   "client/b.h"')"
 }
 

@@ -60,6 +60,7 @@ void neap_binding_add_outbox(lua_State *L);
 void neap_binding_add_stop_signal(lua_State *L);
 void neap_binding_add_headers(lua_State *L);
 void neap_binding_add_result(lua_State *L);
+void neap_binding_add_simulation(lua_State *L);
 void neap_binding_add_scrape(lua_State *L);
 void neap_binding_add_roster(lua_State *L);
 void neap_binding_add_policies(lua_State *L);

@@ -56,7 +56,7 @@ static const char *state_name(int state)
     return neap_breaker_state_name((enum neap_breaker_state)state);
 }
 
-static void push_latency(lua_State *L, const struct neap_histogram *histogram)
+void neap_binding_push_latency(lua_State *L, const struct neap_histogram *histogram)
 {
     struct neap_histogram_snapshot snapshot;
     neap_histogram_read(histogram, &snapshot);
@@ -109,9 +109,8 @@ static void push_numbers(lua_State *L, const struct neap_board *board)
     neap_set_count(L, "in_flight", neap_board_add_up(board).in_flight);
 }
 
-void neap_binding_push_board(lua_State *L, const struct neap_board *board, int64_t now_ns)
+void neap_binding_set_counts(lua_State *L, const struct neap_counters *counters)
 {
-    const struct neap_counters *counters = &board->counters;
     const struct {
         const char *field;
         const _Atomic uint64_t *counter;
@@ -129,16 +128,21 @@ void neap_binding_push_board(lua_State *L, const struct neap_board *board, int64
         {"cache", counters->cache, NEAP_CACHE_EVENT_COUNT, cache_event_name},
         {"transitions", counters->transitions, NEAP_COUNTED_STATES, state_name},
     };
-
-    lua_createtable(L, 0, 20);
-    push_numbers(L, board);
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         push_counts(L, tables[i].counter, tables[i].count, tables[i].name_of);
         lua_setfield(L, -2, tables[i].field);
     }
-    push_latency(L, &counters->latency);
+}
+
+void neap_binding_push_board(lua_State *L, const struct neap_board *board, int64_t now_ns)
+{
+    const struct neap_counters *counters = &board->counters;
+    lua_createtable(L, 0, 20);
+    push_numbers(L, board);
+    neap_binding_set_counts(L, counters);
+    neap_binding_push_latency(L, &counters->latency);
     lua_setfield(L, -2, "latency");
-    push_latency(L, &counters->attempt_latency);
+    neap_binding_push_latency(L, &counters->attempt_latency);
     lua_setfield(L, -2, "attempt_latency");
     push_history(L, &counters->history, now_ns);
     lua_setfield(L, -2, "history");
