@@ -119,7 +119,7 @@ static int client_listener_failed(lua_State *L)
 static void push_pool(lua_State *L, const struct neap_client *client)
 {
     struct neap_transport_stats stats;
-    neap_network_read(&client->network, &stats);
+    neap_network_read(&client->connections->network, &stats);
     lua_createtable(L, 0, 2);
     neap_set_count(L, "opened", stats.opened);
     neap_set_count(L, "reused", stats.reused);

@@ -1,5 +1,6 @@
 #include "client/cells.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/holder.h"
@@ -265,13 +266,47 @@ static void reclaim(void *cell, const struct neap_cell_shape *shape, uint32_t ho
         kind->reclaim(cell, shape->size, holder);
 }
 
+/* ------------------------------------------------------------------------------ private memory */
+
+/* In front of each private cell. */
+union head {
+    uint32_t holders; /* how many have it */
+    max_align_t alignment;
+};
+
+static union head *head_of(void *cell)
+{
+    return (union head *)cell - 1;
+}
+
 static void *acquire_private(const struct neap_cells *cells, enum neap_cell_kind kind,
                              const void *policy)
 {
-    void *cell = neap_alloc(cells->alloc, kinds[kind].bytes(policy));
-    if (cell)
-        kinds[kind].init(cell, policy);
+    union head *head = neap_alloc(cells->alloc, sizeof *head + kinds[kind].bytes(policy));
+    if (!head)
+        return NULL;
+    head->holders = 1;
+    kinds[kind].init(head + 1, policy);
+    return head + 1;
+}
+
+static void release_private(const struct neap_cells *cells, void *cell)
+{
+    if (--head_of(cell)->holders == 0)
+        neap_free(cells->alloc, head_of(cell));
+}
+
+void *neap_cells_share(void *cell)
+{
+    head_of(cell)->holders++;
     return cell;
+}
+
+bool neap_cells_fit(enum neap_cell_kind kind, const void *policy, const void *other)
+{
+    struct neap_cell_shape shape = shape_of(kind, policy), others = shape_of(kind, other);
+    return memcmp(&shape, &others, sizeof shape) == 0 &&
+           kinds[kind].bytes(policy) == kinds[kind].bytes(other);
 }
 
 void *neap_cells_acquire(const struct neap_cells *cells, enum neap_cell_kind kind, const char *name,
@@ -357,7 +392,7 @@ void neap_cells_release(const struct neap_cells *cells, void *cell, int64_t now_
     if (cells->region)
         neap_region_unpin(cells->region, cell, now_ns);
     else
-        neap_free(cells->alloc, cell);
+        release_private(cells, cell);
 }
 
 uint32_t neap_cells_holder(const struct neap_cells *cells)

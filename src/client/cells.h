@@ -62,6 +62,12 @@ NEAP_MUST_CHECK void *neap_cells_acquire(const struct neap_cells *cells, enum ne
                                          const char *name, size_t name_bytes, const void *policy,
                                          int64_t now_ns);
 
+/* May a cell that was made by one policy be used by the other? */
+bool neap_cells_fit(enum neap_cell_kind kind, const void *policy, const void *other);
+
+/* A private cell once more, for as many neap_cells_release. The cell itself. */
+void *neap_cells_share(void *cell);
+
 /* The shared cell of that name if there is one, pinned; NULL too where there is no region. */
 NEAP_MUST_CHECK void *neap_cells_find(const struct neap_cells *cells, enum neap_cell_kind kind,
                                       const char *name, size_t name_bytes, const void *policy,

@@ -9,9 +9,9 @@
 static enum neap_status adopt(struct neap_member *member)
 {
     struct neap_client *client = NEAP_OWNER(member, struct neap_client, member);
-    neap_network_forsake(&client->network);
+    neap_network_forsake(&client->connections->network);
     if (client->cells.region) /* the board has the parent's part from the parent */
-        neap_network_read(&client->network, &client->published);
+        neap_network_read(&client->connections->network, &client->connections->published);
     else
         neap_client_publish_pool(client);
     return neap_client_adopt_state(client);
@@ -28,8 +28,8 @@ static enum neap_status make_coalescing(struct neap_client *client)
 void neap_client_publish_pool(struct neap_client *client)
 {
     struct neap_board *board = client->board;
-    struct neap_transport_stats now, *before = &client->published;
-    neap_network_read(&client->network, &now);
+    struct neap_transport_stats now, *before = &client->connections->published;
+    neap_network_read(&client->connections->network, &now);
     if (now.opened != before->opened)
         atomic_fetch_add_explicit(&board->connections_opened, now.opened - before->opened,
                                   memory_order_relaxed);
@@ -42,8 +42,10 @@ void neap_client_publish_pool(struct neap_client *client)
     *before = now;
 }
 
-enum neap_status neap_client_new(struct neap_engine *engine, struct neap_client_policy *policy,
-                                 enum neap_carrier carrier, struct neap_client **client)
+/* Takes over what *policy owns, also on failure. */
+static enum neap_status make(struct neap_engine *engine, struct neap_client_policy *policy,
+                             enum neap_carrier carrier, const struct neap_client *before,
+                             struct neap_client **client)
 {
     struct neap_client *made = neap_alloc_zeroed(engine->alloc, sizeof *made);
     if (!made) {
@@ -60,13 +62,43 @@ enum neap_status neap_client_new(struct neap_engine *engine, struct neap_client_
     made->references = 1;
     memset(policy, 0, sizeof *policy);
 
-    enum neap_status status = neap_client_make_state(made);
+    enum neap_status status = neap_client_make_state(made, before);
     if (status == NEAP_OK)
         status = make_coalescing(made);
     if (status != NEAP_OK) {
         neap_client_release(made);
         return status;
     }
+    *client = made;
+    return NEAP_OK;
+}
+
+enum neap_status neap_client_new(struct neap_engine *engine, struct neap_client_policy *policy,
+                                 enum neap_carrier carrier, struct neap_client **client)
+{
+    return make(engine, policy, carrier, NULL, client);
+}
+
+/* It, or the one before it, that has calls. */
+static struct neap_client *busy_one(struct neap_client *client)
+{
+    while (client && !client->exchanges)
+        client = client->before;
+    return client;
+}
+
+enum neap_status neap_client_succeed(struct neap_client *before, struct neap_client_policy *policy,
+                                     struct neap_client **client)
+{
+    struct neap_client *made;
+    enum neap_status status = make(before->engine, policy, before->carrier, before, &made);
+    if (status != NEAP_OK)
+        return status;
+    struct neap_client *busy = busy_one(before);
+    made->before = busy ? neap_client_hold(busy) : NULL;
+    made->watched = before->watched;
+    made->closed = before->closed;
+    neap_client_alerts_hand_over(before, made);
     *client = made;
     return NEAP_OK;
 }
@@ -80,9 +112,9 @@ struct neap_client *neap_client_hold(struct neap_client *client)
 static void disconnect(struct neap_client *client)
 {
     if (neap_engine_is_inherited(client->engine))
-        neap_network_forsake(&client->network);
+        neap_network_forsake(&client->connections->network);
     else
-        neap_network_close(&client->network);
+        neap_network_close(&client->connections->network);
     if (client->board && !neap_engine_is_inherited(client->engine))
         neap_client_publish_pool(client);
 }
@@ -92,7 +124,9 @@ void neap_client_release(struct neap_client *client)
     if (!client || --client->references > 0)
         return;
     neap_engine_leave(&client->member);
-    disconnect(client);
+    if (client->connections && client->connections->references == 1)
+        disconnect(client);
+    neap_client_release(client->before);
     neap_client_drop_state(client);
     neap_coalescing_free(client->coalescing);
     neap_url_memo_deinit(&client->urls);
@@ -111,6 +145,8 @@ const char *neap_client_key_header(const struct neap_client *client)
 void neap_client_close(struct neap_client *client)
 {
     client->closed = true;
+    if (client->before)
+        neap_client_close(client->before);
     if (neap_engine_is_inherited(client->engine)) { /* what is in flight is the parent's */
         disconnect(client);
         return;
@@ -120,7 +156,7 @@ void neap_client_close(struct neap_client *client)
 
     /* A call whose listeners are being told ends its transfers only afterwards. */
     struct neap_transport_stats stats;
-    neap_network_read(&client->network, &stats);
+    neap_network_read(&client->connections->network, &stats);
     if (stats.in_flight == 0)
         disconnect(client);
 }

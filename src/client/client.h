@@ -8,12 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/keymap.h"
 #include "client/cells.h"
 #include "client/client_alerts.h"
+#include "client/client_parts.h"
 #include "client/coalescing.h"
 #include "client/engine.h"
-#include "client/network.h"
 #include "client/policy.h"
 #include "transport/url_memo.h"
 
@@ -38,24 +37,23 @@ struct neap_client {
     uint32_t holder;           /* in whose name permits are out */
     struct neap_board *board;  /* counters */
     struct neap_url_memo urls; /* resolved against the policy's base */
-    struct neap_network network;
-    struct neap_transport_stats published; /* of the network's, what the board has by now */
+    struct neap_connections *connections;
 
     struct neap_breaker *breaker; /* the one of the client; NULL if keyed or off */
-    struct neap_keymap keyed_breakers;
+    struct neap_keyed_breakers *keyed_breakers;
     struct neap_rate_limiter *limiter;
     struct neap_bulkhead *bulkhead;
     struct neap_retry_budget *budget;
     struct neap_alerts *alerts;           /* NULL: off */
     struct neap_alert_watch *alert_watch; /* where there are alerts */
 
-    uint32_t bulkhead_waiting;
-    struct neap_exchange *first_queued, *last_queued; /* for a place in the bulkhead */
-    struct neap_exchange *exchanges;                  /* all that live */
+    struct neap_queue *queue;           /* for a place in the bulkhead */
+    struct neap_exchange *exchanges;    /* all that live */
     struct neap_exchange *spare;        /* the memory of one that has ended; NULL: none */
     struct neap_coalescing *coalescing; /* NULL: off */
     uint32_t watched;                   /* bits of enum neap_notice_kind that have listeners */
     bool closed;
+    struct neap_client *before; /* has calls that go on under another policy; NULL: none */
     uint32_t references;
 };
 
@@ -65,6 +63,14 @@ NEAP_MUST_CHECK enum neap_status neap_client_new(struct neap_engine *engine,
                                                  struct neap_client_policy *policy,
                                                  enum neap_carrier carrier,
                                                  struct neap_client **client);
+
+/* A client with another policy and the same name that goes on with the state of `before`, as far as
+ * it fits: see neap_client_make_state. Calls of `before` end under its own policy; it must begin no
+ * more, and closing the new one closes it too. Where this fails nothing has changed. Else as
+ * neap_client_new. */
+NEAP_MUST_CHECK enum neap_status neap_client_succeed(struct neap_client *before,
+                                                     struct neap_client_policy *policy,
+                                                     struct neap_client **client);
 
 struct neap_client *neap_client_hold(struct neap_client *client);
 void neap_client_release(struct neap_client *client);

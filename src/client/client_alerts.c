@@ -194,3 +194,15 @@ void neap_client_alerts_end(struct neap_client *client)
     neap_free(client->alloc, client->alert_watch);
     client->alert_watch = NULL;
 }
+
+void neap_client_alerts_hand_over(struct neap_client *client, struct neap_client *successor)
+{
+    struct neap_alert_change change;
+    if (!client->alerts)
+        return;
+    while (successor->alerts && neap_client_alerts_take(client, &change))
+        keep(successor, &change);
+    neap_client_alerts_end(client);
+    neap_cells_release(&client->cells, client->alerts, neap_loop_now(client->engine->loop));
+    client->alerts = NULL;
+}

@@ -39,6 +39,9 @@ struct neap_alert_watch {
 NEAP_MUST_CHECK enum neap_status neap_client_alerts_begin(struct neap_client *client);
 void neap_client_alerts_end(struct neap_client *client);
 
+/* From now on the successor judges and tells, also what is untold by now. */
+void neap_client_alerts_hand_over(struct neap_client *client, struct neap_client *successor);
+
 /* In a forked child: what is untold is the parent's to tell, and its timer is on the parent's loop.
  */
 void neap_client_alerts_adopt(struct neap_client *client);

@@ -19,78 +19,157 @@ static void release(struct neap_client *client, void *cell)
     neap_cells_release(&client->cells, cell, neap_loop_now(client->engine->loop));
 }
 
-static bool take_board(struct neap_client *client)
+/* The cell that the client before this one has, where it fits; a region gives it by its name. */
+static void *take(struct neap_client *client, enum neap_cell_kind kind, const void *policy,
+                  void *before, const void *policy_before)
+{
+    if (before && !client->cells.region && neap_cells_fit(kind, policy, policy_before))
+        return neap_cells_share(before);
+    return acquire(client, kind, policy);
+}
+
+static bool take_board(struct neap_client *client, const struct neap_client *before)
 {
     uint32_t holders = client->cells.region ? NEAP_HOLDER_MAX + 1 : 1;
     client->holder = neap_cells_holder(&client->cells);
-    client->board = acquire(client, NEAP_CELL_BOARD, &holders);
+    client->board =
+        take(client, NEAP_CELL_BOARD, &holders, before ? before->board : NULL, &holders);
     return client->board != NULL;
 }
 
-static bool take_breaker(struct neap_client *client)
+/* What the breaker knows goes on in a window of another size, as far as that holds it. A shared one
+ * may have been in use by others for long: it is let be. */
+static void carry_over(struct neap_client *client, const struct neap_client *before)
 {
-    const struct neap_pipeline *pipeline = &client->policy.pipeline;
-    if (!pipeline->has_breaker || client->policy.breaker_key != NEAP_KEY_CLIENT)
+    int64_t now_ns = neap_loop_now(client->engine->loop);
+    char *text;
+    if (client->breaker == before->breaker || client->cells.region)
+        return;
+    if (neap_breaker_export(before->breaker, &before->policy.pipeline.breaker, now_ns,
+                            client->alloc, &text) != NEAP_OK)
+        return;
+    /* What a breaker of ours has written is understood by ours. */
+    enum neap_status status = neap_breaker_import(client->breaker, &client->policy.pipeline.breaker,
+                                                  now_ns, text, strlen(text));
+    (void)status;
+    neap_free(client->alloc, text);
+}
+
+static bool take_breaker(struct neap_client *client, const struct neap_client *before)
+{
+    const struct neap_breaker_policy *policy = &client->policy.pipeline.breaker;
+    if (!client->policy.pipeline.has_breaker || client->policy.breaker_key != NEAP_KEY_CLIENT)
         return true;
-    client->breaker = acquire(client, NEAP_CELL_BREAKER, &pipeline->breaker);
+    client->breaker = take(client, NEAP_CELL_BREAKER, policy, before ? before->breaker : NULL,
+                           before ? &before->policy.pipeline.breaker : NULL);
+    if (client->breaker && before && before->breaker)
+        carry_over(client, before);
     return client->breaker != NULL;
 }
 
-static bool take_bulkhead(struct neap_client *client)
+static bool take_bulkhead(struct neap_client *client, const struct neap_client *before)
 {
     const struct neap_pipeline *pipeline = &client->policy.pipeline;
     if (!pipeline->has_bulkhead)
         return true;
-    client->bulkhead = acquire(client, NEAP_CELL_BULKHEAD, &pipeline->bulkhead);
+    client->bulkhead =
+        take(client, NEAP_CELL_BULKHEAD, &pipeline->bulkhead, before ? before->bulkhead : NULL,
+             before ? &before->policy.pipeline.bulkhead : NULL);
     return client->bulkhead != NULL;
 }
 
-static bool take_limiter(struct neap_client *client)
+static bool take_limiter(struct neap_client *client, const struct neap_client *before)
 {
     if (!client->policy.pipeline.has_limiter)
         return true;
-    client->limiter = acquire(client, NEAP_CELL_LIMITER, NULL);
+    client->limiter = take(client, NEAP_CELL_LIMITER, NULL, before ? before->limiter : NULL, NULL);
     return client->limiter != NULL;
 }
 
-static bool take_budget(struct neap_client *client)
+static bool take_budget(struct neap_client *client, const struct neap_client *before)
 {
     const struct neap_pipeline *pipeline = &client->policy.pipeline;
     if (!pipeline->has_budget)
         return true;
-    client->budget = acquire(client, NEAP_CELL_BUDGET, &pipeline->budget);
+    client->budget =
+        take(client, NEAP_CELL_BUDGET, &pipeline->budget, before ? before->budget : NULL,
+             before ? &before->policy.pipeline.budget : NULL);
     return client->budget != NULL;
 }
 
-static bool take_alerts(struct neap_client *client)
+static bool take_alerts(struct neap_client *client, const struct neap_client *before)
 {
     if (!client->policy.has_alerts)
         return true;
-    client->alerts = acquire(client, NEAP_CELL_ALERTS, &client->policy.alerts);
+    client->alerts = take(client, NEAP_CELL_ALERTS, &client->policy.alerts,
+                          before ? before->alerts : NULL, before ? &before->policy.alerts : NULL);
     return client->alerts != NULL;
 }
 
-static enum neap_status take_all(struct neap_client *client)
+static enum neap_status take_all(struct neap_client *client, const struct neap_client *before)
 {
-    if (take_board(client) && take_breaker(client) && take_bulkhead(client) &&
-        take_limiter(client) && take_budget(client) && take_alerts(client))
+    if (take_board(client, before) && take_breaker(client, before) &&
+        take_bulkhead(client, before) && take_limiter(client, before) &&
+        take_budget(client, before) && take_alerts(client, before))
         return NEAP_OK;
     return client->cells.region ? NEAP_NOT_FOUND : NEAP_NO_MEMORY;
 }
 
-enum neap_status neap_client_make_state(struct neap_client *client)
+static void take_connections(struct neap_client *client, const struct neap_client *before)
 {
-    const struct neap_pipeline *pipeline = &client->policy.pipeline;
-    uint32_t max_keys = client->policy.breaker_max_keys;
-    neap_keymap_init(&client->keyed_breakers, client->alloc, neap_breaker_bytes(&pipeline->breaker),
-                     max_keys > 0 ? max_keys : 1);
-    neap_keymap_seed(&client->keyed_breakers, neap_engine_hash_seed(client->engine));
+    bool fits = before &&
+                neap_transport_settings_equal(&before->policy.transport, &client->policy.transport);
+    client->connections =
+        fits ? neap_connections_hold(before->connections) : neap_connections_new(client->alloc);
+}
+
+static bool has_same_keys(const struct neap_client *client, const struct neap_client *before)
+{
+    return before->policy.breaker_key == client->policy.breaker_key &&
+           neap_cells_fit(NEAP_CELL_BREAKER, &before->policy.pipeline.breaker,
+                          &client->policy.pipeline.breaker);
+}
+
+static void take_keyed_breakers(struct neap_client *client, const struct neap_client *before)
+{
+    uint32_t given = client->policy.breaker_max_keys, max_keys = given > 0 ? given : 1;
+    if (before && has_same_keys(client, before)) {
+        client->keyed_breakers = neap_keyed_breakers_hold(before->keyed_breakers);
+        client->keyed_breakers->map.max_keys = max_keys;
+        return;
+    }
+    client->keyed_breakers =
+        neap_keyed_breakers_new(client->alloc, neap_breaker_bytes(&client->policy.pipeline.breaker),
+                                max_keys, neap_engine_hash_seed(client->engine));
+}
+
+/* Who waits for the same places waits in the same queue. */
+static void take_queue(struct neap_client *client, const struct neap_client *before)
+{
+    bool is_same = before && client->bulkhead && client->bulkhead == before->bulkhead;
+    client->queue = is_same ? neap_queue_hold(before->queue) : neap_queue_new(client->alloc);
+}
+
+static enum neap_status take_parts(struct neap_client *client, const struct neap_client *before)
+{
+    take_connections(client, before);
+    take_keyed_breakers(client, before);
+    take_queue(client, before);
+    bool is_whole = client->connections && client->keyed_breakers && client->queue;
+    return is_whole ? NEAP_OK : NEAP_NO_MEMORY;
+}
+
+enum neap_status neap_client_make_state(struct neap_client *client,
+                                        const struct neap_client *before)
+{
     client->cells.alloc = client->alloc;
     if (client->engine->region) {
         client->cells.region = neap_region_hold(client->engine->region);
         neap_region_after_fork(client->cells.region); /* where there was no client to adopt */
     }
-    enum neap_status status = take_all(client);
+    enum neap_status status = take_all(client, before);
+    if (status == NEAP_OK)
+        status = take_parts(client, before);
     if (status == NEAP_OK && client->alerts)
         status = neap_client_alerts_begin(client);
     return status;
@@ -126,7 +205,9 @@ void neap_client_drop_state(struct neap_client *client)
     else
         release_all(client);
     neap_region_release(client->cells.region);
-    neap_keymap_deinit(&client->keyed_breakers);
+    neap_keyed_breakers_release(client->alloc, client->keyed_breakers);
+    neap_queue_release(client->alloc, client->queue);
+    neap_connections_release(client->alloc, client->connections);
 }
 
 enum neap_status neap_client_adopt_state(struct neap_client *client)
@@ -138,7 +219,7 @@ enum neap_status neap_client_adopt_state(struct neap_client *client)
         return NEAP_OK;
     neap_region_after_fork(client->cells.region);
     forget_all(&taken);
-    enum neap_status status = take_all(&taken);
+    enum neap_status status = take_all(&taken, NULL);
     if (status != NEAP_OK) {
         release_all(&taken);
         return status;
@@ -205,12 +286,12 @@ struct neap_breaker *neap_client_pin_breaker(struct neap_client *client, const c
         return client->breaker;
     if (client->cells.region)
         return pin_shared(client, key, key_bytes, make_shared);
-    void *cell = neap_keymap_get(&client->keyed_breakers, key, key_bytes, &is_new);
+    void *cell = neap_keymap_get(&client->keyed_breakers->map, key, key_bytes, &is_new);
     if (!cell)
         return NULL;
     if (is_new)
         neap_breaker_init(cell, &client->policy.pipeline.breaker);
-    neap_keymap_pin(&client->keyed_breakers, cell);
+    neap_keymap_pin(&client->keyed_breakers->map, cell);
     return cell;
 }
 
@@ -221,9 +302,9 @@ struct neap_breaker *neap_client_find_breaker(struct neap_client *client, const 
         return client->breaker;
     if (client->cells.region)
         return pin_shared(client, key, key_bytes, find_shared);
-    struct neap_breaker *breaker = neap_keymap_find(&client->keyed_breakers, key, key_bytes);
+    struct neap_breaker *breaker = neap_keymap_find(&client->keyed_breakers->map, key, key_bytes);
     if (breaker)
-        neap_keymap_pin(&client->keyed_breakers, breaker);
+        neap_keymap_pin(&client->keyed_breakers->map, breaker);
     return breaker;
 }
 
@@ -241,7 +322,7 @@ static bool each_shared(struct neap_client *client, neap_cell_look *look, void *
 
 bool neap_client_each_breaker(struct neap_client *client, neap_cell_look *look, void *context)
 {
-    const struct neap_keymap *breakers = &client->keyed_breakers;
+    const struct neap_keymap *breakers = &client->keyed_breakers->map;
     if (client->cells.region)
         return each_shared(client, look, context);
     for (void *cell = neap_keymap_next(breakers, NULL); cell;
@@ -260,5 +341,5 @@ void neap_client_unpin_breaker(struct neap_client *client, struct neap_breaker *
     if (client->cells.region)
         release(client, breaker);
     else
-        neap_keymap_unpin(&client->keyed_breakers, breaker);
+        neap_keymap_unpin(&client->keyed_breakers->map, breaker);
 }

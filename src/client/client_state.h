@@ -8,10 +8,12 @@
 
 struct neap_client;
 
-/* Only the parts that the policy has are made; what is NULL is not looked at by the pipeline.
- * NEAP_NO_MEMORY; NEAP_NOT_FOUND where the region has no room. What was made stays for
- * neap_client_drop_state. */
-NEAP_MUST_CHECK enum neap_status neap_client_make_state(struct neap_client *client);
+/* Only the parts that the policy has are made; what is NULL is not looked at by the pipeline. Of
+ * the client `before` (NULL: none) it goes on with what fits: counters, the rate limit, breakers
+ * and windows of the same size, connections of the same settings. NEAP_NO_MEMORY; NEAP_NOT_FOUND
+ * where the region has no room. What was made stays for neap_client_drop_state. */
+NEAP_MUST_CHECK enum neap_status neap_client_make_state(struct neap_client *client,
+                                                        const struct neap_client *before);
 
 void neap_client_drop_state(struct neap_client *client);
 

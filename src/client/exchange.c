@@ -51,8 +51,8 @@ static bool abandon(struct neap_exchange *exchange, uint32_t attempt)
     struct neap_flight *flight = neap_flight_find(exchange, attempt);
     if (!flight)
         return true;
-    bool unsent =
-        neap_network_cancel(&exchange->client->network, exchange->client->engine, &flight->wire);
+    bool unsent = neap_network_cancel(&exchange->client->connections->network,
+                                      exchange->client->engine, &flight->wire);
     unsent |= flight->delayed;
     land(flight);
     if (exchange->attention == NEAP_ATTENTION_ATTEMPT && exchange->effect.attempt == attempt)
@@ -269,7 +269,7 @@ static struct neap_pipeline_state state_of(struct neap_exchange *exchange)
                                         .gate_credential = exchange->gates[1],
                                         .limiter = client->limiter,
                                         .bulkhead = client->bulkhead,
-                                        .bulkhead_waiting = &client->bulkhead_waiting,
+                                        .bulkhead_waiting = &client->queue->waiting,
                                         .bulkhead_is_shared = client->cells.region != NULL,
                                         .budget = client->budget,
                                         .holder = client->holder};

@@ -3,32 +3,32 @@
 
 void neap_exchange_enqueue(struct neap_exchange *exchange)
 {
-    struct neap_client *client = exchange->client;
+    struct neap_queue *queue = exchange->client->queue;
     if (exchange->queued)
         return;
     exchange->queued = true;
     exchange->next_queued = NULL;
-    exchange->previous_queued = client->last_queued;
-    if (client->last_queued)
-        client->last_queued->next_queued = exchange;
+    exchange->previous_queued = queue->last;
+    if (queue->last)
+        queue->last->next_queued = exchange;
     else
-        client->first_queued = exchange;
-    client->last_queued = exchange;
+        queue->first = exchange;
+    queue->last = exchange;
 }
 
 void neap_exchange_dequeue(struct neap_exchange *exchange)
 {
-    struct neap_client *client = exchange->client;
+    struct neap_queue *queue = exchange->client->queue;
     if (!exchange->queued)
         return;
     if (exchange->previous_queued)
         exchange->previous_queued->next_queued = exchange->next_queued;
     else
-        client->first_queued = exchange->next_queued;
+        queue->first = exchange->next_queued;
     if (exchange->next_queued)
         exchange->next_queued->previous_queued = exchange->previous_queued;
     else
-        client->last_queued = exchange->previous_queued;
+        queue->last = exchange->previous_queued;
     exchange->queued = false;
 }
 
@@ -36,7 +36,7 @@ void neap_exchange_dequeue(struct neap_exchange *exchange)
  */
 void neap_exchange_wake_queue(struct neap_exchange *exchange)
 {
-    struct neap_client *client = exchange->client;
-    if (client->first_queued && client->first_queued != exchange)
-        neap_engine_post(client->engine, &client->first_queued->job);
+    struct neap_queue *queue = exchange->client->queue;
+    if (queue->first && queue->first != exchange)
+        neap_engine_post(exchange->client->engine, &queue->first->job);
 }

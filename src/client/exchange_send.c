@@ -91,8 +91,8 @@ static void send_on_network(struct neap_exchange *exchange, struct neap_flight *
     exchange->request.header_count =
         add_deadline_header(exchange, left_ns, exchange->deadline_text);
     enum neap_status status = neap_network_send(
-        &client->network, client->engine, &client->policy.transport, &exchange->request, &limits,
-        on_transfer_done, flight, &flight->wire, message);
+        &client->connections->network, client->engine, &client->policy.transport,
+        &exchange->request, &limits, on_transfer_done, flight, &flight->wire, message);
     if (status != NEAP_OK)
         fail_to_send(flight, message);
 }

@@ -179,3 +179,37 @@ enum neap_status neap_settings_copy(struct neap_transport *transport,
         *texts[i] = NULL;
     return NEAP_NO_MEMORY;
 }
+
+static bool is_same_text(const char *text, const char *other)
+{
+    return text == other || (text && other && strcmp(text, other) == 0);
+}
+
+static bool is_same_tls(const struct neap_transport_settings *settings,
+                        const struct neap_transport_settings *other)
+{
+    return settings->verify == other->verify && settings->min_tls == other->min_tls &&
+           is_same_text(settings->ca_file, other->ca_file) &&
+           is_same_text(settings->ca_path, other->ca_path) &&
+           is_same_text(settings->cert, other->cert) && is_same_text(settings->key, other->key);
+}
+
+static bool is_same_pool(const struct neap_transport_settings *settings,
+                         const struct neap_transport_settings *other)
+{
+    return settings->max_connections == other->max_connections &&
+           settings->per_host == other->per_host && settings->ttl_ns == other->ttl_ns &&
+           settings->idle_ns == other->idle_ns && settings->http2 == other->http2 &&
+           settings->validate_after_ns == other->validate_after_ns;
+}
+
+bool neap_transport_settings_equal(const struct neap_transport_settings *settings,
+                                   const struct neap_transport_settings *other)
+{
+    return is_same_tls(settings, other) && is_same_pool(settings, other) &&
+           is_same_text(settings->proxy, other->proxy) &&
+           settings->proxy_environment == other->proxy_environment &&
+           settings->redirects == other->redirects &&
+           settings->max_response_bytes == other->max_response_bytes &&
+           settings->max_header_bytes == other->max_header_bytes;
+}

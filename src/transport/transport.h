@@ -41,6 +41,10 @@ struct neap_transport_settings {
     uint64_t max_response_bytes, max_header_bytes;
 };
 
+/* Would connections that were made by one be made by the other? */
+bool neap_transport_settings_equal(const struct neap_transport_settings *settings,
+                                   const struct neap_transport_settings *other);
+
 struct neap_request_header {
     const char *name, *value; /* NUL-terminated; checked by neap_header_is_safe before */
 };

@@ -40,7 +40,7 @@ static int status_of(const char *url)
 static struct neap_transport_stats stats(void)
 {
     struct neap_transport_stats read;
-    neap_network_read(&client->network, &read);
+    neap_network_read(&client->connections->network, &read);
     return read;
 }
 
@@ -50,7 +50,7 @@ static void a_closed_one_has_no_connections(void **state)
     assert_int_equal(status_of(fetch_url("plain", "/echo")), 200);
     neap_client_close(client);
     neap_client_close(client);
-    assert_true(!client->network.transport && !client->network.remote);
+    assert_true(!client->connections->network.transport && !client->connections->network.remote);
     assert_int_equal(stats().opened, 1);
     assert_int_equal(status_of(fetch_url("plain", "/echo")), 0);
 }
@@ -94,7 +94,7 @@ static bool calls_in_child(void)
 static bool closes_in_child(void)
 {
     neap_client_close(client);
-    return !client->network.transport && !client->network.remote;
+    return !client->connections->network.transport && !client->connections->network.remote;
 }
 
 static bool releases_in_child(void)

@@ -169,7 +169,7 @@ static void a_freed_call_leaves_its_place_to_the_next(void **state)
     neap_exchange_free(first);
     wait_for_attention(second, NEAP_ATTENTION_ATTEMPT);
     neap_exchange_free(second);
-    assert_int_equal(client->bulkhead_waiting, 0);
+    assert_int_equal(client->queue->waiting, 0);
 }
 
 static void the_queue_is_served_in_order(void **state)
@@ -276,7 +276,7 @@ static void refusing_ends_a_call_wherever_it_is(void **state)
         assert_int_equal(ended[i]->call.result.outcome.kind, NEAP_KIND_PHASE);
     }
     assert_int_equal(*live->call.setup.in_flight, 0);
-    assert_int_equal(client->bulkhead_waiting, 0);
+    assert_int_equal(client->queue->waiting, 0);
     assert_int_equal(neap_bulkhead_in_use(client->bulkhead, &client->policy.pipeline.bulkhead), 0);
     neap_exchange_free(early);
     neap_exchange_free(queued);
