@@ -23,13 +23,22 @@ local function memory_of(bounds)
   }
 end
 
+-- Answers that a client has kept itself stay, where as much may be kept.
+local function kept_memory(before, bounds)
+  local had = before and before.bounds
+  if had and had.max_bytes == bounds.max_bytes and had.max_entries == bounds.max_entries then
+    return before.store
+  end
+end
+
 --- What a client needs for its cache; nil where it has none, nil and a message where the policy is
 --- wrong.
 ---@param made userdata the client of the core
 ---@param given? any the policy's cache.store
+---@param before? table what the client has until now
 ---@return table? cache
 ---@return string? message
-function cache.new(made, given)
+function cache.new(made, given, before)
   if given ~= nil and not store.is(given) then
     return nil, "policy.cache.store: expected a store"
   end
@@ -38,7 +47,8 @@ function cache.new(made, given)
     return nil
   end
   return {
-    store = given or memory_of(bounds),
+    store = given or kept_memory(before, bounds) or memory_of(bounds),
+    bounds = not given and bounds,
     refreshing = setmetatable({}, { __mode = "v" }), -- key -> the call that does it, while it lives
     failed = {},                                     -- key -> when its last refresh failed
   }
@@ -46,10 +56,10 @@ end
 
 -- A store that is down answers nil.
 local function carry(flight)
-  local exchange, client = flight.exchange, flight.client
+  local exchange, engine = flight.exchange, flight.client._engine
   local op, arguments = exchange:cache_step()
   while op do
-    exchange:cache_take((store.perform(client._cache.store, client._engine, op, arguments)))
+    exchange:cache_take((store.perform(flight.cache.store, engine, op, arguments)))
     op, arguments = exchange:cache_step()
   end
 end
@@ -81,7 +91,7 @@ local function repeat_call(flight)
 end
 
 local function refresh(flight, run)
-  local mine, engine = flight.client._cache, flight.client._engine
+  local mine, engine = flight.cache, flight.client._engine
   local key = flight.exchange:cache_key()
   if not may_refresh(mine, key, engine:now()) then
     return

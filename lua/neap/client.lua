@@ -63,6 +63,60 @@ local function serve_outboxes(client)
   end
 end
 
+local function functions_of(kept)
+  local functions = {}
+  for path, value in pairs(kept) do
+    if type(value) == "function" and path ~= "alerts.notify" then -- which no call asks
+      functions[path] = value
+    end
+  end
+  return functions
+end
+
+-- What a policy makes of a client, in its fields; or nil and what is wrong with the policy. With
+-- the client whose policy it is to be, a core that may take over.
+local function compile(policy, carrier, engine, before)
+  local made, kept = core.client(engine, policy, carrier, before and before._core)
+  if not made then
+    return nil, kept
+  end
+  local functions, fallbacks = functions_of(kept), kept.fallback
+  local message = check_fallbacks(fallbacks, carrier ~= "function")
+  if message then
+    return nil, message
+  end
+  local kept_answers
+  kept_answers, message = cache.new(made, kept["cache.store"], before and before._cache)
+  if message then
+    return nil, message
+  end
+  local coalesces = rawget(policy, "coalesce") == true and carrier ~= "function"
+  local is_plain = next(functions) == nil and not fallbacks and not kept_answers
+    and carrier == "network"
+  return {
+    name = policy.name,
+    breaker = made:breaker() or false,
+    _core = made,
+    _functions = functions,
+    _fallbacks = fallbacks or false,
+    _cache = kept_answers or false,
+    _plain = is_plain,
+    _coalesces = coalesces,
+    _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
+      or functions["idempotency.from"] ~= nil or functions["chaos.only"] ~= nil,
+    _call_at_once = is_plain and not coalesces and core.caller(made),
+  }, kept["alerts.notify"]
+end
+
+-- The client is as the compiled policy has it from now on.
+local function adopt(client, compiled, notify)
+  for key, value in pairs(compiled) do
+    client[key] = value or nil
+  end
+  client._alerts = Alerts.new(client, notify)
+  serve_outboxes(client)
+end
+
 --- Makes the Lua half of a client around one of the core. `message` where the policy is wrong.
 ---@param policy table
 ---@param carrier "network"|"script"|"function"
@@ -70,47 +124,20 @@ end
 ---@return table? client
 ---@return string? message
 function Client.make(policy, carrier, engine)
-  local made, kept = core.client(engine, policy, carrier)
-  if not made then
-    return nil, kept
-  end
-  local functions, fallbacks = {}, kept.fallback
-  local message = check_fallbacks(fallbacks, carrier ~= "function")
-  if message then
-    return nil, message
-  end
-  for path, value in pairs(kept) do
-    if type(value) == "function" and path ~= "alerts.notify" then -- which no call asks
-      functions[path] = value
-    end
-  end
-  local kept_answers
-  kept_answers, message = cache.new(made, kept["cache.store"])
-  if message then
-    return nil, message
+  local compiled, notify = compile(policy, carrier, engine)
+  if not compiled then
+    return nil, notify
   end
   local client = setmetatable({
-    name = policy.name,
-    breaker = made:breaker(),
-    _core = made,
     _engine = engine,
+    _carrier = carrier,
     _carry = carry_by_network,
-    _functions = functions,
-    _fallbacks = fallbacks,
     _listeners = {},
-    _cache = kept_answers,
-    _plain = next(functions) == nil and not fallbacks and not kept_answers
-      and carrier == "network",
-    _coalesces = rawget(policy, "coalesce") == true and carrier ~= "function",
-    _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
-      or functions["idempotency.from"] ~= nil or functions["chaos.only"] ~= nil,
   }, Client)
   if not chaos_allowed and carrier == "network" then
-    made:chaos(false)
+    compiled._core:chaos(false)
   end
-  client._call_at_once = client._plain and not client._coalesces and core.caller(made)
-  client._alerts = Alerts.new(client, kept["alerts.notify"])
-  serve_outboxes(client)
+  adopt(client, compiled, notify)
   if carrier ~= "script" then
     registry[policy.name] = client
   end
@@ -202,6 +229,9 @@ local function prepare(client, method, path, req, without_fallbacks)
   return setmetatable({
     client = client,
     exchange = exchange,
+    functions = client._functions,
+    fallbacks = client._fallbacks,
+    cache = client._cache,
     method = method,
     path = path,
     given = req,
@@ -317,6 +347,32 @@ function Client:on(event, fn)
   if event ~= "alert" then
     self._core:watch(event, true)
   end
+end
+
+--- Changes the policy of the client. Calls under way end under the one that they began with; state
+--- goes on where it fits: counters, breakers with their windows, the rate limit, places in the
+--- bulkhead, the budget, stored answers, connections (docs/update.md). Listeners stay. Raises at
+--- the caller's line if the policy is misused or has another name; then nothing has changed.
+---
+---     payments:update(require "payments_policy")
+---@param policy table the whole policy, as for neap.client
+function Client:update(policy)
+  if getmetatable(self) ~= Client then
+    error("client: expected a client; its methods are called with a colon", 2)
+  end
+  if type(policy) == "table" and rawget(policy, "name") ~= self.name then
+    error(("policy.name: expected %q, the client's name, got %s"):format(self.name,
+      tostring(rawget(policy, "name"))), 2)
+  end
+  local compiled, notify = compile(policy, self._carrier, self._engine, self)
+  if not compiled then
+    error(notify, 2)
+  end
+  if self._alerts then
+    self._alerts:look()
+  end
+  compiled._core:take_over(self._core)
+  adopt(self, compiled, notify)
 end
 
 --- The kill switch of `chaos`: false lets the attempts of this client be, in all processes that

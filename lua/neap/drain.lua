@@ -204,6 +204,7 @@ function drain.once(outbox, options)
     stop = options.stop,
     progress = options.progress,
   }
+  outbox:_follow()
   work_lanes(outbox, round, options.concurrency or 1)
   if round.err then
     return nil, round.err, counts

@@ -14,11 +14,11 @@ require "neap.error"
 local answers = {}
 
 function answers.when(flight, _, outcome)
-  flight.exchange:answer_when(flight.client._functions["retry.when"](outcome))
+  flight.exchange:answer_when(flight.functions["retry.when"](outcome))
 end
 
 function answers.failure(flight, _, outcome)
-  local verdict = flight.client._functions["breaker.failure"](outcome)
+  local verdict = flight.functions["breaker.failure"](outcome)
   if verdict ~= nil and verdict ~= "success" and verdict ~= "failure" and verdict ~= "ignore" then
     error(('policy.breaker.failure: expected "success", "failure", "ignore" or nil to be returned, '
       .. "got %s"):format(tostring(verdict)), 0)
@@ -27,7 +27,7 @@ function answers.failure(flight, _, outcome)
 end
 
 function answers.backoff(flight, retry, outcome)
-  local delay = flight.client._functions["retry.backoff"](retry, outcome)
+  local delay = flight.functions["retry.backoff"](retry, outcome)
   if type(delay) ~= "number" or delay ~= delay then
     error(("policy.retry.backoff: expected a number of seconds to be returned, got %s"):format(
       tostring(delay)), 0)
@@ -49,7 +49,7 @@ end
 -- A refresh that fails leaves the caller with the 401 that the server gave, and the trace with what
 -- it raised.
 function answers.refresh(flight, _, outcome)
-  local done, headers = compat.pcall(flight.client._functions["retry.refresh"],
+  local done, headers = compat.pcall(flight.functions["retry.refresh"],
     flight:request(), outcome.response)
   local refreshed = done and type(headers) == "table"
   flight.refresh_message = not done and raised_text(headers) or nil
@@ -94,7 +94,7 @@ local run
 -- What a call over the network came to would have to be waited for.
 local function begin(flight, engine)
   host.tie(engine, flight.exchange)
-  local attention = flight.client._cache and cache.begin(flight, run)
+  local attention = flight.cache and cache.begin(flight, run)
   if attention then
     return attention
   end
@@ -125,7 +125,7 @@ local function drive(flight)
       attention = host.block(engine, exchange)
     end
   end
-  if flight.client._cache then
+  if flight.cache then
     cache.conclude(flight)
   end
 end

@@ -102,7 +102,7 @@ end
 --- Runs the entry that the core names.
 function fallback.run(flight)
   local exchange = flight.exchange
-  local entry = flight.client._fallbacks[exchange:fallback()]
+  local entry = flight.fallbacks[exchange:fallback()]
   local _, err, res = exchange:failure()
   if err then
     err.cause = flight.cause

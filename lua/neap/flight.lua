@@ -2,6 +2,9 @@
 ---@class neap.Flight
 ---@field client table
 ---@field exchange userdata
+---@field functions table<string, function> of the policy that the call began under
+---@field fallbacks? table[] likewise
+---@field cache? table likewise
 ---@field lone? boolean the cache does not answer it
 ---@field follows_nobody? boolean it makes attempts of its own, also where the policy coalesces
 ---@field arguments? table packed arguments of a wrapped function

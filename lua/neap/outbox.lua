@@ -80,7 +80,12 @@ function Outbox:_serve(client)
     return
   end
   self._client = client
-  self._total = self._policy:serve(client._core)
+  self:_follow()
+end
+
+-- The client's policy may have been changed since the last time.
+function Outbox:_follow()
+  self._total = self._policy:serve(self._client._core)
 end
 
 local NO_CLIENT = "outbox: has no client yet; give it one, or name it in a client's fallback list"

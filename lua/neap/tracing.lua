@@ -46,7 +46,7 @@ end
 
 -- Reading what was returned may raise too, where it has a metatable.
 local function ask(flight)
-  local headers = flight.client._functions.trace(flight:request(), attempt_ahead(flight))
+  local headers = flight.functions.trace(flight:request(), attempt_ahead(flight))
   return headers == nil or type(headers) == "table" and add_all(flight, headers)
 end
 

@@ -65,6 +65,8 @@ local function wrap(policy, fn)
     return drive.run(setmetatable({
       client = client,
       exchange = exchange,
+      functions = client._functions,
+      fallbacks = client._fallbacks,
       arguments = arguments,
     }, Flight))
   end

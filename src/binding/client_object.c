@@ -42,13 +42,21 @@ static int refuse_room(lua_State *L, const struct neap_engine *engine)
     return 2;
 }
 
-/* client(engine, policy, carrier): the client and what of the policy stays in Lua; or nil and what
- * is wrong with the policy. */
+static enum neap_status make_client(struct neap_engine *engine, enum neap_carrier carrier,
+                                    struct neap_client *before, struct neap_client_object *object)
+{
+    return before ? neap_client_propose(before, &object->policy, &object->client)
+                  : neap_client_new(engine, &object->policy, carrier, &object->client);
+}
+
+/* client(engine, policy, carrier [, before]): the client and what of the policy stays in Lua; or
+ * nil and what is wrong with the policy. With a client before it, a candidate for its place. */
 static int client_new(lua_State *L)
 {
     static const char *const carriers[] = {"network", "script", "function", NULL};
     struct neap_engine *engine = neap_check_engine(L, 1);
     enum neap_carrier carrier = (enum neap_carrier)luaL_checkoption(L, 3, NULL, carriers);
+    struct neap_client *before = lua_isnoneornil(L, 4) ? NULL : neap_check_client(L, 4);
     struct neap_client_object *object = neap_lua_new_userdata(L, sizeof *object);
     neap_client_policy_init(&object->policy, neap_platform_alloc());
     object->client = NULL;
@@ -60,7 +68,7 @@ static int client_new(lua_State *L)
         lua_insert(L, -2);
         return 2;
     }
-    enum neap_status status = neap_client_new(engine, &object->policy, carrier, &object->client);
+    enum neap_status status = make_client(engine, carrier, before, object);
     if (status == NEAP_NOT_FOUND)
         return refuse_room(L, engine);
     if (status != NEAP_OK)
@@ -73,12 +81,21 @@ static int client_new(lua_State *L)
 static int client_collect(lua_State *L)
 {
     struct neap_client_object *object = client_object(L, 1);
-    if (object->client)
+    if (object->client && object->client->role == NEAP_CLIENT_IN_CHARGE)
         neap_client_close(object->client);
     neap_client_release(object->client);
     object->client = NULL;
     if (object->policy.alloc)
         neap_client_policy_deinit(&object->policy);
+    return 0;
+}
+
+/* take_over(before): this one makes the calls from now on. */
+static int client_take_over(lua_State *L)
+{
+    struct neap_client *candidate = neap_check_client(L, 1);
+    if (neap_client_take_over(candidate, neap_check_client(L, 2)) != NEAP_OK)
+        return neap_raise_memory(L);
     return 0;
 }
 
@@ -282,6 +299,7 @@ void neap_binding_add_client(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"close", client_close},
+        {"take_over", client_take_over},
         {"watch", client_watch},
         {"chaos", client_chaos},
         {"listener_failed", client_listener_failed},

@@ -63,6 +63,8 @@ static enum neap_status make(struct neap_engine *engine, struct neap_client_poli
     memset(policy, 0, sizeof *policy);
 
     enum neap_status status = neap_client_make_state(made, before);
+    if (status == NEAP_OK && !before)
+        status = neap_client_start_state(made);
     if (status == NEAP_OK)
         status = make_coalescing(made);
     if (status != NEAP_OK) {
@@ -87,19 +89,27 @@ static struct neap_client *busy_one(struct neap_client *client)
     return client;
 }
 
-enum neap_status neap_client_succeed(struct neap_client *before, struct neap_client_policy *policy,
-                                     struct neap_client **client)
+enum neap_status neap_client_propose(struct neap_client *before, struct neap_client_policy *policy,
+                                     struct neap_client **candidate)
 {
-    struct neap_client *made;
-    enum neap_status status = make(before->engine, policy, before->carrier, before, &made);
+    enum neap_status status = make(before->engine, policy, before->carrier, before, candidate);
+    if (status == NEAP_OK)
+        (*candidate)->role = NEAP_CLIENT_CANDIDATE;
+    return status;
+}
+
+enum neap_status neap_client_take_over(struct neap_client *candidate, struct neap_client *before)
+{
+    enum neap_status status = neap_client_start_state(candidate);
     if (status != NEAP_OK)
         return status;
     struct neap_client *busy = busy_one(before);
-    made->before = busy ? neap_client_hold(busy) : NULL;
-    made->watched = before->watched;
-    made->closed = before->closed;
-    neap_client_alerts_hand_over(before, made);
-    *client = made;
+    candidate->before = busy ? neap_client_hold(busy) : NULL;
+    candidate->watched = before->watched;
+    candidate->closed = before->closed;
+    candidate->role = NEAP_CLIENT_IN_CHARGE;
+    before->role = NEAP_CLIENT_SUCCEEDED;
+    neap_client_alerts_hand_over(before, candidate);
     return NEAP_OK;
 }
 

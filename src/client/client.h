@@ -23,6 +23,9 @@ enum neap_carrier {
     NEAP_CARRIER_FUNCTION /* a wrapped Lua function */
 };
 
+/* Of a client whose policy is changed, only one at a time makes calls. */
+enum neap_client_role { NEAP_CLIENT_IN_CHARGE, NEAP_CLIENT_CANDIDATE, NEAP_CLIENT_SUCCEEDED };
+
 #define NEAP_KEY_HEADER "Idempotency-Key"
 
 struct neap_exchange;
@@ -53,6 +56,7 @@ struct neap_client {
     struct neap_coalescing *coalescing; /* NULL: off */
     uint32_t watched;                   /* bits of enum neap_notice_kind that have listeners */
     bool closed;
+    enum neap_client_role role;
     struct neap_client *before; /* has calls that go on under another policy; NULL: none */
     uint32_t references;
 };
@@ -64,13 +68,17 @@ NEAP_MUST_CHECK enum neap_status neap_client_new(struct neap_engine *engine,
                                                  enum neap_carrier carrier,
                                                  struct neap_client **client);
 
-/* A client with another policy and the same name that goes on with the state of `before`, as far as
- * it fits: see neap_client_make_state. Calls of `before` end under its own policy; it must begin no
- * more, and closing the new one closes it too. Where this fails nothing has changed. Else as
- * neap_client_new. */
-NEAP_MUST_CHECK enum neap_status neap_client_succeed(struct neap_client *before,
+/* A candidate with another policy and the same name that shares the state of `before` as far as it
+ * fits: see neap_client_make_state. It is to be released, or to take over, before it makes a call.
+ * Else as neap_client_new. */
+NEAP_MUST_CHECK enum neap_status neap_client_propose(struct neap_client *before,
                                                      struct neap_client_policy *policy,
-                                                     struct neap_client **client);
+                                                     struct neap_client **candidate);
+
+/* From now on the candidate makes the calls. Those of `before` end under their own policy, and
+ * closing the candidate closes them too. NEAP_NO_MEMORY: nothing has changed. */
+NEAP_MUST_CHECK enum neap_status neap_client_take_over(struct neap_client *candidate,
+                                                       struct neap_client *before);
 
 struct neap_client *neap_client_hold(struct neap_client *client);
 void neap_client_release(struct neap_client *client);

@@ -38,21 +38,21 @@ static bool take_board(struct neap_client *client, const struct neap_client *bef
 }
 
 /* What the breaker knows goes on in a window of another size, as far as that holds it. A shared one
- * may have been in use by others for long: it is let be. */
-static void carry_over(struct neap_client *client, const struct neap_client *before)
+ * may have been in use by others for long: it is let be. False without memory. */
+static bool carry_over(struct neap_client *client, const struct neap_client *before)
 {
+    const struct neap_breaker_policy *policy = &client->policy.pipeline.breaker;
     int64_t now_ns = neap_loop_now(client->engine->loop);
     char *text;
     if (client->breaker == before->breaker || client->cells.region)
-        return;
+        return true;
     if (neap_breaker_export(before->breaker, &before->policy.pipeline.breaker, now_ns,
                             client->alloc, &text) != NEAP_OK)
-        return;
-    /* What a breaker of ours has written is understood by ours. */
-    enum neap_status status = neap_breaker_import(client->breaker, &client->policy.pipeline.breaker,
-                                                  now_ns, text, strlen(text));
-    (void)status;
+        return false;
+    enum neap_status status =
+        neap_breaker_import(client->breaker, policy, now_ns, text, strlen(text));
     neap_free(client->alloc, text);
+    return status == NEAP_OK;
 }
 
 static bool take_breaker(struct neap_client *client, const struct neap_client *before)
@@ -63,7 +63,7 @@ static bool take_breaker(struct neap_client *client, const struct neap_client *b
     client->breaker = take(client, NEAP_CELL_BREAKER, policy, before ? before->breaker : NULL,
                            before ? &before->policy.pipeline.breaker : NULL);
     if (client->breaker && before && before->breaker)
-        carry_over(client, before);
+        return carry_over(client, before);
     return client->breaker != NULL;
 }
 
@@ -115,12 +115,23 @@ static enum neap_status take_all(struct neap_client *client, const struct neap_c
     return client->cells.region ? NEAP_NOT_FOUND : NEAP_NO_MEMORY;
 }
 
+/* What has been opened and reused so far counts on. */
+static void count_on(struct neap_connections *connections, const struct neap_connections *before)
+{
+    struct neap_transport_stats counted;
+    neap_network_read(&before->network, &counted);
+    counted.open = counted.in_flight = 0;
+    connections->network.past = connections->published = counted;
+}
+
 static void take_connections(struct neap_client *client, const struct neap_client *before)
 {
     bool fits = before &&
                 neap_transport_settings_equal(&before->policy.transport, &client->policy.transport);
     client->connections =
         fits ? neap_connections_hold(before->connections) : neap_connections_new(client->alloc);
+    if (client->connections && before && !fits)
+        count_on(client->connections, before->connections);
 }
 
 static bool has_same_keys(const struct neap_client *client, const struct neap_client *before)
@@ -130,17 +141,21 @@ static bool has_same_keys(const struct neap_client *client, const struct neap_cl
                           &client->policy.pipeline.breaker);
 }
 
+static uint32_t max_keys_of(const struct neap_client *client)
+{
+    uint32_t given = client->policy.breaker_max_keys;
+    return given > 0 ? given : 1;
+}
+
 static void take_keyed_breakers(struct neap_client *client, const struct neap_client *before)
 {
-    uint32_t given = client->policy.breaker_max_keys, max_keys = given > 0 ? given : 1;
     if (before && has_same_keys(client, before)) {
         client->keyed_breakers = neap_keyed_breakers_hold(before->keyed_breakers);
-        client->keyed_breakers->map.max_keys = max_keys;
         return;
     }
     client->keyed_breakers =
         neap_keyed_breakers_new(client->alloc, neap_breaker_bytes(&client->policy.pipeline.breaker),
-                                max_keys, neap_engine_hash_seed(client->engine));
+                                max_keys_of(client), neap_engine_hash_seed(client->engine));
 }
 
 /* Who waits for the same places waits in the same queue. */
@@ -168,11 +183,13 @@ enum neap_status neap_client_make_state(struct neap_client *client,
         neap_region_after_fork(client->cells.region); /* where there was no client to adopt */
     }
     enum neap_status status = take_all(client, before);
-    if (status == NEAP_OK)
-        status = take_parts(client, before);
-    if (status == NEAP_OK && client->alerts)
-        status = neap_client_alerts_begin(client);
-    return status;
+    return status == NEAP_OK ? take_parts(client, before) : status;
+}
+
+enum neap_status neap_client_start_state(struct neap_client *client)
+{
+    client->keyed_breakers->map.max_keys = max_keys_of(client);
+    return client->alerts ? neap_client_alerts_begin(client) : NEAP_OK;
 }
 
 static void forget_all(struct neap_client *client)

@@ -15,6 +15,9 @@ struct neap_client;
 NEAP_MUST_CHECK enum neap_status neap_client_make_state(struct neap_client *client,
                                                         const struct neap_client *before);
 
+/* Once the client makes calls: its windows of alerts begin. NEAP_NO_MEMORY. */
+NEAP_MUST_CHECK enum neap_status neap_client_start_state(struct neap_client *client);
+
 void neap_client_drop_state(struct neap_client *client);
 
 /* In a forked child: takes the same cells of the region in this process's own name. NEAP_NOT_FOUND
