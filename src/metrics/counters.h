@@ -7,6 +7,7 @@
 
 #include "base/kind.h"
 #include "base/outcome.h"
+#include "base/private.h"
 #include "metrics/histogram.h"
 #include "metrics/history.h"
 
@@ -91,10 +92,10 @@ struct neap_counters {
 
 void neap_counters_init(struct neap_counters *counters);
 
-/* One more; relaxed, since a count orders nothing. */
+/* One more. */
 static inline void neap_count(_Atomic uint64_t *counter)
 {
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    NEAP_ADD(counter, 1, false);
 }
 
 /* By the status of a response that is no success; what is below 500 counts as the caller's fault.

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/private.h"
+
 #define BUCKETS_AN_OCTAVE 7
 #define NS_A_MICROSECOND INT64_C(1000)
 
@@ -36,6 +38,8 @@ static double edge_us(uint32_t edge)
 static uint32_t bucket_of(int64_t duration_ns)
 {
     int exponent;
+    if (duration_ns < NS_A_MICROSECOND)
+        return 0;
     double mantissa = 2 * frexp((double)duration_ns / (double)NS_A_MICROSECOND, &exponent);
     int octave = exponent - 1;
     if (octave < 0)
@@ -58,17 +62,22 @@ static void begin_anew(struct neap_histogram *histogram, _Atomic uint32_t *full)
         atomic_store(&histogram->bucket[i], 0);
 }
 
-static void raise_to(_Atomic int64_t *maximum, int64_t value)
+static void raise_to(_Atomic int64_t *maximum, int64_t value, bool is_private)
 {
     int64_t seen = atomic_load_explicit(maximum, memory_order_relaxed);
     while (seen < value)
-        if (atomic_compare_exchange_weak_explicit(maximum, &seen, value, memory_order_relaxed,
-                                                  memory_order_relaxed))
+        if (NEAP_SWAP(maximum, &seen, value, is_private))
             return;
 }
 
-static void add_saturating(_Atomic int64_t *sum, int64_t value)
+static void add_saturating(_Atomic int64_t *sum, int64_t value, bool is_private)
 {
+    if (is_private) {
+        int64_t seen = atomic_load_explicit(sum, memory_order_relaxed);
+        int64_t next = seen > INT64_MAX - value ? INT64_MAX : seen + value;
+        atomic_store_explicit(sum, next, memory_order_relaxed);
+        return;
+    }
     int64_t before = atomic_fetch_add_explicit(sum, value, memory_order_release);
     if (before > INT64_MAX - value)
         atomic_store_explicit(sum, INT64_MAX, memory_order_relaxed);
@@ -77,16 +86,18 @@ static void add_saturating(_Atomic int64_t *sum, int64_t value)
 /* The sum is of whole microseconds, rounded to the nearest. The maximum is rounded up, so that no
  * quantile is cut below what was recorded. The bucket comes before the sum, which releases it: who
  * has read a sum finds all that it is of in the buckets. */
-void neap_histogram_record(struct neap_histogram *histogram, int64_t duration_ns)
+void neap_histogram_add(struct neap_histogram *histogram, int64_t duration_ns, bool is_private)
 {
     int64_t length_ns = duration_ns > 0 ? duration_ns : 0;
     int64_t whole_us = length_ns / NS_A_MICROSECOND;
     int64_t rest_ns = length_ns % NS_A_MICROSECOND;
     _Atomic uint32_t *bucket = &histogram->bucket[bucket_of(length_ns)];
-    if (atomic_fetch_add_explicit(bucket, 1, memory_order_relaxed) >= BUCKET_FULL)
+    uint32_t before = atomic_load_explicit(bucket, memory_order_relaxed);
+    NEAP_ADD(bucket, 1, is_private);
+    if (before >= BUCKET_FULL)
         begin_anew(histogram, bucket);
-    add_saturating(&histogram->sum_us, whole_us + (rest_ns >= NS_A_MICROSECOND / 2));
-    raise_to(&histogram->max_us, whole_us + (rest_ns > 0));
+    add_saturating(&histogram->sum_us, whole_us + (rest_ns >= NS_A_MICROSECOND / 2), is_private);
+    raise_to(&histogram->max_us, whole_us + (rest_ns > 0), is_private);
 }
 
 struct counts {

@@ -11,6 +11,7 @@
 #define NEAP_METRICS_HISTOGRAM_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NEAP_HISTOGRAM_BUCKETS 224u
@@ -27,7 +28,14 @@ struct neap_histogram_snapshot {
 };
 
 void neap_histogram_init(struct neap_histogram *histogram);
-void neap_histogram_record(struct neap_histogram *histogram, int64_t duration_ns);
+
+/* `is_private`: one thread alone records here. */
+void neap_histogram_add(struct neap_histogram *histogram, int64_t duration_ns, bool is_private);
+
+static inline void neap_histogram_record(struct neap_histogram *histogram, int64_t duration_ns)
+{
+    neap_histogram_add(histogram, duration_ns, false);
+}
 
 /* The value below which the share q (0 to 1) of the recorded values lies (nearest rank: the
  * ceil(q * count)-th smallest), never above the maximum recorded; 0 where nothing was recorded. */

@@ -1,6 +1,7 @@
 #include "metrics/history.h"
 
 #include "base/duration.h"
+#include "base/private.h"
 
 /* A word: 24 bits of the slot's number (from 1, in a circle of many months), 20 of calls, 20 of
  * failures. */
@@ -59,13 +60,12 @@ static uint64_t counted(uint64_t word, uint64_t number, bool failed)
     return pack(number, point);
 }
 
-void neap_history_record(struct neap_history *history, int64_t now_ns, bool failed)
+void neap_history_add(struct neap_history *history, int64_t now_ns, bool failed, bool is_private)
 {
     uint64_t number = number_at(now_ns);
     _Atomic uint64_t *slot = &history->slot[number % NEAP_HISTORY_SLOTS];
     uint64_t word = atomic_load_explicit(slot, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(slot, &word, counted(word, number, failed),
-                                                  memory_order_relaxed, memory_order_relaxed))
+    while (!NEAP_SWAP(slot, &word, counted(word, number, failed), is_private))
         continue;
 }
 

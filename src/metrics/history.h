@@ -26,7 +26,13 @@ struct neap_history_point {
 
 void neap_history_init(struct neap_history *history);
 
-void neap_history_record(struct neap_history *history, int64_t now_ns, bool failed);
+/* `is_private`: one thread alone records here. */
+void neap_history_add(struct neap_history *history, int64_t now_ns, bool failed, bool is_private);
+
+static inline void neap_history_record(struct neap_history *history, int64_t now_ns, bool failed)
+{
+    neap_history_add(history, now_ns, failed, false);
+}
 
 /* Oldest first; the last one is the slot of `now_ns`, which is not over yet. */
 void neap_history_read(const struct neap_history *history, int64_t now_ns,

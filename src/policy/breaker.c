@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/duration.h"
+#include "base/private.h"
 #include "policy/breaker_internal.h"
 #include "policy/breaker_probes.h"
 #include "policy/breaker_rates.h"
@@ -133,7 +134,8 @@ static void settle_and_decide(struct step *step, int64_t permit, unsigned result
     uint32_t generation = step->seen.generation;
     if (!neap_breaker_probes_settle(step->breaker, step->policy, permit, result))
         return;
-    decide(step, step->now_ns, neap_breaker_window_add_to_row(step->breaker, generation, result));
+    decide(step, step->now_ns,
+           neap_breaker_window_add_to_row(step->breaker, step->policy, generation, result));
 }
 
 /* Counts the probes whose lease has ended, in the order and at the time of their ends. It decides
@@ -146,7 +148,8 @@ static bool settle_expired(struct step *step)
     int64_t ended_ns;
     while (neap_breaker_probes_expire(step->breaker, step->policy, generation, step->now_ns,
                                       &ended_ns))
-        decide(step, ended_ns, neap_breaker_window_add_to_row(step->breaker, generation, failed));
+        decide(step, ended_ns,
+               neap_breaker_window_add_to_row(step->breaker, step->policy, generation, failed));
     decide(step, step->now_ns, 0);
     return neap_breaker_is_current(step->breaker, generation);
 }
@@ -241,7 +244,7 @@ static struct neap_admission acquire(struct step *step)
     while (!ask(step, &answer))
         step->seen = neap_breaker_word_load(step->breaker);
     if (answer.decision == NEAP_REFUSE)
-        atomic_fetch_add(&step->breaker->not_permitted, 1);
+        NEAP_ADD(&step->breaker->not_permitted, 1, step->policy->is_private);
     return answer;
 }
 
@@ -263,6 +266,15 @@ struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
                         .seen = seen,
                         .change = change};
     return acquire(&step);
+}
+
+int64_t neap_breaker_pass(const struct neap_breaker *breaker,
+                          const struct neap_breaker_policy *policy)
+{
+    struct neap_breaker_word word = neap_breaker_word_load(breaker);
+    bool admits_all = neap_breaker_has_window(word.state) || word.state == NEAP_BREAKER_DISABLED;
+    bool is_on_ramp = word.state == NEAP_BREAKER_CLOSED && word.ramp && policy->ramp_ns > 0;
+    return admits_all && !is_on_ramp ? neap_breaker_plain_permit(word.generation) : 0;
 }
 
 /* ---- record ---- */

@@ -48,6 +48,7 @@ struct neap_breaker_policy {
     int64_t lease_ns; /* a probe silent for so long counts as failed; whole milliseconds, up */
     int64_t ramp_ns;  /* 0: off */
     double ramp_from;
+    bool is_private; /* one thread alone has the state */
 };
 
 struct neap_breaker; /* lives in memory of the caller's, see neap_breaker_bytes */
@@ -86,6 +87,11 @@ struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
                                            const struct neap_breaker_policy *policy,
                                            uint32_t holder, int64_t now_ns, double r,
                                            struct neap_breaker_change *change);
+
+/* A permit where `acquire` would have nothing to look at but the state: closed and on no ramp,
+ * disabled, or metrics_only. 0 elsewhere. Changes nothing. */
+int64_t neap_breaker_pass(const struct neap_breaker *breaker,
+                          const struct neap_breaker_policy *policy);
 
 /* May a call that was admitted earlier, and has waited for something else since, still go? It asks
  * for the state only: true if the permit's generation is still the current one, or if the state is

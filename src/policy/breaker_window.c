@@ -1,5 +1,6 @@
 #include "policy/breaker_window.h"
 
+#include "base/private.h"
 #include "policy/breaker_internal.h"
 #include "policy/breaker_rates.h"
 
@@ -118,8 +119,9 @@ static uint32_t next_in_row(uint32_t in_row, unsigned result)
 
 /* Takes the next place in a ring of `places` (0: there is no ring) and counts the failures in a
  * row, in one step, so that both see the results in the same order. */
-static inline bool advance(struct neap_breaker *breaker, uint32_t generation, uint32_t places,
-                           unsigned result, uint64_t seen, uint32_t *place, uint32_t *in_row)
+static inline bool advance(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
+                           uint32_t generation, uint32_t places, unsigned result, uint64_t seen,
+                           uint32_t *place, uint32_t *in_row)
 {
     uint64_t next;
     do {
@@ -129,17 +131,18 @@ static inline bool advance(struct neap_breaker *breaker, uint32_t generation, ui
         *place = *place < places ? *place : 0; /* what a stranger wrote leads nowhere outside */
         *in_row = next_in_row(in_row_of(seen, generation), result);
         next = pack_sequence(generation, *place + 1 < places ? *place + 1 : 0, *in_row);
-    } while (!atomic_compare_exchange_weak(&breaker->sequence, &seen, next));
+    } while (!NEAP_SWAP(&breaker->sequence, &seen, next, policy->is_private));
     return true;
 }
 
-uint32_t neap_breaker_window_add_to_row(struct neap_breaker *breaker, uint32_t generation,
-                                        unsigned result)
+uint32_t neap_breaker_window_add_to_row(struct neap_breaker *breaker,
+                                        const struct neap_breaker_policy *policy,
+                                        uint32_t generation, unsigned result)
 {
     uint32_t place;
     uint32_t in_row;
     uint64_t seen = atomic_load(&breaker->sequence);
-    return advance(breaker, generation, 0, result, seen, &place, &in_row) ? in_row : 0;
+    return advance(breaker, policy, generation, 0, result, seen, &place, &in_row) ? in_row : 0;
 }
 
 uint32_t neap_breaker_window_in_row(const struct neap_breaker *breaker, uint32_t generation)
@@ -193,7 +196,7 @@ static inline bool swap_result(struct neap_breaker *breaker,
         *old = result_at(seen, generation, place);
         next = is_ours ? seen & ~(RESULT_MASK << shift_of(place)) : tag << RING_GENERATION_SHIFT;
         next |= (uint64_t)result << shift_of(place);
-    } while (!atomic_compare_exchange_weak(cell, &seen, next));
+    } while (!NEAP_SWAP(cell, &seen, next, policy->is_private));
     return true;
 }
 
@@ -241,7 +244,8 @@ static struct neap_tally tally_of(uint64_t totals)
 }
 
 /* `totals` is a guess of what they are, and then what they have become. */
-static inline bool replace_in_totals(struct neap_breaker *breaker, uint32_t generation,
+static inline bool replace_in_totals(struct neap_breaker *breaker,
+                                     const struct neap_breaker_policy *policy, uint32_t generation,
                                      unsigned old, unsigned result, uint64_t *totals)
 {
     uint64_t seen = *totals;
@@ -251,7 +255,7 @@ static inline bool replace_in_totals(struct neap_breaker *breaker, uint32_t gene
         if (!may_swap(breaker, generation, is_ours))
             return false;
         next = (is_ours ? seen : empty_totals(generation)) + worth[result] - worth[old];
-    } while (!atomic_compare_exchange_weak(&breaker->totals, &seen, next));
+    } while (!NEAP_SWAP(&breaker->totals, &seen, next, policy->is_private));
     *totals = next;
     return true;
 }
@@ -283,9 +287,9 @@ static bool add_to_ring(struct neap_breaker *breaker, const struct neap_breaker_
     uint32_t place = place_of(sequence, generation);
     uint64_t ring = atomic_load(ring_word(breaker, policy, place < places ? place : 0));
     unsigned old;
-    if (!advance(breaker, generation, places, result, sequence, &place, in_row) ||
+    if (!advance(breaker, policy, generation, places, result, sequence, &place, in_row) ||
         !swap_result(breaker, policy, generation, place, result, ring, &old) ||
-        !replace_in_totals(breaker, generation, old, result, &totals))
+        !replace_in_totals(breaker, policy, generation, old, result, &totals))
         return false;
     if (*in_row == 0 && !are_troubled(totals))
         return false;
@@ -301,7 +305,7 @@ bool neap_breaker_window_add(struct neap_breaker *breaker, const struct neap_bre
     if (policy->window_count > 0)
         return add_to_ring(breaker, policy, generation, result, tally, in_row);
     uint64_t sequence = atomic_load(&breaker->sequence);
-    if (!advance(breaker, generation, 0, result, sequence, &place, in_row))
+    if (!advance(breaker, policy, generation, 0, result, sequence, &place, in_row))
         return false;
     add_to_slices(breaker, policy, generation, result, now_ns);
     *tally = neap_breaker_window_tally(breaker, policy, generation, now_ns);

@@ -26,8 +26,9 @@ bool neap_breaker_window_add(struct neap_breaker *breaker, const struct neap_bre
 
 /* Counts a result for the failures in a row only; their number, or 0 if the generation has moved.
  */
-uint32_t neap_breaker_window_add_to_row(struct neap_breaker *breaker, uint32_t generation,
-                                        unsigned result);
+uint32_t neap_breaker_window_add_to_row(struct neap_breaker *breaker,
+                                        const struct neap_breaker_policy *policy,
+                                        uint32_t generation, unsigned result);
 
 struct neap_tally neap_breaker_window_tally(const struct neap_breaker *breaker,
                                             const struct neap_breaker_policy *policy,

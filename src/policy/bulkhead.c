@@ -5,6 +5,7 @@
 
 #include "base/duration.h"
 #include "base/holder.h"
+#include "base/private.h"
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
                "shared memory needs atomics without locks");
@@ -89,21 +90,35 @@ void neap_bulkhead_init(struct neap_bulkhead *bulkhead, const struct neap_bulkhe
 }
 
 /* The slot's word while it is out, or 0 where somebody else has it. */
-static uint32_t take_slot(_Atomic uint32_t *slot, uint32_t holder)
+static uint32_t take_slot(_Atomic uint32_t *slot, uint32_t holder, bool is_private)
 {
     uint32_t seen = atomic_load(slot);
-    uint32_t taken = out_word(seen, holder);
-    if (seen & IS_OUT || !atomic_compare_exchange_strong(slot, &seen, taken))
-        return 0;
+    uint32_t taken;
+    do {
+        if (seen & IS_OUT)
+            return 0;
+        taken = out_word(seen, holder);
+    } while (!NEAP_SWAP(slot, &seen, taken, is_private));
     return taken;
 }
 
-/* Looks at so many slots from `next` on; a permit, or 0. */
-static int64_t search(struct neap_bulkhead *bulkhead, uint32_t max, uint32_t slots, uint32_t holder)
+static uint32_t next_start(struct neap_bulkhead *bulkhead, bool is_private)
 {
-    uint32_t i = atomic_fetch_add(&bulkhead->next, 1) % max;
+    if (!is_private)
+        return atomic_fetch_add(&bulkhead->next, 1);
+    uint32_t start = atomic_load_explicit(&bulkhead->next, memory_order_relaxed);
+    atomic_store_explicit(&bulkhead->next, start + 1, memory_order_relaxed);
+    return start;
+}
+
+/* Looks at so many slots from `next` on; a permit, or 0. */
+static int64_t search(struct neap_bulkhead *bulkhead, const struct neap_bulkhead_policy *policy,
+                      uint32_t slots, uint32_t holder)
+{
+    uint32_t max = policy->max_concurrent;
+    uint32_t i = next_start(bulkhead, policy->is_private) % max;
     for (; slots > 0; slots--) {
-        uint32_t taken = take_slot(&bulkhead->slot[i], holder);
+        uint32_t taken = take_slot(&bulkhead->slot[i], holder, policy->is_private);
         if (taken)
             return ((int64_t)i + 1) << NUMBER_SHIFT | taken;
         i = i + 1 < max ? i + 1 : 0;
@@ -112,12 +127,13 @@ static int64_t search(struct neap_bulkhead *bulkhead, uint32_t max, uint32_t slo
 }
 
 /* Goes round again only where somebody gave back meanwhile. */
-static int64_t take_any(struct neap_bulkhead *bulkhead, uint32_t max, uint32_t holder)
+static int64_t take_any(struct neap_bulkhead *bulkhead, const struct neap_bulkhead_policy *policy,
+                        uint32_t holder)
 {
     for (;;) {
         uint64_t freed = atomic_load(&bulkhead->freed);
         bool is_full = atomic_load(&bulkhead->full_at) == freed;
-        int64_t permit = search(bulkhead, max, is_full ? 1 : max, holder);
+        int64_t permit = search(bulkhead, policy, is_full ? 1 : policy->max_concurrent, holder);
         if (permit || is_full)
             return permit;
         if (atomic_load(&bulkhead->freed) == freed) {
@@ -131,20 +147,26 @@ struct neap_admission neap_bulkhead_acquire(struct neap_bulkhead *bulkhead,
                                             const struct neap_bulkhead_policy *policy,
                                             uint32_t holder, int64_t now_ns)
 {
-    int64_t permit = take_any(bulkhead, policy->max_concurrent, holder);
+    int64_t permit = take_any(bulkhead, policy, holder);
     if (!permit)
         return (struct neap_admission){.decision = NEAP_REFUSE, .until_ns = NEAP_NEVER};
     return (struct neap_admission){.decision = NEAP_ADMIT, .until_ns = now_ns, .permit = permit};
 }
 
-static bool give_back(struct neap_bulkhead *bulkhead, uint32_t i, uint32_t word)
+static bool give_back(struct neap_bulkhead *bulkhead, const struct neap_bulkhead_policy *policy,
+                      uint32_t i, uint32_t word)
 {
-    uint32_t seen = word;
-    if (!atomic_compare_exchange_strong(&bulkhead->slot[i], &seen, free_word(word)))
-        return false;
+    uint32_t seen = atomic_load(&bulkhead->slot[i]);
+    do {
+        if (seen != word)
+            return false;
+    } while (!NEAP_SWAP(&bulkhead->slot[i], &seen, free_word(word), policy->is_private));
     if (atomic_load(&bulkhead->full_at) == atomic_load(&bulkhead->freed))
-        atomic_store(&bulkhead->next, i);
-    atomic_fetch_add(&bulkhead->freed, 1);
+        atomic_store_explicit(&bulkhead->next, i, memory_order_relaxed);
+    if (policy->is_private)
+        NEAP_ADD(&bulkhead->freed, 1, true);
+    else
+        atomic_fetch_add(&bulkhead->freed, 1);
     return true;
 }
 
@@ -155,7 +177,7 @@ bool neap_bulkhead_release(struct neap_bulkhead *bulkhead,
     uint32_t word = (uint32_t)((uint64_t)permit & UINT32_MAX);
     if (number < 1 || number > policy->max_concurrent || !(word & IS_OUT))
         return false;
-    return give_back(bulkhead, (uint32_t)number - 1, word);
+    return give_back(bulkhead, policy, (uint32_t)number - 1, word);
 }
 
 uint32_t neap_bulkhead_place(int64_t permit)
@@ -170,7 +192,7 @@ uint32_t neap_bulkhead_reclaim(struct neap_bulkhead *bulkhead,
     for (uint32_t i = 0; i < policy->max_concurrent; i++) {
         uint32_t word = atomic_load(&bulkhead->slot[i]);
         if (word & IS_OUT && holder_of(word) == holder)
-            reclaimed += give_back(bulkhead, i, word);
+            reclaimed += give_back(bulkhead, policy, i, word);
     }
     atomic_fetch_add(&bulkhead->freed, 1);
     return reclaimed;

@@ -20,6 +20,7 @@ struct neap_bulkhead_policy {
     uint32_t max_concurrent; /* 1 to NEAP_BULKHEAD_MAX */
     int64_t max_wait_ns;
     uint32_t max_queue;
+    bool is_private; /* one thread alone has the state */
 };
 
 struct neap_bulkhead; /* lives in memory of the caller's */

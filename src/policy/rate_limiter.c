@@ -1,8 +1,7 @@
 #include "policy/rate_limiter.h"
 
-#include <stdbool.h>
-
 #include "base/duration.h"
+#include "base/private.h"
 
 /* How far it is from the start of the units to the last of them, and to the next one after them. It
  * is known before the state is read: the less happens between that and the swap, the fewer others
@@ -56,7 +55,7 @@ struct neap_admission neap_rate_limiter_acquire(struct neap_rate_limiter *limite
         wanted = reserve(span, tat_ns, now_ns);
         if (is_refused(wanted, max_wait_ns, now_ns))
             return (struct neap_admission){.decision = NEAP_REFUSE, .until_ns = wanted.ready_ns};
-    } while (!atomic_compare_exchange_weak(&limiter->tat_ns, &tat_ns, wanted.tat_ns));
+    } while (!NEAP_SWAP(&limiter->tat_ns, &tat_ns, wanted.tat_ns, policy->is_private));
     if (wanted.ready_ns <= now_ns)
         return (struct neap_admission){.decision = NEAP_ADMIT, .until_ns = now_ns};
     return (struct neap_admission){.decision = NEAP_WAIT, .until_ns = wanted.ready_ns};

@@ -6,6 +6,7 @@
 #define NEAP_POLICY_RATE_LIMITER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "policy/admission.h"
@@ -18,6 +19,7 @@ struct neap_rate_limiter_policy {
     double interval_s; /* T */
     double burst;      /* >= 1 */
     int64_t max_wait_ns;
+    bool is_private; /* one thread alone has the state */
 };
 
 void neap_rate_limiter_init(struct neap_rate_limiter *limiter);
