@@ -297,6 +297,7 @@ static void init_call(struct neap_exchange *exchange, const struct neap_draft *d
             .deadline_ns = draft->deadline_ns,
             .replayable = exchange->replayable,
             .without_fallbacks = draft->without_fallbacks,
+            .is_private = client->cells.region == NULL,
             .uninterruptible = client->carrier == NEAP_CARRIER_FUNCTION,
             .chaos_off = can_be_disturbed(client, draft) ? &client->board->chaos_off : NULL,
             .watched = client->watched,

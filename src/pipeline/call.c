@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "pipeline/call_count.h"
 #include "pipeline/call_internal.h"
 #include "pipeline/classify.h"
 
@@ -36,10 +37,21 @@ void neap_count_transition(struct neap_counters *counters, const struct neap_bre
     neap_count(&counters->transitions[change->to]);
 }
 
+struct neap_breaker_change neap_count_result(const struct neap_call_setup *setup, int64_t permit,
+                                             enum neap_verdict verdict, int64_t elapsed_ns,
+                                             int64_t now_ns)
+{
+    const struct neap_breaker_policy *policy = &setup->pipeline->breaker;
+    double r = neap_breaker_uses_random(policy) ? neap_random_unit(setup->random) : 0;
+    struct neap_breaker_change change =
+        neap_breaker_record(setup->state.breaker, policy, permit, verdict, elapsed_ns, now_ns, r);
+    neap_count_transition(setup->counters, &change);
+    return change;
+}
+
 void neap_call_note_breaker(struct neap_call *call, const struct neap_breaker_change *change,
                             int64_t now_ns)
 {
-    neap_count_transition(call->setup.counters, change);
     if (!change->changed && !change->would_open)
         return;
     neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_BREAKER,
@@ -69,10 +81,9 @@ void neap_call_settle(struct neap_call *call, struct neap_attempt *attempt,
     if (!attempt->breaker_permit)
         return;
 
-    double r = neap_breaker_uses_random(&pipeline->breaker) ? neap_call_random(call) : 0;
     struct neap_breaker_change change =
-        neap_breaker_record(state->breaker, &pipeline->breaker, attempt->breaker_permit, verdict,
-                            neap_time_since(attempt->ended_ns, attempt->started_ns), now_ns, r);
+        neap_count_result(&call->setup, attempt->breaker_permit, verdict,
+                          neap_time_since(attempt->ended_ns, attempt->started_ns), now_ns);
     attempt->breaker_permit = 0;
     neap_call_note_breaker(call, &change, now_ns);
 }
@@ -86,20 +97,15 @@ static bool has_failed(const struct neap_call *call, bool ok)
 /* A fallback's answer has a status of its own. */
 static void count_end(struct neap_call *call, int64_t now_ns, bool ok, int status)
 {
-    struct neap_counters *counters = call->setup.counters;
-    atomic_fetch_sub_explicit(call->setup.in_flight, 1, memory_order_relaxed);
-    if (ok)
-        neap_count(&counters->ok);
-    else if (call->result.kind == NEAP_RESULT_ERROR)
-        neap_count(&counters->errors[call->result.outcome.kind]);
-    else
-        neap_count(&counters->failed[neap_failed_status_of(status)]);
-    bool failed = has_failed(call, ok);
-    if (failed)
-        neap_count(&counters->failures);
-    neap_history_record(&counters->history, now_ns, failed);
-    if (call->attempts > 0)
-        neap_histogram_record(&counters->latency, neap_time_since(now_ns, call->began_ns));
+    bool is_error = call->result.kind == NEAP_RESULT_ERROR;
+    const struct neap_ending ending = {.ok = ok,
+                                       .failed = has_failed(call, ok),
+                                       .attempted = call->attempts > 0,
+                                       .error =
+                                           is_error ? call->result.outcome.kind : NEAP_KIND_NONE,
+                                       .status = status,
+                                       .began_ns = call->began_ns};
+    neap_count_ending(&call->setup, &ending, now_ns);
 }
 
 static void note_done(struct neap_call *call, int64_t now_ns, bool ok)
@@ -234,17 +240,6 @@ static void close_trace(struct neap_call *call, const struct neap_attempt *attem
                                                .entry = *entry});
 }
 
-/* How long an attempt lasted that was broken off says nothing about the server. */
-static void count_attempt(struct neap_call *call, const struct neap_attempt *attempt)
-{
-    struct neap_counters *counters = call->setup.counters;
-    if (attempt->outcome.kind == NEAP_KIND_TIMEOUT)
-        neap_count(&counters->timeouts[attempt->outcome.phase]);
-    if (attempt->outcome.kind != NEAP_KIND_CANCELLED)
-        neap_histogram_record(&counters->attempt_latency,
-                              neap_time_since(attempt->ended_ns, attempt->started_ns));
-}
-
 static void note_outcome(struct neap_call *call, const struct neap_event *event, int64_t now_ns)
 {
     struct neap_attempt *attempt = find_live(call, event->attempt);
@@ -257,7 +252,8 @@ static void note_outcome(struct neap_call *call, const struct neap_event *event,
     note_expiry(attempt);
     if (call->state == NEAP_CALL_CANCELLING)
         attempt->outcome = broken_off_outcome(NEAP_KIND_CANCELLED);
-    count_attempt(call, attempt);
+    neap_count_outcome(&call->setup, attempt->outcome.kind, attempt->outcome.phase,
+                       neap_time_since(attempt->ended_ns, attempt->started_ns));
     close_trace(call, attempt, now_ns);
 }
 
@@ -302,20 +298,14 @@ static struct neap_effect expire(struct neap_call *call, int64_t now_ns)
 
 void neap_call_count_begin(struct neap_call *call, int64_t now_ns)
 {
-    const struct neap_call_setup *setup = &call->setup;
     call->began_ns = now_ns;
-    call->deadline_ns =
-        neap_time_min(neap_time_add(now_ns, setup->timeout.total_ns), setup->deadline_ns);
-    neap_count(&setup->counters->calls);
-    atomic_fetch_add_explicit(setup->in_flight, 1, memory_order_relaxed);
+    call->deadline_ns = neap_call_deadline(&call->setup, now_ns);
+    neap_count_call(&call->setup);
 }
 
-/* A call that is served by another one's attempts pays nothing into the budget for retries. */
 struct neap_effect neap_call_set_out(struct neap_call *call, int64_t now_ns)
 {
-    const struct neap_call_setup *setup = &call->setup;
-    if (setup->pipeline->has_budget)
-        neap_retry_budget_deposit(setup->state.budget, &setup->pipeline->budget, now_ns);
+    neap_count_deposit(&call->setup, now_ns);
     return neap_call_admit(call, now_ns);
 }
 

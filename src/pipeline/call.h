@@ -157,6 +157,7 @@ struct neap_call_setup {
     struct neap_timeouts timeout; /* the policy's, or the request's own */
     int64_t deadline_ns;          /* the request's own; NEAP_NEVER: none */
     bool replayable;
+    bool is_private;               /* one thread alone has the counters */
     bool uninterruptible;          /* a function: time cannot end an attempt, it only counts */
     const _Atomic bool *chaos_off; /* the kill switch; NULL: nothing to disturb */
     bool has_cache;                /* stored answers stand in by stale-if-error */

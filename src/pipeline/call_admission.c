@@ -1,9 +1,7 @@
 /* What is asked before an attempt: breaker, gate, rate limit, bulkhead, in this order. */
 #include "base/duration.h"
+#include "pipeline/call_count.h"
 #include "pipeline/call_internal.h"
-
-/* An attempt is not begun with less left. */
-#define LEAST_LEFT_NS NEAP_MS
 
 static const struct {
     enum neap_kind kind;
@@ -40,7 +38,7 @@ void neap_call_drop_admission(struct neap_call *call, int64_t now_ns)
 static int64_t last_start(const struct neap_call *call)
 {
     return call->deadline_ns == NEAP_NEVER ? NEAP_NEVER
-                                           : neap_time_add(call->deadline_ns, -LEAST_LEFT_NS);
+                                           : neap_time_add(call->deadline_ns, -NEAP_LEAST_LEFT_NS);
 }
 
 static struct neap_admission ask_breaker(struct neap_call *call, int64_t now_ns)
@@ -53,6 +51,7 @@ static struct neap_admission ask_breaker(struct neap_call *call, int64_t now_ns)
     struct neap_admission answer =
         neap_breaker_acquire(call->setup.state.breaker, &pipeline->breaker,
                              call->setup.state.holder, now_ns, r, &change);
+    neap_count_transition(call->setup.counters, &change);
     neap_call_note_breaker(call, &change, now_ns);
     call->breaker_permit = answer.permit;
     return answer;
@@ -62,7 +61,7 @@ static struct neap_admission ask_gate(struct neap_call *call, int64_t now_ns)
 {
     struct neap_pipeline_state *state = &call->setup.state;
     struct neap_gate *gates[] = {state->gate_credential, state->gate_origin};
-    if (!call->setup.pipeline->has_gate)
+    if (!call->setup.pipeline->has_gate || (!gates[0] && !gates[1]))
         return admitted;
     return neap_gate_ask(gates, 2, &call->setup.pipeline->gate, call->gate_waited_ns,
                          last_start(call), now_ns, neap_call_random(call));
@@ -244,7 +243,7 @@ static struct neap_effect refuse(struct neap_call *call, int64_t now_ns, enum ne
 bool neap_call_has_time(const struct neap_call *call, int64_t now_ns)
 {
     return call->deadline_ns == NEAP_NEVER ||
-           neap_time_since(call->deadline_ns, now_ns) >= LEAST_LEFT_NS;
+           neap_time_since(call->deadline_ns, now_ns) >= NEAP_LEAST_LEFT_NS;
 }
 
 struct neap_effect neap_call_out_of_time(struct neap_call *call, int64_t now_ns)
@@ -287,15 +286,9 @@ static void note_chaos(struct neap_call *call, uint32_t trace_index)
         call->trace.entry[trace_index].chaos = true;
 }
 
-static struct neap_effect launch(struct neap_call *call, int64_t now_ns)
+uint32_t neap_call_launch(struct neap_call *call, int64_t now_ns)
 {
-    int64_t left_ns =
-        call->deadline_ns == NEAP_NEVER ? NEAP_NEVER : neap_time_since(call->deadline_ns, now_ns);
-    if (!neap_call_has_time(call, now_ns))
-        return neap_call_out_of_time(call, now_ns);
-
     call->attempts++;
-    neap_count(&call->setup.counters->attempts);
     uint32_t trace_index = call->trace.count;
     if (!neap_trace_add(&call->trace, NEAP_TRACE_ATTEMPT, now_ns))
         trace_index = UINT32_MAX;
@@ -306,10 +299,22 @@ static struct neap_effect launch(struct neap_call *call, int64_t now_ns)
                                              .bulkhead_permit = call->bulkhead_permit,
                                              .trace_index = trace_index};
     call->breaker_permit = call->bulkhead_permit = 0;
+    neap_call_enter(call, NEAP_CALL_LIVE);
+    return trace_index;
+}
+
+static struct neap_effect launch(struct neap_call *call, int64_t now_ns)
+{
+    int64_t left_ns =
+        call->deadline_ns == NEAP_NEVER ? NEAP_NEVER : neap_time_since(call->deadline_ns, now_ns);
+    if (!neap_call_has_time(call, now_ns))
+        return neap_call_out_of_time(call, now_ns);
+
+    neap_count_attempt(&call->setup);
+    uint32_t trace_index = neap_call_launch(call, now_ns);
     bool chaos = is_disturbed(call);
     if (chaos)
         note_chaos(call, trace_index);
-    neap_call_enter(call, NEAP_CALL_LIVE);
     return (struct neap_effect){
         .kind = NEAP_EFFECT_SEND, .attempt = call->attempts, .left_ns = left_ns, .chaos = chaos};
 }

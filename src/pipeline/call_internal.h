@@ -6,6 +6,9 @@
 
 #include "pipeline/call.h"
 
+/* An attempt is not begun with less left. */
+#define NEAP_LEAST_LEFT_NS NEAP_MS
+
 /* The one place where a state is assigned.
  *
  *     NEW         -> FOLLOWING, ADMISSION, DONE
@@ -43,6 +46,10 @@ struct neap_effect neap_call_conclude(struct neap_call *call, int64_t now_ns);
 /* Is enough left to begin an attempt? If not, neap_call_out_of_time ends the call. */
 bool neap_call_has_time(const struct neap_call *call, int64_t now_ns);
 struct neap_effect neap_call_out_of_time(struct neap_call *call, int64_t now_ns);
+
+/* An attempt that all have admitted begins, with the permits of the call; its entry of the trace,
+ * UINT32_MAX where there was no memory for one. */
+uint32_t neap_call_launch(struct neap_call *call, int64_t now_ns);
 
 /* Begins asking for admission to a new attempt. */
 struct neap_effect neap_call_admit(struct neap_call *call, int64_t now_ns);
