@@ -94,6 +94,9 @@ local run
 -- What a call over the network came to would have to be waited for.
 local function begin(flight, engine)
   host.tie(engine, flight.exchange)
+  if flight.is_under_way then
+    return flight.exchange:attention()
+  end
   local attention = flight.cache and cache.begin(flight, run)
   if attention then
     return attention

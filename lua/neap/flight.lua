@@ -9,6 +9,7 @@
 ---@field follows_nobody? boolean it makes attempts of its own, also where the policy coalesces
 ---@field arguments? table packed arguments of a wrapped function
 ---@field values? table packed results of a wrapped function that succeeded
+---@field is_under_way? boolean its first attempts were made before there was an exchange
 ---@field told? table what all its events say
 ---@field traced? string[] names of the headers that `trace` gave the attempt
 ---@field cause? any what a wrapped function raised or returned as its error

@@ -23,6 +23,7 @@
 --     rearm(engine)       optional: others have turned the engine; it may have something to do
 --                         earlier than was known
 local compat = require "neap.compat"
+local core = require "neap.core"
 local waiting = require "neap.waiting"
 
 local parking = {}
@@ -127,6 +128,7 @@ local function run_task(task, fn, arguments)
   local co = compat.running()
   local outer = tasks[co]
   tasks[co] = task
+  task.co = co
   local results = compat.pack(compat.pcall(fn, compat.unpack(arguments, 1, arguments.n)))
   tasks[co] = outer
   finish(task, results)
@@ -152,13 +154,16 @@ local function wait_for_all(group)
 end
 
 -- What the tasks that are left are doing is given up, from the inside out.
-local function abandon(group)
+local function abandon(group, engine)
   for task in pairs(group.tasks) do
     if task.waiter then
       task.waiter:free()
     end
     for index = #task.flights, 1, -1 do
       task.flights[index].exchange:free()
+    end
+    if task.co then
+      core.give_up_calls(engine, task.co)
     end
     group.loop.kill(task.started)
   end
@@ -171,7 +176,7 @@ function parking.run(loop, engine, fn, ...)
   local main = new_task(group)
   run_task(main, fn, compat.pack(...))
   if not main.results[1] then
-    abandon(group)
+    abandon(group, engine)
     parking.settle(loop, engine)
     error(main.results[2], 0)
   end

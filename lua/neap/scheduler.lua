@@ -209,6 +209,7 @@ function abandon(loop)
     for index = #task.flights, 1, -1 do
       task.flights[index].exchange:free()
     end
+    core.give_up_calls(loop.engine, task.co)
   end
 end
 

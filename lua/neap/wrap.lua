@@ -1,4 +1,8 @@
 --- Guards any Lua function by the same pipeline.
+--
+-- A call that needs nobody goes straight: the core admits it, fn is called, and the core is told
+-- how that went. Only a call that has to wait, or that a function of the policy, a fallback, a
+-- listener or an alert is about, is driven through an exchange.
 local core = require "neap.core"
 local Client = require "neap.client"
 local Flight = require "neap.flight"
@@ -29,6 +33,121 @@ local function carry(flight)
   flight.exchange:deliver(attempt, true)
 end
 
+-- What makes a call by an exchange from the beginning. `level` is the caller's.
+local function whole_of(client, level)
+  local breaker_key = client._functions["breaker.key"]
+  return function(...)
+    local arguments = compat.pack(...)
+    local key = breaker_key and breaker_key(arguments)
+    if breaker_key and type(key) ~= "string" then
+      error(("policy.breaker.key: expected a string to be returned, got %s"):format(
+        tostring(key)), level)
+    end
+    local exchange, refusal = core.function_exchange(client._core, key)
+    if not exchange and host.forsake_background(client._engine) then
+      exchange, refusal = core.function_exchange(client._core, key)
+    end
+    if not exchange then
+      error(refusal, level)
+    end
+    return drive.run(setmetatable({
+      client = client,
+      exchange = exchange,
+      functions = client._functions,
+      fallbacks = client._fallbacks,
+      arguments = arguments,
+    }, Flight))
+  end
+end
+
+-- What goes on by an exchange with a call that went straight until its function failed.
+local function rest_of(client)
+  return function(exchange, cause, ...)
+    return drive.run(setmetatable({
+      client = client,
+      exchange = exchange,
+      functions = client._functions,
+      fallbacks = client._fallbacks,
+      arguments = compat.pack(...),
+      cause = cause,
+      is_under_way = true,
+    }, Flight))
+  end
+end
+
+local function settle_of(client)
+  return function()
+    host.settle(client._engine)
+  end
+end
+
+-- Where C code can be yielded across, all of it is one C function.
+local function in_one(client, fn)
+  return core.guarded(client._core, fn, whole_of(client, 3), rest_of(client), text_of,
+    settle_of(client))
+end
+
+-- Elsewhere fn is called from here.
+local function in_steps(client, fn)
+  local begin, succeed, fail = core.guarded_steps(client._core)
+  local whole, rest, engine = whole_of(client, 2), rest_of(client), client._engine
+  local pcall, select = compat.pcall, select
+  local repeated
+
+  local function values(keeper, ...)
+    if succeed(keeper) then
+      host.settle(engine)
+    end
+    return ...
+  end
+
+  local function failure(keeper, arguments, cause)
+    local is_over, outcome = fail(keeper, text_of(cause), cause)
+    if is_over == nil then
+      return repeated(keeper, arguments)
+    elseif is_over then
+      host.settle(engine)
+      return nil, outcome
+    end
+    return rest(outcome, cause, compat.unpack(arguments, 1, arguments.n))
+  end
+
+  local function judge(keeper, arguments, done, ...)
+    local first, second = ...
+    if not done then
+      return failure(keeper, arguments, first)
+    elseif first == nil and second ~= nil then
+      return failure(keeper, arguments, second)
+    end
+    return values(keeper, ...)
+  end
+
+  function repeated(keeper, arguments)
+    return judge(keeper, arguments, pcall(fn, compat.unpack(arguments, 1, arguments.n)))
+  end
+
+  -- The first three arguments are not packed before it is known that they are needed again.
+  local function settle(keeper, count, a, b, c, packed, done, ...)
+    local first, second = ...
+    if done and (first ~= nil or second == nil) then
+      return values(keeper, ...)
+    end
+    packed = packed or { n = count, a, b, c }
+    return judge(keeper, packed, done, ...)
+  end
+
+  return function(...)
+    local keeper = begin()
+    if not keeper then
+      return whole(...)
+    end
+    host.tie(engine, keeper)
+    local count = select("#", ...)
+    local a, b, c = ...
+    return settle(keeper, count, a, b, c, count > 3 and compat.pack(...) or nil, pcall(fn, ...))
+  end
+end
+
 --- A function that calls fn through retry, breaker, rate limit, bulkhead and fallbacks of the
 --- policy. It returns what fn returns, or `nil, err`: kind `error` with what fn raised in
 --- `cause`, or a refusal.
@@ -47,29 +166,11 @@ local function wrap(policy, fn)
   end
   client._fn = fn
   client._carry = carry
-  local breaker_key = client._functions["breaker.key"]
-  return function(...)
-    local arguments = compat.pack(...)
-    local key = breaker_key and breaker_key(arguments)
-    if breaker_key and type(key) ~= "string" then
-      error(("policy.breaker.key: expected a string to be returned, got %s"):format(
-        tostring(key)), 2)
-    end
-    local exchange, refusal = core.function_exchange(client._core, key)
-    if not exchange and host.forsake_background(client._engine) then
-      exchange, refusal = core.function_exchange(client._core, key)
-    end
-    if not exchange then
-      error(refusal, 2)
-    end
-    return drive.run(setmetatable({
-      client = client,
-      exchange = exchange,
-      functions = client._functions,
-      fallbacks = client._fallbacks,
-      arguments = arguments,
-    }, Flight))
+  local cannot_go_straight = client._functions["breaker.key"] or compat.pcall ~= pcall
+  if cannot_go_straight then
+    return whole_of(client, 2)
   end
+  return core.guarded and in_one(client, fn) or in_steps(client, fn)
 end
 
 return wrap

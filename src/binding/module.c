@@ -1,6 +1,7 @@
 /* luaopen_neap_core: the C half of neap, whose face is lua/neap. */
 #include "base/kind.h"
 #include "base/version.h"
+#include "binding/guarded_object.h"
 #include "binding/objects.h"
 
 __attribute__((visibility("default"))) int luaopen_neap_core(lua_State *L);
@@ -36,6 +37,7 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_client(L);
     neap_binding_add_exchange(L);
     neap_binding_add_callers(L);
+    neap_binding_add_guarded(L);
     neap_binding_add_tie(L);
     neap_binding_add_region(L);
     neap_binding_add_stores(L);

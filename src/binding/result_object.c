@@ -178,22 +178,34 @@ void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole
     lua_setfield(L, -2, "_result");
 }
 
-void neap_push_call_error(lua_State *L, struct neap_exchange *exchange,
-                          const struct neap_outcome *outcome, bool with_trace)
+static void push_error(lua_State *L, const struct neap_call *call,
+                       const struct neap_outcome *outcome, int64_t now_ns)
 {
-    const struct neap_call *call = &exchange->call;
-    int64_t now_ns = neap_loop_now(exchange->client->engine->loop);
     neap_binding_push_error(
         L, &(struct neap_error_view){
                .kind = outcome->kind,
                .phase = outcome->phase,
                .message = outcome->message,
-               .retryable = neap_classify_is_retryable(outcome, exchange->replayable),
+               .retryable = neap_classify_is_retryable(outcome, call->setup.replayable),
                .attempts = call->attempts,
                .elapsed_ns = neap_time_since(now_ns, call->began_ns),
                .retry_after_ns = call->result.retry_after_ns,
                .status = outcome->status,
            });
+}
+
+void neap_push_error_of_call(lua_State *L, const struct neap_call *call, int64_t now_ns)
+{
+    push_error(L, call, &call->result.outcome, now_ns);
+    neap_push_trace(L, &call->trace);
+    lua_setfield(L, -2, "trace");
+}
+
+void neap_push_call_error(lua_State *L, struct neap_exchange *exchange,
+                          const struct neap_outcome *outcome, bool with_trace)
+{
+    const struct neap_call *call = &exchange->call;
+    push_error(L, call, outcome, neap_loop_now(exchange->client->engine->loop));
     if (!with_trace)
         return;
     neap_push_trace(L, &call->trace);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/owner.h"
 #include "client/client_state.h"
 #include "client/exchange.h"
@@ -144,6 +145,36 @@ void neap_client_release(struct neap_client *client)
     neap_client_policy_deinit(&client->policy);
     neap_engine_release(client->engine);
     neap_free(client->alloc, client);
+}
+
+static struct neap_pipeline_state state_of(struct neap_client *client)
+{
+    return (struct neap_pipeline_state){.breaker = client->breaker,
+                                        .limiter = client->limiter,
+                                        .bulkhead = client->bulkhead,
+                                        .bulkhead_waiting = &client->queue->waiting,
+                                        .bulkhead_is_shared = client->cells.region != NULL,
+                                        .budget = client->budget,
+                                        .holder = client->holder};
+}
+
+void neap_client_call_setup(struct neap_client *client, struct neap_call_setup *setup)
+{
+    bool is_function = client->carrier == NEAP_CARRIER_FUNCTION;
+    *setup = (struct neap_call_setup){
+        .alloc = client->alloc,
+        .pipeline = &client->policy.pipeline,
+        .state = state_of(client),
+        .counters = &client->board->counters,
+        .in_flight = &client->board->holding[client->holder].in_flight,
+        .random = &client->engine->random,
+        .timeout = client->policy.pipeline.timeout,
+        .deadline_ns = NEAP_NEVER,
+        .replayable = is_function,
+        .is_private = client->cells.region == NULL,
+        .uninterruptible = is_function,
+        .watched = client->watched,
+    };
 }
 
 const char *neap_client_key_header(const struct neap_client *client)

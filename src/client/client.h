@@ -14,6 +14,7 @@
 #include "client/coalescing.h"
 #include "client/engine.h"
 #include "client/policy.h"
+#include "pipeline/call.h"
 #include "transport/url_memo.h"
 
 /* What carries an attempt. */
@@ -90,6 +91,10 @@ void neap_client_close(struct neap_client *client);
 
 /* Adds to the board what has become of the connections since the last time. */
 void neap_client_publish_pool(struct neap_client *client);
+
+/* What every call of the client is made with; requests add their gates, a breaker of their key and
+ * limits of their own. */
+void neap_client_call_setup(struct neap_client *client, struct neap_call_setup *setup);
 
 /* The name under which a key is sent: the policy's own, or the standard one. */
 const char *neap_client_key_header(const struct neap_client *client);

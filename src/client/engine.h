@@ -51,6 +51,7 @@ struct neap_engine {
     struct neap_helper *helper; /* made when it is first needed; NULL before */
     struct neap_member *members;
     bool is_deserted;
+    struct neap_guarded_call *guarded_calls; /* see client/guarded.h */
     uint32_t busy; /* exchanges and sleepers: what cannot go through a fork */
     struct neap_random random;
     struct neap_entropy_pool entropy;

@@ -261,20 +261,6 @@ static void on_job(struct neap_job *job)
     on_time(NEAP_OWNER(job, struct neap_exchange, job));
 }
 
-static struct neap_pipeline_state state_of(struct neap_exchange *exchange)
-{
-    struct neap_client *client = exchange->client;
-    return (struct neap_pipeline_state){.breaker = exchange->breaker,
-                                        .gate_origin = exchange->gates[0],
-                                        .gate_credential = exchange->gates[1],
-                                        .limiter = client->limiter,
-                                        .bulkhead = client->bulkhead,
-                                        .bulkhead_waiting = &client->queue->waiting,
-                                        .bulkhead_is_shared = client->cells.region != NULL,
-                                        .budget = client->budget,
-                                        .holder = client->holder};
-}
-
 /* A function has no transport. */
 static bool can_be_disturbed(const struct neap_client *client, const struct neap_draft *draft)
 {
@@ -284,24 +270,17 @@ static bool can_be_disturbed(const struct neap_client *client, const struct neap
 static void init_call(struct neap_exchange *exchange, const struct neap_draft *draft)
 {
     struct neap_client *client = exchange->client;
-    neap_call_init(
-        &exchange->call,
-        &(struct neap_call_setup){
-            .alloc = client->alloc,
-            .pipeline = &client->policy.pipeline,
-            .state = state_of(exchange),
-            .counters = &client->board->counters,
-            .in_flight = &client->board->holding[client->holder].in_flight,
-            .random = &client->engine->random,
-            .timeout = draft->timeout,
-            .deadline_ns = draft->deadline_ns,
-            .replayable = exchange->replayable,
-            .without_fallbacks = draft->without_fallbacks,
-            .is_private = client->cells.region == NULL,
-            .uninterruptible = client->carrier == NEAP_CARRIER_FUNCTION,
-            .chaos_off = can_be_disturbed(client, draft) ? &client->board->chaos_off : NULL,
-            .watched = client->watched,
-        });
+    struct neap_call_setup setup;
+    neap_client_call_setup(client, &setup);
+    setup.state.breaker = exchange->breaker;
+    setup.state.gate_origin = exchange->gates[0];
+    setup.state.gate_credential = exchange->gates[1];
+    setup.timeout = draft->timeout;
+    setup.deadline_ns = draft->deadline_ns;
+    setup.replayable = exchange->replayable;
+    setup.without_fallbacks = draft->without_fallbacks;
+    setup.chaos_off = can_be_disturbed(client, draft) ? &client->board->chaos_off : NULL;
+    neap_call_init(&exchange->call, &setup);
 }
 
 static void link_to_client(struct neap_exchange *exchange)
@@ -470,6 +449,14 @@ void neap_exchange_begin(struct neap_exchange *exchange, bool may_follow)
     neap_cells_reap(&client->cells, neap_loop_update(client->engine->loop));
     exchange->begun = true;
     neap_exchange_step(exchange, &(struct neap_event){.kind = first_event(exchange, may_follow)});
+}
+
+void neap_exchange_take_over(struct neap_exchange *exchange, struct neap_call *call,
+                             const struct neap_effect *effect)
+{
+    neap_call_move(call, &exchange->call);
+    exchange->begun = true;
+    go_on(exchange, *effect);
 }
 
 void neap_exchange_serve(struct neap_exchange *exchange, const struct neap_answer *answer)

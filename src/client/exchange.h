@@ -128,6 +128,11 @@ void neap_exchange_give_up(struct neap_exchange *exchange);
  * that goes on with the other one meanwhile. */
 void neap_exchange_begin(struct neap_exchange *exchange, bool may_follow);
 
+/* In place of neap_exchange_begin: a call of the same client that has gone on without an exchange
+ * so far, and the effect that is to be performed now. */
+void neap_exchange_take_over(struct neap_exchange *exchange, struct neap_call *call,
+                             const struct neap_effect *effect);
+
 /* Turns the engine until there is attention: the whole of a blocking call. False where nothing can
  * happen any more. */
 bool neap_exchange_run(struct neap_exchange *exchange);

@@ -69,6 +69,12 @@ void neap_call_init(struct neap_call *call, const struct neap_call_setup *setup)
     neap_trace_init(&call->trace, setup->alloc);
 }
 
+void neap_call_move(struct neap_call *from, struct neap_call *to)
+{
+    *to = *from;
+    neap_trace_move(&from->trace, &to->trace);
+}
+
 void neap_call_settle(struct neap_call *call, struct neap_attempt *attempt,
                       enum neap_verdict verdict, int64_t now_ns)
 {

@@ -237,8 +237,12 @@ struct neap_call {
     uint32_t notice_count;
 };
 
-/* The call must not move afterwards. What `setup` points at must outlive it. */
+/* The call must not move afterwards, but by neap_call_move. What `setup` points at must outlive it.
+ */
 void neap_call_init(struct neap_call *call, const struct neap_call_setup *setup);
+
+/* To memory that is not in use; `from` must not be used afterwards, but for neap_call_init. */
+void neap_call_move(struct neap_call *from, struct neap_call *to);
 
 /* In a forked child, for a call that is the parent's: it is done, and gives nothing back. */
 void neap_call_forsake(struct neap_call *call);

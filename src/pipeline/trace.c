@@ -25,6 +25,15 @@ void neap_trace_deinit(struct neap_trace *trace)
     neap_trace_init(trace, trace->alloc);
 }
 
+/* The inlined entries move with it. */
+void neap_trace_move(struct neap_trace *from, struct neap_trace *to)
+{
+    *to = *from;
+    if (from->entry == from->inlined)
+        to->entry = to->inlined;
+    neap_trace_init(from, from->alloc);
+}
+
 static bool grow(struct neap_trace *trace)
 {
     uint32_t capacity = trace->capacity * 2;

@@ -43,6 +43,9 @@ struct neap_trace {
 void neap_trace_init(struct neap_trace *trace, const struct neap_alloc *alloc);
 void neap_trace_deinit(struct neap_trace *trace);
 
+/* What `to` had is forgotten; `from` is empty afterwards. */
+void neap_trace_move(struct neap_trace *from, struct neap_trace *to);
+
 /* The new last entry, zeroed but for kind and at_ns; NULL (and `lost` counts) without memory. */
 struct neap_trace_entry *neap_trace_add(struct neap_trace *trace, enum neap_trace_kind kind,
                                         int64_t at_ns);

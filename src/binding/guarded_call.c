@@ -1,0 +1,231 @@
+/* The guarded function where C code can be yielded across: one C function, which calls the Lua
+ * function between two steps of the core. */
+#include "binding/guarded_object.h"
+
+#if LUA_VERSION_NUM >= 503
+
+/* What the C function has at hand. */
+enum {
+    GUARDED = 1,
+    FUNCTION,
+    WHOLE,   /* the face's function that makes the call by an exchange */
+    GO_ON,   /* its function that drives an exchange which is under way */
+    TEXT_OF, /* its function that writes an error as a text */
+    SETTLE,  /* its function that does what the end of a call leaves to be done */
+    KEEPER,  /* a keeper that nobody uses, or nil */
+    UPVALUES = KEEPER
+};
+
+/* More than the arguments: keeper, function, cause, text, error, and room for what is called. */
+#define SLOTS 12
+
+static int return_all(lua_State *L, int status, lua_KContext base)
+{
+    (void)status;
+    return lua_gettop(L) - (int)base;
+}
+
+/* Calls an upvalue with the values from `base` + 1 on, and returns what it returns. */
+static int call_through(lua_State *L, int function, int base)
+{
+    lua_pushvalue(L, lua_upvalueindex(function));
+    lua_insert(L, base + 1);
+    lua_callk(L, lua_gettop(L) - base - 1, LUA_MULTRET, base, return_all);
+    return return_all(L, LUA_OK, base);
+}
+
+/* The keeper that was at rest, or a new one; pushed. */
+static void push_keeper(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(KEEPER));
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        neap_push_keeper(L);
+        return;
+    }
+    lua_pushnil(L);
+    lua_replace(L, lua_upvalueindex(KEEPER));
+}
+
+static void take_from_keeper(lua_State *L, struct neap_guarded_call *call)
+{
+    struct neap_guarded_keeper *keeper = call->keeper;
+    if (!keeper)
+        return;
+    keeper->call = NULL;
+    call->keeper = NULL;
+    lua_pushvalue(L, call->base);
+    lua_replace(L, lua_upvalueindex(KEEPER));
+}
+
+static void let_go(lua_State *L, struct neap_guarded_call *call)
+{
+    take_from_keeper(L, call);
+    neap_guarded_spare(call);
+}
+
+static void settle(lua_State *L, const struct neap_guarded *guarded)
+{
+    if (!neap_guarded_is_pending(guarded))
+        return;
+    lua_pushvalue(L, lua_upvalueindex(SETTLE));
+    lua_call(L, 0, 0);
+}
+
+static int end_with_values(lua_State *L, struct neap_guarded_call *call)
+{
+    const struct neap_guarded *guarded = call->guarded;
+    int values = lua_gettop(L) - call->base;
+    neap_guarded_succeed(call);
+    let_go(L, call);
+    settle(L, guarded);
+    return values;
+}
+
+static int end_with_error(lua_State *L, struct neap_guarded_call *call, int cause)
+{
+    const struct neap_guarded *guarded = call->guarded;
+    lua_pushnil(L);
+    neap_push_guarded_error(L, call, cause);
+    let_go(L, call);
+    settle(L, guarded);
+    return 2;
+}
+
+/* Arguments, exchange, cause -> go_on(exchange, cause, arguments…). */
+static int end_by_exchange(lua_State *L, struct neap_guarded_call *call, int cause)
+{
+    int arguments = call->arguments;
+    neap_push_handed_over(L, call);
+    lua_pushvalue(L, cause);
+    let_go(L, call);
+    for (int i = 1; i <= arguments; i++)
+        lua_pushvalue(L, i);
+    return call_through(L, GO_ON, lua_gettop(L) - arguments - 2);
+}
+
+/* The text of an error; what writes it may itself fail. Pushed. */
+static const char *push_text(lua_State *L, int cause, size_t *bytes)
+{
+    lua_pushvalue(L, lua_upvalueindex(TEXT_OF));
+    lua_pushvalue(L, cause);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "the function failed");
+    }
+    return lua_tolstring(L, -1, bytes);
+}
+
+static enum neap_guarded_next fail(lua_State *L, struct neap_guarded_call *call, int cause)
+{
+    size_t bytes;
+    bool is_text = lua_type(L, cause) == LUA_TSTRING;
+    const char *text = is_text ? lua_tolstring(L, cause, &bytes) : push_text(L, cause, &bytes);
+    return neap_guarded_fail(call, text, bytes);
+}
+
+/* A function fails when it raises, or returns nil and an error. */
+static bool has_failed(lua_State *L, int status, int base)
+{
+    if (status != LUA_OK)
+        return true;
+    return lua_gettop(L) > base + 1 && lua_isnil(L, base + 1) && !lua_isnil(L, base + 2);
+}
+
+/* What the function left is above the base. True if it is to be called again. */
+static bool has_to_be_repeated(lua_State *L, struct neap_guarded_call *call, int status,
+                               int *results)
+{
+    int base = call->base;
+    if (!has_failed(L, status, base)) {
+        *results = end_with_values(L, call);
+        return false;
+    }
+    int cause = status == LUA_OK ? base + 2 : base + 1;
+    neap_check_guarded_call(L, call);
+    switch (fail(L, call, cause)) {
+    case NEAP_GUARDED_AGAIN:
+        lua_settop(L, base);
+        return true;
+    case NEAP_GUARDED_DONE:
+        *results = end_with_error(L, call, cause);
+        break;
+    case NEAP_GUARDED_WAITS:
+        *results = end_by_exchange(L, call, cause);
+        break;
+    }
+    return false;
+}
+
+static int resumed(lua_State *L, int status, lua_KContext context);
+
+static int run(lua_State *L, struct neap_guarded_call *call)
+{
+    int status, results;
+    do {
+        lua_pushvalue(L, lua_upvalueindex(FUNCTION));
+        for (int i = 1; i <= call->arguments; i++)
+            lua_pushvalue(L, i);
+        status = lua_pcallk(L, call->arguments, LUA_MULTRET, 0, (lua_KContext)call, resumed);
+    } while (has_to_be_repeated(L, call, status, &results));
+    return results;
+}
+
+/* The function has yielded meanwhile. */
+static int resumed(lua_State *L, int status, lua_KContext context)
+{
+    struct neap_guarded_call *call = (struct neap_guarded_call *)context;
+    int results;
+    if (has_to_be_repeated(L, call, status == LUA_YIELD ? LUA_OK : status, &results))
+        return run(L, call);
+    return results;
+}
+
+static void keep(lua_State *L, struct neap_guarded_call *call)
+{
+    struct neap_guarded_keeper *keeper = lua_touserdata(L, -1);
+    keeper->call = call;
+    call->keeper = keeper;
+    neap_guarded_stand_in(call, L);
+}
+
+/* Only a coroutine can be dropped with the function in it. */
+static int guarded_call(lua_State *L)
+{
+    struct neap_guarded **guarded = lua_touserdata(L, lua_upvalueindex(GUARDED));
+    int arguments = lua_gettop(L);
+    luaL_checkstack(L, arguments + SLOTS, "too many arguments");
+    bool can_be_dropped = lua_isyieldable(L);
+    if (can_be_dropped)
+        push_keeper(L);
+    struct neap_guarded_call *call = neap_guarded_begin(*guarded);
+    if (!call) {
+        lua_settop(L, arguments);
+        return call_through(L, WHOLE, 0);
+    }
+    call->arguments = arguments;
+    call->base = lua_gettop(L);
+    if (can_be_dropped)
+        keep(L, call);
+    return run(L, call);
+}
+
+/* guarded(client, fn, whole, go_on, text_of, settle): the function that calls fn. */
+static int guarded_new(lua_State *L)
+{
+    struct neap_client *client = neap_check_client(L, 1);
+    lua_settop(L, UPVALUES - 1);
+    neap_push_guarded(L, client);
+    lua_replace(L, GUARDED);
+    lua_pushnil(L);
+    lua_pushcclosure(L, guarded_call, UPVALUES);
+    return 1;
+}
+
+void neap_binding_add_guarded_functions(lua_State *L)
+{
+    lua_pushcfunction(L, guarded_new);
+    lua_setfield(L, -2, "guarded");
+}
+
+#endif

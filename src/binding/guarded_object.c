@@ -1,0 +1,113 @@
+#include "binding/guarded_object.h"
+
+#include "binding/result_object.h"
+
+#define GUARDED_NAME "neap.guarded"
+#define KEEPER_NAME "neap.guarded_keeper"
+
+struct guarded_object {
+    struct neap_guarded *guarded;
+};
+
+static int guarded_collect(lua_State *L)
+{
+    struct guarded_object *object = luaL_checkudata(L, 1, GUARDED_NAME);
+    neap_guarded_free(object->guarded);
+    object->guarded = NULL;
+    return 0;
+}
+
+struct neap_guarded *neap_push_guarded(lua_State *L, struct neap_client *client)
+{
+    struct guarded_object *object = neap_lua_new_userdata(L, sizeof *object);
+    object->guarded = NULL;
+    luaL_setmetatable(L, GUARDED_NAME);
+    if (neap_guarded_new(client, &object->guarded) != NEAP_OK)
+        neap_raise_memory(L);
+    return object->guarded;
+}
+
+static int keeper_collect(lua_State *L)
+{
+    struct neap_guarded_keeper *keeper = luaL_checkudata(L, 1, KEEPER_NAME);
+    struct neap_guarded_call *call = keeper->call;
+    keeper->call = NULL;
+    if (!call)
+        return 0;
+    neap_guarded_give_up(call);
+    neap_guarded_spare(call);
+    return 0;
+}
+
+/* tie(tie): the call is given up when that request of the host ends. */
+static int keeper_tie(lua_State *L)
+{
+    const struct neap_guarded_keeper *keeper = luaL_checkudata(L, 1, KEEPER_NAME);
+    if (keeper->call)
+        neap_guarded_tie(keeper->call, neap_check_tie(L, 2));
+    return 0;
+}
+
+struct neap_guarded_keeper *neap_push_keeper(lua_State *L)
+{
+    struct neap_guarded_keeper *keeper = neap_lua_new_userdata(L, sizeof *keeper);
+    keeper->call = NULL;
+    luaL_setmetatable(L, KEEPER_NAME);
+    return keeper;
+}
+
+void neap_push_guarded_error(lua_State *L, const struct neap_guarded_call *call, int cause)
+{
+    neap_push_error_of_call(L, &call->call, neap_guarded_now(call));
+    lua_pushliteral(L, "cause");
+    lua_pushvalue(L, cause);
+    lua_rawset(L, -3);
+}
+
+/* hand_over(call), protected: what it needs may be refused for want of memory. */
+static int hand_over(lua_State *L)
+{
+    struct neap_guarded_call *call = lua_touserdata(L, 1);
+    struct neap_exchange_object *object = neap_push_exchange(L);
+    lua_createtable(L, 0, 1);
+    neap_lua_set_user_table(L, -2);
+    if (neap_guarded_hand_over(call, &object->exchange) != NEAP_OK)
+        return neap_raise_memory(L);
+    return 1;
+}
+
+void neap_push_handed_over(lua_State *L, struct neap_guarded_call *call)
+{
+    lua_pushcfunction(L, hand_over);
+    lua_pushlightuserdata(L, call);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+        return;
+    neap_guarded_give_up(call);
+    lua_error(L);
+}
+
+void neap_check_guarded_call(lua_State *L, const struct neap_guarded_call *call)
+{
+    if (call->state == NEAP_GUARDED_OVER)
+        luaL_error(L, "the call has ended");
+}
+
+/* give_up_calls(engine, coroutine): what stands in that coroutine will not go on. */
+static int give_up_calls(lua_State *L)
+{
+    struct neap_engine *engine = neap_check_engine(L, 1);
+    luaL_checktype(L, 2, LUA_TTHREAD);
+    neap_guarded_abandon(engine, lua_tothread(L, 2));
+    return 0;
+}
+
+void neap_binding_add_guarded(lua_State *L)
+{
+    static const luaL_Reg keeper_methods[] = {{"tie", keeper_tie}, {NULL, NULL}};
+    neap_add_collected(L, GUARDED_NAME, guarded_collect);
+    neap_new_metatable(L, KEEPER_NAME, keeper_methods, keeper_collect);
+    lua_pop(L, 1);
+    lua_pushcfunction(L, give_up_calls);
+    lua_setfield(L, -2, "give_up_calls");
+    neap_binding_add_guarded_functions(L);
+}

@@ -1,0 +1,36 @@
+/* The guarded function for Lua: what the versions of Lua have in common.
+ *
+ * Where C code can be yielded across, guarded_call.c makes one C function of it; where it cannot,
+ * guarded_steps.c gives the face steps to make one of. */
+#ifndef NEAP_BINDING_GUARDED_OBJECT_H
+#define NEAP_BINDING_GUARDED_OBJECT_H
+
+#include "binding/objects.h"
+#include "client/guarded.h"
+
+/* Holds a call whose coroutine may be dropped, and gives it up then. */
+struct neap_guarded_keeper {
+    struct neap_guarded_call *call; /* NULL: none */
+};
+
+/* Pushes the object that holds what is shared by the calls of a function of that client. */
+struct neap_guarded *neap_push_guarded(lua_State *L, struct neap_client *client);
+
+/* Pushes a keeper without a call. */
+struct neap_guarded_keeper *neap_push_keeper(lua_State *L);
+
+/* Pushes the error that a call which is over came to, with the cause at `cause`. */
+void neap_push_guarded_error(lua_State *L, const struct neap_guarded_call *call, int cause);
+
+/* Pushes the exchange that goes on with the call. Where that fails the call is given up, and what
+ * failed is raised. */
+void neap_push_handed_over(lua_State *L, struct neap_guarded_call *call);
+
+/* Raises unless the function's result makes a difference still. */
+void neap_check_guarded_call(lua_State *L, const struct neap_guarded_call *call);
+
+/* Adds its metatables, and to the table on top of the stack what this version of Lua has. */
+void neap_binding_add_guarded(lua_State *L);
+void neap_binding_add_guarded_functions(lua_State *L);
+
+#endif

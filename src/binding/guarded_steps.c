@@ -1,0 +1,118 @@
+/* The guarded function where C code cannot be yielded across (LuaJIT, PUC's 5.1 and 5.2): the face
+ * calls the Lua function, and one of these before and after it. Nobody but lua/neap/wrap.lua has
+ * them, so a keeper is not looked at twice. */
+#include "binding/guarded_object.h"
+
+#if LUA_VERSION_NUM < 503
+
+/* Each step has the first, begin and end_call the second: a table that holds a keeper at rest. */
+enum { GUARDED = 1, AT_REST };
+
+static struct neap_guarded *guarded_of(lua_State *L)
+{
+    struct neap_guarded **guarded = lua_touserdata(L, lua_upvalueindex(GUARDED));
+    return *guarded;
+}
+
+static struct neap_guarded_keeper *push_keeper(lua_State *L)
+{
+    lua_rawgeti(L, lua_upvalueindex(AT_REST), 1);
+    struct neap_guarded_keeper *keeper = lua_touserdata(L, -1);
+    if (!keeper) {
+        lua_pop(L, 1);
+        return neap_push_keeper(L);
+    }
+    lua_pushnil(L);
+    lua_rawseti(L, lua_upvalueindex(AT_REST), 1);
+    return keeper;
+}
+
+/* The keeper at `index` is at rest again. */
+static void let_go(lua_State *L, int index)
+{
+    struct neap_guarded_keeper *keeper = lua_touserdata(L, index);
+    struct neap_guarded_call *call = keeper->call;
+    keeper->call = NULL;
+    neap_guarded_spare(call);
+    lua_pushvalue(L, index);
+    lua_rawseti(L, lua_upvalueindex(AT_REST), 1);
+}
+
+static struct neap_guarded_call *call_of(lua_State *L, int index)
+{
+    struct neap_guarded_keeper *keeper = lua_touserdata(L, index);
+    luaL_argcheck(L, keeper && keeper->call, index, "the call has ended");
+    return keeper->call;
+}
+
+/* begin(): what holds the call, which goes straight; nil where it cannot. */
+static int begin(lua_State *L)
+{
+    lua_settop(L, 0);
+    struct neap_guarded_keeper *keeper = push_keeper(L);
+    keeper->call = neap_guarded_begin(guarded_of(L));
+    if (keeper->call) {
+        neap_guarded_stand_in(keeper->call, L);
+        return 1;
+    }
+    lua_rawseti(L, lua_upvalueindex(AT_REST), 1);
+    return 0;
+}
+
+/* succeed(keeper): true if there is something left to be done on the engine. */
+static int succeed(lua_State *L)
+{
+    neap_guarded_succeed(call_of(L, 1));
+    let_go(L, 1);
+    lua_pushboolean(L, neap_guarded_is_pending(guarded_of(L)));
+    return 1;
+}
+
+/* fail(keeper, text, cause): nothing where the function is to be called again; true and the error
+ * that the call came to; or false and the exchange that goes on with it. */
+static int fail(lua_State *L)
+{
+    size_t bytes;
+    struct neap_guarded_call *call = call_of(L, 1);
+    const char *text = luaL_checklstring(L, 2, &bytes);
+    lua_settop(L, 3);
+    neap_check_guarded_call(L, call);
+    enum neap_guarded_next next = neap_guarded_fail(call, text, bytes);
+    if (next == NEAP_GUARDED_AGAIN)
+        return 0;
+    lua_pushboolean(L, next == NEAP_GUARDED_DONE);
+    if (next == NEAP_GUARDED_DONE)
+        neap_push_guarded_error(L, call, 3);
+    else
+        neap_push_handed_over(L, call);
+    let_go(L, 1);
+    return 2;
+}
+
+static void push_step(lua_State *L, lua_CFunction step)
+{
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
+    lua_pushcclosure(L, step, 2);
+}
+
+/* guarded_steps(client): begin, succeed and fail for a function of that client. */
+static int guarded_steps(lua_State *L)
+{
+    struct neap_client *client = neap_check_client(L, 1);
+    lua_settop(L, 1);
+    neap_push_guarded(L, client);
+    lua_createtable(L, 1, 0);
+    push_step(L, begin);
+    push_step(L, succeed);
+    push_step(L, fail);
+    return 3;
+}
+
+void neap_binding_add_guarded_functions(lua_State *L)
+{
+    lua_pushcfunction(L, guarded_steps);
+    lua_setfield(L, -2, "guarded_steps");
+}
+
+#endif

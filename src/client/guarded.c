@@ -1,0 +1,318 @@
+#include "client/guarded.h"
+
+#include <string.h>
+
+#include "base/owner.h"
+#include "platform/process.h"
+
+struct neap_guarded {
+    struct neap_client *client;
+    struct neap_call_setup setup; /* of `process` */
+    int64_t process;
+    bool suits;
+    struct neap_guarded_call *all, *spare;
+    uint32_t taken; /* calls that are not spare */
+    bool released;
+};
+
+enum neap_status neap_guarded_new(struct neap_client *client, struct neap_guarded **guarded)
+{
+    struct neap_guarded *made = neap_alloc_zeroed(client->alloc, sizeof *made);
+    if (!made)
+        return NEAP_NO_MEMORY;
+    made->client = neap_client_hold(client);
+    *guarded = made;
+    return NEAP_OK;
+}
+
+static void destroy(struct neap_guarded *guarded)
+{
+    struct neap_guarded_call *call, *next;
+    for (call = guarded->all; call; call = next) {
+        next = call->elder;
+        neap_call_deinit(&call->call, 0);
+        neap_free(guarded->client->alloc, call);
+    }
+    const struct neap_alloc *alloc = guarded->client->alloc;
+    neap_client_release(guarded->client);
+    neap_free(alloc, guarded);
+}
+
+void neap_guarded_free(struct neap_guarded *guarded)
+{
+    if (!guarded)
+        return;
+    guarded->released = true;
+    if (guarded->taken == 0)
+        destroy(guarded);
+}
+
+/* What the client has taken on since: this process's own cells, other listeners. */
+static void look_at_client(struct neap_guarded *guarded)
+{
+    const struct neap_client *client = guarded->client;
+    bool has_one_breaker = client->breaker || !client->policy.pipeline.has_breaker;
+    neap_client_call_setup(guarded->client, &guarded->setup);
+    guarded->process = client->engine->process;
+    guarded->suits = has_one_breaker && !client->alerts && neap_straight_suits(&guarded->setup);
+}
+
+static bool may_go_straight(struct neap_guarded *guarded)
+{
+    const struct neap_client *client = guarded->client;
+    if (client->closed || client->engine->process != neap_process_id())
+        return false;
+    if (guarded->process != client->engine->process || guarded->setup.watched != client->watched)
+        look_at_client(guarded);
+    return guarded->suits;
+}
+
+static struct neap_guarded_call *make_call(struct neap_guarded *guarded)
+{
+    struct neap_guarded_call *call = neap_alloc_zeroed(guarded->client->alloc, sizeof *call);
+    if (!call)
+        return NULL;
+    call->guarded = guarded;
+    call->elder = guarded->all;
+    guarded->all = call;
+    neap_trace_init(&call->call.trace, guarded->client->alloc);
+    return call;
+}
+
+static struct neap_guarded_call *take(struct neap_guarded *guarded)
+{
+    struct neap_guarded_call *call = guarded->spare;
+    if (call)
+        guarded->spare = call->next;
+    else
+        call = make_call(guarded);
+    guarded->taken += call != NULL;
+    return call;
+}
+
+struct neap_guarded_call *neap_guarded_begin(struct neap_guarded *guarded)
+{
+    struct neap_client *client = guarded->client;
+    if (!may_go_straight(guarded))
+        return NULL;
+    struct neap_guarded_call *call = take(guarded);
+    if (!call)
+        return NULL;
+    int64_t now_ns = neap_loop_update(client->engine->loop);
+    neap_cells_reap(&client->cells, now_ns);
+    if (!neap_straight_begin(&call->way, &guarded->setup, now_ns)) {
+        neap_guarded_spare(call);
+        return NULL;
+    }
+    call->state = NEAP_GUARDED_STRAIGHT;
+    client->engine->busy++;
+    return call;
+}
+
+/* A place in the bulkhead may be free. */
+static void wake_queue(struct neap_client *client)
+{
+    if (client->queue->first)
+        neap_engine_post(client->engine, &client->queue->first->job);
+}
+
+static void leave_coroutine(struct neap_guarded_call *call)
+{
+    if (!call->link)
+        return;
+    *call->link = call->beside;
+    if (call->beside)
+        call->beside->link = call->link;
+    call->link = NULL;
+}
+
+static void end(struct neap_guarded_call *call)
+{
+    struct neap_client *client = call->guarded->client;
+    call->state = NEAP_GUARDED_OVER;
+    client->engine->busy--;
+    leave_coroutine(call);
+    neap_tie_remove(&call->tied);
+    wake_queue(client);
+}
+
+static void become(struct neap_guarded_call *call)
+{
+    neap_straight_become(&call->way, &call->guarded->setup, &call->call);
+    call->state = NEAP_GUARDED_CALL;
+}
+
+static void step(struct neap_guarded_call *call, const struct neap_event *event)
+{
+    struct neap_loop *loop = call->guarded->client->engine->loop;
+    call->effect = neap_call_step(&call->call, neap_loop_now(loop), event);
+}
+
+static void tell_outcome(struct neap_guarded_call *call, const struct neap_outcome *outcome)
+{
+    step(call, &(struct neap_event){.kind = NEAP_EVENT_OUTCOME,
+                                    .attempt = call->call.attempts,
+                                    .outcome = outcome,
+                                    .hint = {-1, -1}});
+}
+
+/* The client was closed while the function ran: whatever that came to, the call was cancelled. */
+static void cancel(struct neap_guarded_call *call)
+{
+    const struct neap_outcome cancelled = {.kind = NEAP_KIND_CANCELLED};
+    if (call->state == NEAP_GUARDED_STRAIGHT)
+        become(call);
+    step(call, &(struct neap_event){.kind = NEAP_EVENT_CANCEL});
+    while (call->effect.kind == NEAP_EFFECT_CANCEL)
+        tell_outcome(call, &cancelled);
+    end(call);
+}
+
+/* In a forked child the permits are the parent's, where others share them. */
+static bool is_parents(const struct neap_client *client)
+{
+    return client->cells.region && neap_engine_is_inherited(client->engine);
+}
+
+/* True where the function's result makes no difference any more. */
+static bool has_ended(struct neap_guarded_call *call)
+{
+    const struct neap_client *client = call->guarded->client;
+    if (call->state == NEAP_GUARDED_OVER)
+        return true;
+    if (is_parents(client))
+        neap_guarded_give_up(call);
+    else if (client->closed)
+        cancel(call);
+    return call->state == NEAP_GUARDED_OVER;
+}
+
+void neap_guarded_succeed(struct neap_guarded_call *call)
+{
+    const struct neap_guarded *guarded = call->guarded;
+    int64_t now_ns = neap_loop_update(guarded->client->engine->loop);
+    if (has_ended(call))
+        return;
+    if (call->state == NEAP_GUARDED_STRAIGHT) {
+        neap_straight_succeed(&call->way, &guarded->setup, now_ns);
+        end(call);
+    } else {
+        tell_outcome(call, &(struct neap_outcome){.kind = NEAP_KIND_NONE});
+        end(call);
+    }
+}
+
+static void copy_message(struct neap_outcome *outcome, const char *message, size_t bytes)
+{
+    size_t room = sizeof outcome->message - 1;
+    size_t kept = strnlen(message, bytes < room ? bytes : room);
+    memcpy(outcome->message, message, kept);
+    outcome->message[kept] = '\0';
+}
+
+enum neap_guarded_next neap_guarded_fail(struct neap_guarded_call *call, const char *message,
+                                         size_t message_bytes)
+{
+    struct neap_client *client = call->guarded->client;
+    struct neap_outcome outcome = {.kind = NEAP_KIND_ERROR};
+    neap_loop_update(client->engine->loop);
+    if (has_ended(call))
+        return NEAP_GUARDED_DONE;
+    copy_message(&outcome, message, message_bytes);
+    if (call->state == NEAP_GUARDED_STRAIGHT)
+        become(call);
+    tell_outcome(call, &outcome);
+    if (call->effect.kind == NEAP_EFFECT_SEND) {
+        wake_queue(client);
+        return NEAP_GUARDED_AGAIN;
+    }
+    if (call->effect.kind != NEAP_EFFECT_DONE)
+        return NEAP_GUARDED_WAITS;
+    end(call);
+    return NEAP_GUARDED_DONE;
+}
+
+enum neap_status neap_guarded_hand_over(struct neap_guarded_call *call,
+                                        struct neap_exchange **exchange)
+{
+    struct neap_client *client = call->guarded->client;
+    struct neap_draft draft = {
+        .method = "", .deadline_ns = NEAP_NEVER, .timeout = client->policy.pipeline.timeout};
+    struct neap_exchange *made;
+    enum neap_status status = neap_exchange_new(client, &draft, &made);
+    if (status != NEAP_OK) {
+        neap_guarded_give_up(call);
+        return status;
+    }
+    neap_exchange_take_over(made, &call->call, &call->effect);
+    end(call);
+    *exchange = made;
+    return NEAP_OK;
+}
+
+void neap_guarded_give_up(struct neap_guarded_call *call)
+{
+    const struct neap_client *client = call->guarded->client;
+    if (call->state == NEAP_GUARDED_OVER || call->state == NEAP_GUARDED_SPARE)
+        return;
+    if (call->state == NEAP_GUARDED_STRAIGHT)
+        become(call);
+    if (is_parents(client))
+        neap_call_forsake(&call->call);
+    neap_call_deinit(&call->call, neap_loop_now(client->engine->loop));
+    end(call);
+}
+
+void neap_guarded_spare(struct neap_guarded_call *call)
+{
+    struct neap_guarded *guarded = call->guarded;
+    neap_trace_deinit(&call->call.trace);
+    call->state = NEAP_GUARDED_SPARE;
+    call->next = guarded->spare;
+    guarded->spare = call;
+    if (--guarded->taken == 0 && guarded->released)
+        destroy(guarded);
+}
+
+void neap_guarded_stand_in(struct neap_guarded_call *call, const void *coroutine)
+{
+    struct neap_engine *engine = call->guarded->client->engine;
+    call->coroutine = coroutine;
+    call->beside = engine->guarded_calls;
+    call->link = &engine->guarded_calls;
+    if (call->beside)
+        call->beside->link = &call->beside;
+    engine->guarded_calls = call;
+}
+
+void neap_guarded_abandon(struct neap_engine *engine, const void *coroutine)
+{
+    struct neap_guarded_call *next;
+    for (struct neap_guarded_call *call = engine->guarded_calls; call; call = next) {
+        next = call->beside;
+        if (call->coroutine == coroutine)
+            neap_guarded_give_up(call);
+    }
+}
+
+static void on_tie_end(struct neap_tied *tied)
+{
+    neap_guarded_give_up(NEAP_OWNER(tied, struct neap_guarded_call, tied));
+}
+
+void neap_guarded_tie(struct neap_guarded_call *call, struct neap_tie *tie)
+{
+    call->tied.engine = call->guarded->client->engine;
+    call->tied.give_up = on_tie_end;
+    neap_tie_add(tie, &call->tied);
+}
+
+int64_t neap_guarded_now(const struct neap_guarded_call *call)
+{
+    return neap_loop_now(call->guarded->client->engine->loop);
+}
+
+bool neap_guarded_is_pending(const struct neap_guarded *guarded)
+{
+    return neap_engine_is_pending(guarded->client->engine);
+}
