@@ -8,4 +8,7 @@
 #define NEAP_PRINTF(format_index, first_argument)                                                  \
     __attribute__((format(printf, format_index, first_argument)))
 
+/* For what the compiler would otherwise call through a pointer on the way of every call. */
+#define NEAP_INLINE static inline __attribute__((always_inline))
+
 #endif

@@ -182,6 +182,7 @@ static void say_whose(struct neap_client *client)
     pipeline->breaker.is_private = is_private;
     pipeline->limiter.is_private = is_private;
     pipeline->bulkhead.is_private = is_private;
+    pipeline->budget.is_private = is_private;
 }
 
 enum neap_status neap_client_make_state(struct neap_client *client,

@@ -102,11 +102,14 @@ static uint32_t take_slot(_Atomic uint32_t *slot, uint32_t holder, bool is_priva
     return taken;
 }
 
-static uint32_t next_start(struct neap_bulkhead *bulkhead, bool is_private)
+static uint32_t next_start(struct neap_bulkhead *bulkhead,
+                           const struct neap_bulkhead_policy *policy)
 {
-    if (!is_private)
-        return atomic_fetch_add(&bulkhead->next, 1);
+    uint32_t max = policy->max_concurrent;
+    if (!policy->is_private)
+        return atomic_fetch_add(&bulkhead->next, 1) % max;
     uint32_t start = atomic_load_explicit(&bulkhead->next, memory_order_relaxed);
+    start = start < max ? start : 0;
     atomic_store_explicit(&bulkhead->next, start + 1, memory_order_relaxed);
     return start;
 }
@@ -116,7 +119,7 @@ static int64_t search(struct neap_bulkhead *bulkhead, const struct neap_bulkhead
                       uint32_t slots, uint32_t holder)
 {
     uint32_t max = policy->max_concurrent;
-    uint32_t i = next_start(bulkhead, policy->is_private) % max;
+    uint32_t i = next_start(bulkhead, policy);
     for (; slots > 0; slots--) {
         uint32_t taken = take_slot(&bulkhead->slot[i], holder, policy->is_private);
         if (taken)

@@ -11,43 +11,51 @@ enum { DEPOSITS, WITHDRAWALS };
 #define ONE_GENERATION 0
 #define LARGEST_BALANCE 0x1p53
 
-/* Nothing but the slices, as many as the policy's ttl has seconds. */
+/* As many slices as the policy's ttl has seconds. */
 struct neap_retry_budget {
-    struct neap_slice first_slice;
+    int64_t hint; /* of private state, see slices.h */
+    int64_t unused;
+    struct neap_slice slice[];
 };
-
-static struct neap_slice *slices_of(struct neap_retry_budget *budget)
-{
-    return (struct neap_slice *)budget;
-}
 
 size_t neap_retry_budget_bytes(const struct neap_retry_budget_policy *policy)
 {
-    return policy->ttl_seconds * sizeof(struct neap_slice);
+    return sizeof(struct neap_retry_budget) + policy->ttl_seconds * sizeof(struct neap_slice);
 }
 
 void neap_retry_budget_init(struct neap_retry_budget *budget,
                             const struct neap_retry_budget_policy *policy)
 {
-    neap_slices_init(slices_of(budget), policy->ttl_seconds);
+    budget->hint = budget->unused = 0;
+    neap_slices_init(budget->slice, policy->ttl_seconds);
 }
 
 /* Below zero where more was withdrawn than there is. */
 static double balance_of(const struct neap_retry_budget *budget,
                          const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
-    struct neap_tally sum = neap_slices_sum((const struct neap_slice *)budget, policy->ttl_seconds,
-                                            ONE_GENERATION, now_ns);
+    struct neap_tally sum =
+        neap_slices_sum(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns);
     double reserve = policy->min_per_second * policy->ttl_seconds;
     double deposited = (double)sum.counter[DEPOSITS] * policy->ratio;
     return floor(deposited + reserve - (double)sum.counter[WITHDRAWALS] + ROUNDING_SLACK);
+}
+
+static void add(struct neap_retry_budget *budget, const struct neap_retry_budget_policy *policy,
+                int64_t now_ns, struct neap_tally addend)
+{
+    if (policy->is_private)
+        neap_slices_add_hinted(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, addend,
+                               &budget->hint);
+    else
+        neap_slices_add(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, addend);
 }
 
 void neap_retry_budget_deposit(struct neap_retry_budget *budget,
                                const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
     struct neap_tally one = {.counter = {[DEPOSITS] = 1}};
-    neap_slices_add(slices_of(budget), policy->ttl_seconds, ONE_GENERATION, now_ns, one);
+    add(budget, policy, now_ns, one);
 }
 
 /* Paying first and looking afterwards keeps two that pay at once from both taking the last one. */
@@ -55,10 +63,10 @@ bool neap_retry_budget_withdraw(struct neap_retry_budget *budget,
                                 const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
     struct neap_tally one = {.counter = {[WITHDRAWALS] = 1}};
-    neap_slices_add(slices_of(budget), policy->ttl_seconds, ONE_GENERATION, now_ns, one);
+    add(budget, policy, now_ns, one);
     if (balance_of(budget, policy, now_ns) >= 0)
         return true;
-    neap_slices_subtract(slices_of(budget), policy->ttl_seconds, ONE_GENERATION, now_ns, one);
+    neap_slices_subtract(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
     return false;
 }
 

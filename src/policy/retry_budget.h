@@ -15,6 +15,7 @@ struct neap_retry_budget_policy {
     double ratio;          /* >= 0 */
     double min_per_second; /* >= 0 */
     uint32_t ttl_seconds;  /* 1 to NEAP_SLICES_MAX */
+    bool is_private;       /* one thread alone has the state */
 };
 
 struct neap_retry_budget; /* lives in memory of the caller's */

@@ -2,7 +2,9 @@
 
 #include <stdbool.h>
 
+#include "base/attributes.h"
 #include "base/duration.h"
+#include "base/private.h"
 
 /* owner:  generation 16 | stamp 10 | second 35, counted from before any clock's beginning, so that
  *         a word of zeros is a second long past.
@@ -80,7 +82,7 @@ static struct neap_tally unpack_counts(uint64_t owner, uint64_t counts)
     return tally;
 }
 
-static struct neap_tally add_saturating(struct neap_tally tally, struct neap_tally addend)
+NEAP_INLINE struct neap_tally add_saturating(struct neap_tally tally, struct neap_tally addend)
 {
     for (int i = 0; i < COUNTERS; i++)
         if (addend.counter[i] > 0 && tally.counter[i] == NEAP_SLICE_MAX)
@@ -92,7 +94,7 @@ static struct neap_tally add_saturating(struct neap_tally tally, struct neap_tal
     return tally;
 }
 
-static struct neap_tally subtract_saturating(struct neap_tally tally, struct neap_tally addend)
+NEAP_INLINE struct neap_tally subtract_saturating(struct neap_tally tally, struct neap_tally addend)
 {
     for (int i = 0; i < COUNTERS; i++) {
         uint64_t have = tally.counter[i];
@@ -102,8 +104,9 @@ static struct neap_tally subtract_saturating(struct neap_tally tally, struct nea
 }
 
 /* Changes the counts that belong to `owner`, unless the slice has changed hands meanwhile. */
-static void apply(struct neap_slice *slice, uint64_t owner, struct neap_tally addend,
-                  struct neap_tally (*change)(struct neap_tally, struct neap_tally))
+NEAP_INLINE void apply(struct neap_slice *slice, uint64_t owner, struct neap_tally addend,
+                       struct neap_tally (*change)(struct neap_tally, struct neap_tally),
+                       bool is_private)
 {
     uint64_t seen = atomic_load(&slice->counts);
     uint64_t next;
@@ -111,7 +114,7 @@ static void apply(struct neap_slice *slice, uint64_t owner, struct neap_tally ad
         if (!has_stamp(seen, owner) && atomic_load(&slice->owner) != owner)
             return;
         next = pack_counts(owner, change(unpack_counts(owner, seen), addend));
-    } while (!atomic_compare_exchange_weak(&slice->counts, &seen, next));
+    } while (!NEAP_SWAP(&slice->counts, &seen, next, is_private));
 }
 
 static bool is_newer(uint16_t generation, uint16_t than)
@@ -156,14 +159,45 @@ void neap_slices_init(struct neap_slice *slices, uint32_t count)
     }
 }
 
+static void add(struct neap_slice *slice, uint16_t generation, int64_t second,
+                struct neap_tally addend, bool is_private)
+{
+    uint64_t owner;
+    if (take_over(slice, generation, second, &owner))
+        apply(slice, owner, addend, add_saturating, is_private);
+}
+
 void neap_slices_add(struct neap_slice *slices, uint32_t count, uint16_t generation, int64_t now_ns,
                      struct neap_tally addend)
 {
     int64_t second = counting_second(slices, count, generation, now_ns);
-    struct neap_slice *slice = &slices[index_of(second, count)];
-    uint64_t owner;
-    if (take_over(slice, generation, second, &owner))
-        apply(slice, owner, addend, add_saturating);
+    add(&slices[index_of(second, count)], generation, second, addend, false);
+}
+
+/* The hint: second 35, biased, and the index of its slice 12. The second is the latest that any
+ * slice counts, or one before that; where it is the current one it is the latest. */
+#define HINT_INDEX_BITS 12
+#define HINT_INDEX_MASK UINT64_C(0xFFF)
+
+_Static_assert(NEAP_SLICES_MAX <= HINT_INDEX_MASK + 1, "a hint has room for each index");
+
+static void give_hint(int64_t *hint, int64_t second, uint32_t count)
+{
+    *hint =
+        (int64_t)((uint64_t)(second + SECOND_BIAS) << HINT_INDEX_BITS | index_of(second, count));
+}
+
+void neap_slices_add_hinted(struct neap_slice *slices, uint32_t count, uint16_t generation,
+                            int64_t now_ns, struct neap_tally addend, int64_t *hint)
+{
+    int64_t second = second_at(now_ns);
+    if ((*hint >> HINT_INDEX_BITS) - SECOND_BIAS != second) {
+        neap_slices_add(slices, count, generation, now_ns, addend);
+        if (neap_slices_newest(slices, count, generation, now_ns) == second)
+            give_hint(hint, second, count);
+        return;
+    }
+    add(&slices[(uint64_t)*hint & HINT_INDEX_MASK], generation, second, addend, true);
 }
 
 void neap_slices_subtract(struct neap_slice *slices, uint32_t count, uint16_t generation,
@@ -173,7 +207,7 @@ void neap_slices_subtract(struct neap_slice *slices, uint32_t count, uint16_t ge
     struct neap_slice *slice = &slices[index_of(second, count)];
     uint64_t owner = atomic_load(&slice->owner);
     if (generation_of(owner) == generation && second_of(owner) == second)
-        apply(slice, owner, addend, subtract_saturating);
+        apply(slice, owner, addend, subtract_saturating, false);
 }
 
 struct neap_tally neap_slices_sum(const struct neap_slice *slices, uint32_t count,

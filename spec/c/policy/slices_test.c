@@ -226,6 +226,27 @@ static void a_large_step_back_counts_into_the_newest_second(void **state)
     expect(1, 110, 0, 0, 0);
 }
 
+/* Steps forward, back by a little, and back by more than the window. */
+static int64_t next_moment(int64_t now_ns, int i)
+{
+    static const int64_t steps_s[] = {0, 0, 0, 1, 0, 0, 2, -1, 0, 7, -3, 0, 25, -24, 0, 1, -11, 30};
+    return now_ns + steps_s[i % 18] * NEAP_SECOND + i;
+}
+
+static void a_hint_changes_nothing(void **state)
+{
+    (void)state;
+    struct neap_slice hinted[N];
+    int64_t hint = 0, now_ns = 50 * NEAP_SECOND;
+    neap_slices_init(hinted, N);
+    for (int i = 0; i < 1000; i++) {
+        now_ns = next_moment(now_ns, i);
+        neap_slices_add(slices, N, 3, now_ns, one);
+        neap_slices_add_hinted(hinted, N, 3, now_ns, one, &hint);
+        assert_memory_equal(slices, hinted, sizeof slices);
+    }
+}
+
 static void a_clock_that_stands_still_forgets_nothing(void **state)
 {
     (void)state;
@@ -291,6 +312,7 @@ int main(void)
         TEST(a_clock_that_steps_back_revives_nothing),
         TEST(a_small_step_back_counts_into_its_own_second),
         TEST(a_large_step_back_counts_into_the_newest_second),
+        TEST(a_hint_changes_nothing),
         TEST(a_clock_that_stands_still_forgets_nothing),
         TEST(the_ends_of_the_clock_are_ordinary_seconds),
         TEST(tells_one_second),
