@@ -15,54 +15,47 @@
 
 #define TYPE(type) (1u << (type))
 
-static const struct neap_option request_rows[] = {
-    {.name = "method",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TSTRING),
-     .expected = "a method, such as \"GET\""},
-    {.name = "path",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TSTRING),
-     .expected = "a path to be joined with base_url"},
-    {.name = "url",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TSTRING),
-     .expected = "an absolute http or https URL"},
-    {.name = "query",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TTABLE),
-     .expected = "a table of names and values"},
-    {.name = "headers",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TTABLE),
-     .expected = "a table of names and values"},
-    {.name = "body", .kind = NEAP_OPTION_VALUE, .types = TYPE(LUA_TSTRING), .expected = "a string"},
-    {.name = "json",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TTABLE) | TYPE(LUA_TSTRING) | TYPE(LUA_TNUMBER) | TYPE(LUA_TBOOLEAN) |
-              TYPE(LUA_TLIGHTUSERDATA),
-     .expected = "a value that can be written as JSON"},
-    {.name = "form",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TTABLE),
-     .expected = "a table of names and values"},
-    {.name = "timeout",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TTABLE),
-     .expected = "a table of limits in seconds"},
-    {.name = "deadline",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TNUMBER),
-     .expected = "a moment of neap.now(), in seconds"},
-    {.name = "idempotency_key",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TSTRING),
-     .expected = "1 to 255 characters of printable ASCII"},
-    {.name = "replayable",
-     .kind = NEAP_OPTION_VALUE,
-     .types = TYPE(LUA_TBOOLEAN),
-     .expected = "a boolean"},
-    {.name = "tags", .kind = NEAP_OPTION_VALUE, .types = TYPE(LUA_TTABLE), .expected = "a table"},
+/* The keys of a request. */
+enum field {
+    METHOD,
+    PATH,
+    URL,
+    QUERY,
+    HEADERS,
+    BODY,
+    JSON,
+    FORM,
+    TIMEOUT,
+    DEADLINE,
+    IDEMPOTENCY_KEY,
+    REPLAYABLE,
+    TAGS,
+    FIELD_COUNT
+};
+
+#define VALUE(key, lua_types, what)                                                                \
+    {                                                                                              \
+        .name = (key), .kind = NEAP_OPTION_VALUE, .types = (lua_types), .expected = (what)         \
+    }
+
+static const struct neap_option request_rows[FIELD_COUNT] = {
+    [METHOD] = VALUE("method", TYPE(LUA_TSTRING), "a method, such as \"GET\""),
+    [PATH] = VALUE("path", TYPE(LUA_TSTRING), "a path to be joined with base_url"),
+    [URL] = VALUE("url", TYPE(LUA_TSTRING), "an absolute http or https URL"),
+    [QUERY] = VALUE("query", TYPE(LUA_TTABLE), "a table of names and values"),
+    [HEADERS] = VALUE("headers", TYPE(LUA_TTABLE), "a table of names and values"),
+    [BODY] = VALUE("body", TYPE(LUA_TSTRING), "a string"),
+    [JSON] = VALUE("json",
+                   TYPE(LUA_TTABLE) | TYPE(LUA_TSTRING) | TYPE(LUA_TNUMBER) | TYPE(LUA_TBOOLEAN) |
+                       TYPE(LUA_TLIGHTUSERDATA),
+                   "a value that can be written as JSON"),
+    [FORM] = VALUE("form", TYPE(LUA_TTABLE), "a table of names and values"),
+    [TIMEOUT] = VALUE("timeout", TYPE(LUA_TTABLE), "a table of limits in seconds"),
+    [DEADLINE] = VALUE("deadline", TYPE(LUA_TNUMBER), "a moment of neap.now(), in seconds"),
+    [IDEMPOTENCY_KEY] =
+        VALUE("idempotency_key", TYPE(LUA_TSTRING), "1 to 255 characters of printable ASCII"),
+    [REPLAYABLE] = VALUE("replayable", TYPE(LUA_TBOOLEAN), "a boolean"),
+    [TAGS] = VALUE("tags", TYPE(LUA_TTABLE), "a table"),
 };
 
 static const struct neap_option_table request_table = NEAP_OPTION_ROWS(request_rows);
@@ -74,6 +67,7 @@ struct reader {
     struct neap_exchange_object *object;
     int keeper;
     struct neap_draft *draft;
+    int field[FIELD_COUNT]; /* stack index of each value that is given; 0: it is not */
 };
 
 static bool fail(struct reader *reader, const char *path, const char *text)
@@ -82,21 +76,71 @@ static bool fail(struct reader *reader, const char *path, const char *text)
     return false;
 }
 
-/* Leaves the value on the stack, so that its text stays. NULL where there is none. */
-static const char *text_field(struct reader *reader, int table, const char *name, size_t *bytes)
+static enum field field_named(const char *name, size_t bytes)
+{
+    enum field field = METHOD;
+    while (field < FIELD_COUNT &&
+           (request_rows[field].name[0] != name[0] || strcmp(request_rows[field].name, name) != 0))
+        field++;
+    return strlen(name) == bytes ? field : FIELD_COUNT;
+}
+
+/* The key and the value on top; what is none of a request's is left for the options to complain
+ * about. */
+static bool take_field(struct reader *reader)
 {
     lua_State *L = reader->L;
-    if (!lua_istable(L, table))
+    size_t bytes;
+    if (lua_type(L, -2) != LUA_TSTRING)
+        return false;
+    const char *name = lua_tolstring(L, -2, &bytes);
+    enum field field = field_named(name, bytes);
+    if (field == FIELD_COUNT || !(request_rows[field].types & TYPE(lua_type(L, -1))))
+        return false;
+    lua_insert(L, -2);
+    reader->field[field] = lua_gettop(L) - 1;
+    return true;
+}
+
+/* Leaves the values on the stack, so that their texts stay. */
+static bool take_fields(struct reader *reader)
+{
+    lua_State *L = reader->L;
+    int request = reader->source->request, top = lua_gettop(L);
+    bool is_good = lua_istable(L, request);
+    if (lua_isnil(L, request))
+        return true;
+    lua_pushnil(L);
+    while (is_good && lua_next(L, request))
+        is_good = take_field(reader);
+    if (is_good)
+        return true;
+    lua_settop(L, top);
+    return neap_options_read(L, request, "request", &request_table, NULL, NULL, 0);
+}
+
+/* NULL where there is none. */
+static const char *text_of(const struct reader *reader, enum field field, size_t *bytes)
+{
+    int index = reader->field[field];
+    return index ? lua_tolstring(reader->L, index, bytes) : NULL;
+}
+
+/* Of the extras, on the stack. */
+static const char *extra_text(struct reader *reader, const char *name, size_t *bytes)
+{
+    lua_State *L = reader->L;
+    if (!lua_istable(L, reader->source->extras))
         return NULL;
     lua_pushstring(L, name);
-    lua_rawget(L, table);
+    lua_rawget(L, reader->source->extras);
     return lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, bytes) : NULL;
 }
 
 static bool read_method(struct reader *reader)
 {
     size_t bytes = 0;
-    const char *own = text_field(reader, reader->source->request, "method", &bytes);
+    const char *own = text_of(reader, METHOD, &bytes);
     const char *method = reader->source->method;
     if (own && strlen(own) == bytes && neap_method_standard(own))
         own = neap_method_standard(own);
@@ -129,20 +173,16 @@ static enum neap_status append_pairs(struct neap_buffer *buffer, const struct ne
 }
 
 /* The encoded pairs of a table stay as a Lua string on the stack; NULL on failure. */
-static const char *encode(struct reader *reader, const char *name, const char *path, int form,
+static const char *encode(struct reader *reader, enum field field, const char *path, int form,
                           size_t *bytes)
 {
     lua_State *L = reader->L;
     struct neap_pair_list list;
     struct neap_buffer *scratch = &reader->object->scratch;
     *bytes = 0;
-    if (!lua_istable(L, reader->source->request))
+    if (!reader->field[field])
         return "";
-    lua_pushstring(L, name);
-    lua_rawget(L, reader->source->request);
-    if (lua_isnil(L, -1))
-        return "";
-    if (!neap_read_pairs(L, -1, path, true, &list))
+    if (!neap_read_pairs(L, reader->field[field], path, true, &list))
         return NULL;
     neap_buffer_clear(scratch);
     if (append_pairs(scratch, &list, form) != NEAP_OK)
@@ -164,15 +204,15 @@ static bool resolve(struct reader *reader, const char *base, const char *referen
 static bool read_url(struct reader *reader)
 {
     size_t bytes = 0, query_bytes;
-    const char *own_path = text_field(reader, reader->source->request, "path", &bytes);
+    const char *own_path = text_of(reader, PATH, &bytes);
     own_path = without_nul(own_path, bytes);
-    const char *url = text_field(reader, reader->source->request, "url", &bytes);
+    const char *url = text_of(reader, URL, &bytes);
     url = without_nul(url, bytes);
     const char *path = without_nul(reader->source->path, reader->source->path_bytes);
     if (!path)
         path = own_path;
     const char *base = reader->client->policy.base_url;
-    const char *query = encode(reader, "query", "request.query", 0, &query_bytes);
+    const char *query = encode(reader, QUERY, "request.query", 0, &query_bytes);
     if (!query)
         return false;
     if (own_path && path != own_path)
@@ -214,12 +254,9 @@ static bool read_headers(struct reader *reader)
 {
     lua_State *L = reader->L;
     struct neap_pair_list list = {0};
-    if (lua_istable(L, reader->source->request)) {
-        lua_pushliteral(L, "headers");
-        lua_rawget(L, reader->source->request);
-        if (lua_istable(L, -1) && !neap_read_pairs(L, -1, "request.headers", false, &list))
-            return false;
-    }
+    if (reader->field[HEADERS] &&
+        !neap_read_pairs(L, reader->field[HEADERS], "request.headers", false, &list))
+        return false;
     struct neap_request_header *headers = lua_newuserdata(L, (list.count + 1) * sizeof *headers);
     reader->draft->headers = headers;
     for (size_t i = 0; i < list.count; i++)
@@ -240,31 +277,20 @@ static void set_content_type(struct reader *reader, const char *type)
     headers[draft->header_count++] = (struct neap_request_header){"Content-Type", type};
 }
 
-static int count_bodies(struct reader *reader)
+static int count_bodies(const struct reader *reader)
 {
-    static const char *const names[] = {"body", "json", "form"};
-    lua_State *L = reader->L;
-    int count = 0;
-    if (!lua_istable(L, reader->source->request))
-        return 0;
-    for (int i = 0; i < 3; i++) {
-        lua_pushstring(L, names[i]);
-        lua_rawget(L, reader->source->request);
-        count += !lua_isnil(L, -1);
-        lua_pop(L, 1);
-    }
-    return count;
+    return (reader->field[BODY] != 0) + (reader->field[JSON] != 0) + (reader->field[FORM] != 0);
 }
 
-/* The string on top is the body: it is kept, since the exchange does not copy it. */
-static bool keep_body(struct reader *reader)
+/* A string on the stack; the exchange does not copy it. */
+static bool keep_body(struct reader *reader, int index)
 {
     lua_State *L = reader->L;
     uint64_t most = reader->client->policy.max_request_bytes;
-    reader->draft->body = lua_tolstring(L, -1, &reader->draft->body_bytes);
+    reader->draft->body = lua_tolstring(L, index, &reader->draft->body_bytes);
     if (reader->keeper != NEAP_NOT_KEPT) {
         lua_pushliteral(L, "body");
-        lua_pushvalue(L, -2);
+        lua_pushvalue(L, index);
         lua_rawset(L, reader->keeper);
     }
     if (reader->draft->body_bytes <= most)
@@ -278,19 +304,19 @@ static bool read_body(struct reader *reader)
     size_t bytes = 0;
     if (count_bodies(reader) > 1)
         return fail(reader, "request.body", "give one of body, json and form");
-    if (text_field(reader, reader->source->request, "body", &bytes))
-        return keep_body(reader);
-    if (text_field(reader, reader->source->extras, "body", &bytes)) {
+    if (reader->field[BODY])
+        return keep_body(reader, reader->field[BODY]);
+    if (extra_text(reader, "body", &bytes)) {
         set_content_type(reader, "application/json");
-        return keep_body(reader);
+        return keep_body(reader, lua_gettop(reader->L));
     }
-    const char *form = encode(reader, "form", "request.form", 1, &bytes);
+    const char *form = encode(reader, FORM, "request.form", 1, &bytes);
     if (!form)
         return false;
     if (bytes == 0)
         return true;
     set_content_type(reader, "application/x-www-form-urlencoded");
-    return keep_body(reader);
+    return keep_body(reader, lua_gettop(reader->L));
 }
 
 static bool read_times(struct reader *reader)
@@ -299,20 +325,13 @@ static bool read_times(struct reader *reader)
     struct neap_draft *draft = reader->draft;
     draft->timeout = reader->client->policy.pipeline.timeout;
     draft->deadline_ns = NEAP_NEVER;
-    if (!lua_istable(L, reader->source->request))
-        return true;
-    lua_pushliteral(L, "timeout");
-    lua_rawget(L, reader->source->request);
-    if (lua_istable(L, -1) && !neap_options_read(L, -1, "request.timeout", &neap_timeout_options,
-                                                 &draft->timeout, NULL, 0))
+    if (reader->field[TIMEOUT] &&
+        !neap_options_read(L, reader->field[TIMEOUT], "request.timeout", &neap_timeout_options,
+                           &draft->timeout, NULL, 0))
         return false;
-    lua_pushliteral(L, "deadline");
-    lua_rawget(L, reader->source->request);
-    if (lua_isnumber(L, -1))
-        draft->deadline_ns = neap_ns_from_seconds(lua_tonumber(L, -1));
-    lua_pushliteral(L, "replayable");
-    lua_rawget(L, reader->source->request);
-    draft->replayable = lua_toboolean(L, -1);
+    if (reader->field[DEADLINE])
+        draft->deadline_ns = neap_ns_from_seconds(lua_tonumber(L, reader->field[DEADLINE]));
+    draft->replayable = reader->field[REPLAYABLE] && lua_toboolean(L, reader->field[REPLAYABLE]);
     return true;
 }
 
@@ -329,8 +348,8 @@ static void read_extras(struct reader *reader)
     lua_getfield(L, extras, "without_chaos");
     draft->without_chaos = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    draft->breaker_key = text_field(reader, extras, "breaker_key", &draft->breaker_key_bytes);
-    draft->gate_key = text_field(reader, extras, "gate_key", &draft->gate_key_bytes);
+    draft->breaker_key = extra_text(reader, "breaker_key", &draft->breaker_key_bytes);
+    draft->gate_key = extra_text(reader, "gate_key", &draft->gate_key_bytes);
 }
 
 bool neap_read_request(lua_State *L, const struct neap_request_source *source,
@@ -345,11 +364,8 @@ bool neap_read_request(lua_State *L, const struct neap_request_source *source,
                             .draft = draft};
     luaL_checkstack(L, STACK_SLOTS, "request");
     memset(draft, 0, sizeof *draft);
-    if (!lua_isnil(L, source->request) &&
-        !neap_options_read(L, source->request, "request", &request_table, NULL, NULL, 0))
-        return false;
-    if (!read_method(&reader) || !read_url(&reader) || !read_headers(&reader) ||
-        !read_body(&reader) || !read_times(&reader))
+    if (!take_fields(&reader) || !read_method(&reader) || !read_url(&reader) ||
+        !read_headers(&reader) || !read_body(&reader) || !read_times(&reader))
         return false;
     read_extras(&reader);
     return neap_read_request_key(L, source, client, object, keeper, draft);
