@@ -465,11 +465,20 @@ void neap_exchange_serve(struct neap_exchange *exchange, const struct neap_answe
     neap_exchange_step(exchange, &(struct neap_event){.kind = NEAP_EVENT_SERVE, .answer = *answer});
 }
 
+/* Asking the system what has come meanwhile, before anything is sent, costs a twentieth of a call.
+ */
+static void hurry(struct neap_exchange *exchange)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        neap_network_hurry(&exchange->flight[i].wire);
+}
+
 bool neap_exchange_run(struct neap_exchange *exchange)
 {
     struct neap_engine *engine = exchange->client->engine;
     while (exchange->attention == NEAP_ATTENTION_NONE) {
-        if (!neap_engine_turn(engine, NEAP_NEVER))
+        hurry(exchange);
+        if (exchange->attention == NEAP_ATTENTION_NONE && !neap_engine_turn(engine, NEAP_NEVER))
             return false;
     }
     neap_waiter_forget(&exchange->waiter, engine);

@@ -40,6 +40,12 @@ enum neap_status neap_network_send(struct neap_network *network, struct neap_eng
     return neap_transport_send(network->transport, request, limits, done, context, &wire->transfer);
 }
 
+void neap_network_hurry(const struct neap_wire *wire)
+{
+    if (wire->transfer)
+        neap_transfer_hurry(wire->transfer);
+}
+
 bool neap_network_cancel(struct neap_network *network, const struct neap_engine *engine,
                          struct neap_wire *wire)
 {

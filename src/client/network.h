@@ -33,6 +33,9 @@ neap_network_send(struct neap_network *network, struct neap_engine *engine,
                   neap_transfer_done *done, void *context, struct neap_wire *wire,
                   char message[NEAP_MESSAGE_BYTES]);
 
+/* Does now what the next turn of the engine would do for it. It may end here. */
+void neap_network_hurry(const struct neap_wire *wire);
+
 /* Ends it without telling; true if it is certain that the server has processed nothing of it. What
  * a parent had under way at a fork is not touched: the parent goes on with it. */
 bool neap_network_cancel(struct neap_network *network, const struct neap_engine *engine,

@@ -68,8 +68,9 @@ struct neap_limits {
     int64_t connect_ns, write_ns, read_ns; /* NEAP_NEVER: none */
 };
 
-/* Called once per transfer from inside neap_loop_turn, never from inside neap_transport_send. The
- * response is the receiver's (NULL unless outcome->kind is NONE); the transfer is gone afterwards.
+/* Called once per transfer from inside neap_loop_turn or neap_transfer_hurry, never from inside
+ * neap_transport_send. The response is the receiver's (NULL unless outcome->kind is NONE); the
+ * transfer is gone afterwards.
  */
 typedef void neap_transfer_done(void *context, const struct neap_outcome *outcome,
                                 struct neap_response *response);
@@ -100,12 +101,20 @@ NEAP_MUST_CHECK enum neap_status neap_transport_send(struct neap_transport *tran
 /* Is it certain that the server has processed nothing of it? */
 bool neap_transfer_is_unsent(const struct neap_transfer *transfer);
 
-/* Called from inside neap_loop_turn just before the request is handed to a connection, once for
- * each hop: false ends the transfer as cancelled, and nothing of that hop has gone. */
+/* Called from inside neap_loop_turn or neap_transfer_hurry just before the request is handed to a
+ * connection, once for each hop: false ends the transfer as cancelled, and nothing of that hop has
+ * gone. */
 typedef bool neap_transfer_may_send(void *context);
 
 /* To be set right after neap_transport_send; `context` is the receiver's. */
 void neap_transfer_ask_before_sending(struct neap_transfer *transfer, neap_transfer_may_send *ask);
+
+/* Does now what libcurl has set for now, as sending it, which the next turn of the loop would do
+ * once it has asked the system what has come meanwhile: for whoever turns the loop for this
+ * transfer alone. Does nothing where the last transfer's end is more than a few microseconds ago,
+ * since then an idle connection may have been reset, which libcurl itself does not see. It may end
+ * here, and `done` be called. */
+void neap_transfer_hurry(struct neap_transfer *transfer);
 
 /* Ends it without telling; its connection is not used again unless it is a stream among others. */
 void neap_transport_cancel(struct neap_transport *transport, struct neap_transfer *transfer);
