@@ -291,6 +291,8 @@ describe("headers", function()
     assert.same({ "neap/" .. neap._VERSION }, sent(echo(api():get("/echo")), "User-Agent"))
     local c = api { headers = { ["user-agent"] = "mine/1" } }
     assert.same({ "mine/1" }, sent(echo(c:get("/echo")), "User-Agent"))
+    assert.same({ "own/2" }, sent(echo(c:get("/echo", { headers = { ["user-agent"] = "own/2" } })),
+      "User-Agent"))
   end)
 
   it("hold no Expect, whatever the body", function()
@@ -530,6 +532,9 @@ describe("a compressed body", function()
   it("is asked for, and decoded", function()
     local c = api()
     assert.matches("gzip", sent(echo(c:get("/echo")), "Accept-Encoding")[1])
+    assert.same({ "identity" }, sent(echo(c:get("/echo", {
+      headers = { ["accept-encoding"] = "identity" },
+    })), "Accept-Encoding"))
     local res = answered(c:get("/gzip?bytes=5000"))
     assert.is_true(("0123456789"):rep(500) == res.body)
     assert.equal("gzip", res.headers["Content-Encoding"])
@@ -683,6 +688,7 @@ describe("a proxy", function()
       assert.equal("api.invalid:443", request.target)
       assert.equal(0, request.body_bytes)
       assert.same({}, sent(request, "Authorization"))
+      assert.same({ "neap/" .. neap._VERSION }, sent(request, "User-Agent"))
     end
   end)
 

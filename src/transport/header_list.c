@@ -1,8 +1,10 @@
 /* The headers of one hop as the list that libcurl wants, in one block that a transfer keeps:
  * libcurl only reads the list, so its nodes need no memory each of their own. */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/version.h"
 #include "transport/transport_internal.h"
 
 /* How the message is framed is the transport's to say: another length than that of the body, or a
@@ -12,8 +14,19 @@ static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Ex
 
 static const char *const conditions[] = {"If-None-Match", "If-Modified-Since", NULL};
 
-/* With an empty value libcurl leaves these out; it would add them by itself. */
-static const char *const unwanted[] = {"Expect:", "Content-Type:"};
+/* Headers that are there where the caller gives none of that name. libcurl would write out the
+ * first two for each request anew, character by character. With an empty value it leaves the others
+ * out, which it would add by itself to what has content. */
+enum own { AGENT, ENCODING, TYPE, EXPECT, OWN_COUNT };
+
+_Static_assert((int)OWN_COUNT == NEAP_OWN_HEADERS, "a header of ours has no room");
+
+static const char *const own_names[OWN_COUNT] = {
+    [AGENT] = "User-Agent",
+    [ENCODING] = "Accept-Encoding",
+    [TYPE] = "Content-Type",
+    [EXPECT] = "Expect",
+};
 
 struct writer {
     struct curl_slist *node;
@@ -70,11 +83,11 @@ static void append_header(struct writer *writer, const char *name, const char *v
 
 static size_t block_bytes(const struct neap_request *request)
 {
-    size_t nodes = request->header_count + sizeof unwanted / sizeof *unwanted;
+    size_t nodes = request->header_count + OWN_COUNT;
     size_t bytes = nodes * sizeof(struct curl_slist);
     for (size_t i = 0; i < request->header_count; i++)
         bytes += strlen(request->headers[i].name) + strlen(request->headers[i].value) + 3;
-    return bytes + 32; /* the unwanted ones */
+    return bytes;
 }
 
 static bool make_room(struct neap_transfer *transfer, size_t bytes)
@@ -90,34 +103,58 @@ static bool make_room(struct neap_transfer *transfer, size_t bytes)
     return true;
 }
 
-static void append_unwanted(struct writer *writer, bool has_type)
+static void note_own(const char *name, bool given[OWN_COUNT])
 {
-    size_t count = has_type ? 1 : 2;
-    for (size_t i = 0; i < count; i++) {
-        char *text = writer->text;
-        writer->text = stpcpy(text, unwanted[i]) + 1;
-        append_node(writer, text);
-    }
+    for (int own = 0; own < OWN_COUNT; own++)
+        given[own] = given[own] || strcasecmp(name, own_names[own]) == 0;
+}
+
+static void append_own(struct writer *writer, const struct neap_transfer *transfer,
+                       const bool given[OWN_COUNT])
+{
+    struct neap_transport *transport = transfer->transport;
+    int count = neap_request_has_content(&transfer->request) ? OWN_COUNT : TYPE;
+    for (int own = 0; own < count; own++)
+        if (!given[own])
+            append_node(writer, transport->own_header[own]);
 }
 
 struct curl_slist *neap_header_list(struct neap_transfer *transfer)
 {
     const struct neap_request *request = &transfer->request;
     struct curl_slist *first = NULL;
-    bool has_type = false;
+    bool given[OWN_COUNT] = {false};
     if (!make_room(transfer, block_bytes(request)))
         return NULL;
-    size_t nodes = request->header_count + sizeof unwanted / sizeof *unwanted;
     struct writer writer = {.node = (struct curl_slist *)(void *)transfer->header_block,
                             .link = &first};
-    writer.text = (char *)(writer.node + nodes);
+    writer.text = (char *)(writer.node + request->header_count + OWN_COUNT);
     for (size_t i = 0; i < request->header_count; i++) {
         const struct neap_request_header *header = &request->headers[i];
         if (!is_sent(transfer, header->name))
             continue;
-        has_type = has_type || strcasecmp(header->name, "Content-Type") == 0;
+        note_own(header->name, given);
         append_header(&writer, header->name, header->value);
     }
-    append_unwanted(&writer, has_type);
+    append_own(&writer, transfer, given);
     return first;
+}
+
+/* As libcurl names to servers what it can decode. */
+static void write_encodings(char *text, size_t bytes)
+{
+    int features = curl_version_info(CURLVERSION_NOW)->features;
+    snprintf(text, bytes, "Accept-Encoding: %s%s%s",
+             features & CURL_VERSION_LIBZ ? "deflate, gzip" : "identity",
+             features & CURL_VERSION_BROTLI ? ", br" : "",
+             features & CURL_VERSION_ZSTD ? ", zstd" : "");
+}
+
+void neap_header_list_init(struct neap_transport *transport)
+{
+    char(*texts)[NEAP_OWN_HEADER_BYTES] = transport->own_header;
+    snprintf(texts[AGENT], NEAP_OWN_HEADER_BYTES, "%s: neap/%s", own_names[AGENT], NEAP_VERSION);
+    write_encodings(texts[ENCODING], NEAP_OWN_HEADER_BYTES);
+    snprintf(texts[TYPE], NEAP_OWN_HEADER_BYTES, "%s:", own_names[TYPE]);
+    snprintf(texts[EXPECT], NEAP_OWN_HEADER_BYTES, "%s:", own_names[EXPECT]);
 }

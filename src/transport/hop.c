@@ -19,6 +19,13 @@ static bool anticipates_content(const char *method)
     return is(method, "POST") || is(method, "PUT") || is(method, "PATCH");
 }
 
+bool neap_request_has_content(const struct neap_request *request)
+{
+    if (is(request->method, "HEAD"))
+        return false;
+    return request->body || anticipates_content(request->method);
+}
+
 static CURLcode set_body(CURL *easy, const struct neap_request *request)
 {
     CURLcode code =
@@ -45,7 +52,7 @@ static CURLcode set_method(CURL *easy, const struct neap_request *request)
 {
     const char *method = request->method;
     bool head = is(method, "HEAD");
-    bool body = !head && (request->body || anticipates_content(method));
+    bool body = neap_request_has_content(request);
     bool implied = head || is(method, body ? "POST" : "GET");
     CURLcode code = body ? set_body(easy, request) : unset_body(easy, head);
     if (code != CURLE_OK)

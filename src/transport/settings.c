@@ -57,7 +57,6 @@ static void preset_http(struct preset *preset, const struct neap_transport_setti
     set_number(preset, CURLOPT_FOLLOWLOCATION, 0, "FOLLOWLOCATION");
     set_number(preset, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_BYTES, "BUFFERSIZE");
     set_text(preset, CURLOPT_ACCEPT_ENCODING, "", "ACCEPT_ENCODING");
-    set_text(preset, CURLOPT_USERAGENT, "neap/" NEAP_VERSION, "USERAGENT");
 }
 
 /* A file of certificates replaces the system's directory of them, and the other way round: who
@@ -105,6 +104,9 @@ static bool is_proxy(const char *text)
 /* An empty text switches off what libcurl would read from the environment. */
 static void preset_proxy(struct preset *preset, const struct neap_transport_settings *settings)
 {
+    bool has_proxy = settings->proxy_environment || settings->proxy;
+    if (has_proxy) /* a request for a tunnel has no headers of ours */
+        set_text(preset, CURLOPT_USERAGENT, "neap/" NEAP_VERSION, "USERAGENT");
     set_number(preset, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1, "SUPPRESS_CONNECT_HEADERS");
     if (settings->proxy_environment)
         return;

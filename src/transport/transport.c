@@ -247,6 +247,7 @@ enum neap_status neap_transport_new(const struct neap_alloc *alloc, struct neap_
         return NEAP_NO_MEMORY;
     made->alloc = alloc;
     made->loop = loop;
+    neap_header_list_init(made);
     made->sockets.next_expiry_ns = NEAP_NEVER;
     made->guard_sigpipe = neap_curl_can_raise_sigpipe();
     enum neap_status status = set_up(made, settings, message);

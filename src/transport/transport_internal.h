@@ -43,10 +43,14 @@ struct neap_shards {
     CURLSH *common;  /* NULL where there is never more than one */
 };
 
+#define NEAP_OWN_HEADERS 4
+#define NEAP_OWN_HEADER_BYTES 64
+
 struct neap_transport {
     const struct neap_alloc *alloc;
     struct neap_loop *loop;
-    struct neap_transport_settings settings; /* its texts are copies */
+    char own_header[NEAP_OWN_HEADERS][NEAP_OWN_HEADER_BYTES]; /* what no caller need give */
+    struct neap_transport_settings settings;                  /* its texts are copies */
     struct neap_shards shards;
     struct neap_sockets sockets;
     struct neap_transfer *live, *doomed, *spare; /* lists */
@@ -123,10 +127,15 @@ NEAP_MUST_CHECK CURL *neap_settings_make_easy(struct neap_transport *transport,
                                               const char **refused);
 NEAP_MUST_CHECK bool neap_settings_client_certificate(struct neap_transfer *transfer, bool present);
 
+/* Is anything to be sent behind the head, be it of no length? */
+bool neap_request_has_content(const struct neap_request *request);
+
 /* hop.c: the options of this hop's request. NEAP_NO_MEMORY, NEAP_SYSTEM. */
 NEAP_MUST_CHECK enum neap_status neap_hop_prepare(struct neap_transfer *transfer);
 
-/* header_list.c: the hop's headers as libcurl wants them, in `header_block`. NULL: no memory. */
+/* header_list.c: the hop's headers as libcurl wants them, in `header_block` and `own_header`. NULL:
+ * no memory. `init` is called once. */
+void neap_header_list_init(struct neap_transport *transport);
 NEAP_MUST_CHECK struct curl_slist *neap_header_list(struct neap_transfer *transfer);
 
 /* receive.c, notice.c: libcurl's callbacks, to be set on a handle whose private data is the
