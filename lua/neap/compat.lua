@@ -4,6 +4,8 @@ local compat = {}
 -- It cannot yield across pcall.
 local is_puc_5_1 = _VERSION == "Lua 5.1" and not package.loaded.jit
 
+local running = coroutine.running
+
 compat.unpack = table.unpack or unpack -- luacheck: ignore 143
 
 --- All arguments as a table with their number in `n`.
@@ -20,16 +22,18 @@ local caller_of = setmetatable({}, { __mode = "kv" })
 --- coroutine that called it.
 ---@return thread?
 function compat.running()
-  local co, is_main = coroutine.running()
-  if is_main then
-    return nil
-  end
-  if is_puc_5_1 then
+  local co, is_main = running()
+  return not is_main and co or nil
+end
+
+if is_puc_5_1 then
+  function compat.running()
+    local co = running()
     while caller_of[co] do
       co = caller_of[co]
     end
+    return co
   end
-  return co
 end
 
 -- Where Lua does not say whether code can yield (5.1, 5.2, ngx_lua), the stack tells: not below a

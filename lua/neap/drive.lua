@@ -119,8 +119,7 @@ local function drive(flight)
         host.settle(engine) -- its end may have been the end of calls that others wait for
       end
       attention = exchange:attention()
-    elseif host.can_yield_on(engine) then
-      host.wait(engine, exchange)
+    elseif host.wait(engine, exchange) then
       attention = exchange:attention()
     elseif host.cannot_wait_on(engine) then
       attention = exchange:refuse()

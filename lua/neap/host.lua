@@ -94,12 +94,18 @@ function host.cannot_wait_on(engine)
   return loop and engine == default_engine and not loop.blocks() and not host.can_yield_on(engine)
 end
 
---- Waits until the waiter (a call or a sleeper) is ready; only where host.can_yield_on.
+--- Waits until the waiter (a call or a sleeper) is ready. False at once where the code that runs
+--- cannot, see host.can_yield_on.
+---@return boolean waited
 function host.wait(engine, waiter)
-  if scheduler.can_yield_on(engine) then
-    return scheduler.wait(waiter)
+  if scheduler.wait(engine, waiter) then
+    return true
   end
-  return parking.wait(loop, engine, waiter)
+  if not parkable_on(engine) then
+    return false
+  end
+  parking.wait(loop, engine, waiter)
+  return true
 end
 
 local backgrounds = scheduler.backgrounds
@@ -219,9 +225,7 @@ function host.sleep(seconds)
     return false
   end
   local sleeper = engine:sleeper(seconds)
-  if host.can_yield_on(engine) then
-    host.wait(engine, sleeper)
-  else
+  if not host.wait(engine, sleeper) then
     host.block(engine, sleeper)
     waiting.wake_ready(engine, waiting.on(engine))
     host.settle(engine)

@@ -174,8 +174,7 @@ end
 
 local function next_stage(life, engine)
   local serving = life.serving
-  if host.can_yield_on(engine) then
-    host.wait(engine, serving)
+  if host.wait(engine, serving) then
     return serving:stage()
   end
   return host.block(engine, serving)

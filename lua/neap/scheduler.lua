@@ -12,7 +12,9 @@ local waiting = require "neap.waiting"
 
 local scheduler = {}
 
--- The loop whose task runs now, with its engine and task.
+local yield, resume_coroutine, status = coroutine.yield, coroutine.resume, coroutine.status
+
+-- The task that was resumed last and has not come back.
 local active
 
 ---@class neap.Task
@@ -20,15 +22,14 @@ local Task = {}
 Task.__index = Task
 
 local function current_task()
-  local task = active and active.task
-  if task and task.co == compat.running() then
-    return task
+  if active and active.co == compat.running() then
+    return active
   end
 end
 
 --- The engine of the loop that runs; nil outside.
 function scheduler.engine()
-  return active and active.engine
+  return active and active.loop.engine
 end
 
 --- True where the code that runs is a task's own coroutine.
@@ -90,9 +91,17 @@ local function pause(task)
 end
 
 local function end_pause(task)
-  if task.is_paused then
-    task.waiter:free()
-    task.waiter, task.is_paused = nil, nil
+  task.waiter:free()
+  task.waiter, task.is_paused = nil, nil
+end
+
+-- What the coroutine came back with is packed only where it has ended: a wait costs no table.
+local function take_back(loop, task, outer, ...)
+  active = outer
+  if status(task.co) == "dead" then
+    finish(loop, task, compat.pack(...))
+  elseif task.listens and not task.waits and not task.awaits then
+    pause(task)
   end
 end
 
@@ -100,18 +109,17 @@ local function resume(loop, task)
   if task.results then -- its wait ended by an error: PUC's Lua 5.1 could not yield there
     return
   end
-  end_pause(task)
-  local arguments = task.arguments or compat.pack()
-  local outer = active
-  task.arguments = nil
-  active = { engine = loop.engine, loop = loop, task = task }
-  local results = compat.pack(coroutine.resume(task.co, compat.unpack(arguments, 1, arguments.n)))
-  active = outer
-  if coroutine.status(task.co) == "dead" then
-    finish(loop, task, results)
-  elseif task.listens and not task.waits and not task.awaits then
-    pause(task)
+  if task.is_paused then
+    end_pause(task)
   end
+  local outer, arguments = active, task.arguments
+  active = task
+  if not arguments then
+    return take_back(loop, task, outer, resume_coroutine(task.co))
+  end
+  task.arguments = nil
+  take_back(loop, task, outer,
+    resume_coroutine(task.co, compat.unpack(arguments, 1, arguments.n)))
 end
 
 local function resume_all_ready(loop)
@@ -121,6 +129,7 @@ local function resume_all_ready(loop)
     loop.first = loop.first + 1
     resume(loop, task)
   end
+  loop.first, loop.last = 1, 0
 end
 
 local function has_ready(loop)
@@ -332,14 +341,20 @@ function scheduler.can_yield_on(engine)
   return task ~= nil and task.loop.engine == engine and compat.can_yield()
 end
 
---- The task that runs yields until the waiter (a call or a sleeper) is ready.
-function scheduler.wait(waiter)
+--- The task that runs yields until the waiter (a call or a sleeper) is ready. False at once where
+--- it cannot, see scheduler.can_yield_on.
+---@return boolean waited
+function scheduler.wait(engine, waiter)
   local task = current_task()
+  if not task or task.loop.engine ~= engine or not compat.can_yield() then
+    return false
+  end
   await_waiter(task, waiter)
   repeat -- whoever else may resume a task, only its loop ends the wait
-    coroutine.yield()
+    yield()
   until not task.waits
   task.waiter = nil
+  return true
 end
 
 local function has_listened(task, outer, ...)
@@ -391,7 +406,7 @@ function Task:await()
       listed = true
     end
     task.awaits = true
-    coroutine.yield()
+    yield()
     task.awaits = nil
   end
   if self.failed then
