@@ -17,7 +17,7 @@ bool neap_region_is_name(const char *name, size_t bytes)
 static void free_object(struct neap_region *region)
 {
     neap_region_unmap(region);
-    neap_region_view_deinit(&region->view);
+    neap_region_pins_deinit(&region->pins);
     neap_buffer_deinit(&region->name_wanted);
     neap_free(region->alloc, region->candidates.one);
     neap_free(region->alloc, region);
@@ -26,16 +26,12 @@ static void free_object(struct neap_region *region)
 static enum neap_status fill_object(struct neap_region *region, const char *name, size_t bytes,
                                     char message[NEAP_MESSAGE_BYTES])
 {
-    struct neap_hash_seed seed = {{0}};
     memcpy(region->name, name, strlen(name) + 1);
     region->references = 1;
     region->process = neap_process_id();
     neap_buffer_init(&region->name_wanted, region->alloc);
-    enum neap_status status = neap_region_map(region, bytes, message);
-    if (status == NEAP_OK)
-        seed = region->seed;
-    neap_region_view_init(&region->view, region->alloc, seed);
-    return status;
+    neap_region_pins_init(&region->pins, region->alloc);
+    return neap_region_map(region, bytes, message);
 }
 
 enum neap_status neap_region_open(const struct neap_alloc *alloc, const char *name, size_t bytes,
@@ -62,12 +58,17 @@ struct neap_region *neap_region_hold(struct neap_region *region)
     return region;
 }
 
+static struct neap_region_cell *cell_of_pin(const struct neap_region *region,
+                                            const struct neap_region_pin *pin)
+{
+    return neap_region_cell_at(region, pin->link - 1);
+}
+
 static void unpin_all(struct neap_region *region)
 {
-    struct neap_region_known *known = neap_keymap_next(&region->view.by_name, NULL);
-    for (; known; known = neap_keymap_next(&region->view.by_name, known))
-        if (known->pins > 0)
-            neap_region_clear_bit(region, known->cell);
+    for (uint32_t i = 0; i < region->pins.slots; i++)
+        if (region->pins.slot[i].link != 0)
+            neap_region_clear_bit(region, cell_of_pin(region, &region->pins.slot[i]));
 }
 
 void neap_region_release(struct neap_region *region)
@@ -92,7 +93,7 @@ void neap_region_after_fork(struct neap_region *region)
         return;
     region->process = process;
     region->holder = 0;
-    neap_region_view_deinit(&region->view);
+    neap_region_pins_deinit(&region->pins);
 }
 
 static size_t least(size_t a, size_t b)
@@ -142,52 +143,18 @@ static bool describe(struct neap_region *region, const void *key, size_t key_byt
         .name = name->data,
         .name_bytes = (uint32_t)name->bytes,
         .cell_bytes = cell_bytes,
+        .hash = (uint32_t)neap_hash(&region->seed, name->data, name->bytes),
     };
     return true;
 }
 
-/* Under the lock, where what is remembered does not lead to the cell. */
-static bool look_up(struct neap_region *region, struct neap_region_wanted *wanted,
-                    struct neap_region_place *place)
+/* What every way to a pin needs; false where one of it is lacking. */
+static bool prepare(struct neap_region *region, const void *key, size_t key_bytes,
+                    const struct neap_cell_shape *shape, uint64_t cell_bytes,
+                    struct neap_region_wanted *wanted)
 {
-    wanted->hash = (uint32_t)neap_hash(&region->seed, wanted->name, wanted->name_bytes);
-    return neap_region_lookup(region, wanted, place);
-}
-
-static void pin_first(struct neap_region *region, struct neap_region_known *known)
-{
-    neap_keymap_pin(&region->view.by_name, known);
-    known->pins = 1;
-    known->is_used = false;
-}
-
-/* Without the lock: NULL where the cell has to be looked for. */
-static struct neap_region_known *pin_remembered(struct neap_region *region,
-                                                const struct neap_region_wanted *wanted)
-{
-    struct neap_region_known *known =
-        neap_region_view_find(&region->view, wanted->name, wanted->name_bytes);
-    if (!known || !known->cell ||
-        (wanted->cell_bytes != NEAP_ANY_BYTES && wanted->cell_bytes != known->cell_bytes))
-        return NULL;
-    if (known->pins > 0)
-        known->pins++;
-    else if (neap_region_pin_known(region, known))
-        pin_first(region, known);
-    else
-        return NULL;
-    return known;
-}
-
-/* Under the lock. */
-static struct neap_region_known *pin_found(struct neap_region *region,
-                                           struct neap_region_known *known,
-                                           const struct neap_region_place *place)
-{
-    neap_region_set_bit(region, place->cell);
-    neap_region_view_place(&region->view, known, place);
-    pin_first(region, known);
-    return known;
+    return neap_region_holder(region) > 0 && neap_region_pins_reserve(&region->pins) &&
+           describe(region, key, key_bytes, shape, cell_bytes, wanted);
 }
 
 /* What makes a cell, beside who it is. */
@@ -232,44 +199,39 @@ static bool make_cell(struct neap_region *region, const struct neap_region_wante
     return true;
 }
 
-static struct neap_region_known *look_or_make(struct neap_region *region,
-                                              struct neap_region_wanted *wanted,
-                                              const struct recipe *recipe)
+/* Of another size than its shape says, and in use here: it cannot be made anew. */
+static bool is_in_the_way(struct neap_region *region, const struct neap_region_wanted *wanted)
 {
+    struct neap_region_wanted any = *wanted;
     struct neap_region_place place;
-    struct neap_region_known *pinned = NULL;
-    struct neap_region_known *known =
-        neap_region_view_get(&region->view, wanted->name, wanted->name_bytes);
-    if (!known || known->pins > 0 || !neap_region_lock(region))
-        return NULL;
-    if (look_up(region, wanted, &place) || make_cell(region, wanted, recipe, &place))
-        pinned = pin_found(region, known, &place);
-    neap_region_unlock(region);
-    return pinned;
+    any.cell_bytes = NEAP_ANY_BYTES;
+    return neap_region_lookup(region, &any, &place) &&
+           neap_region_pins_find(&region->pins, place.granule + 1) != NULL;
 }
 
-/* A name is remembered only where there is a cell of it. */
-static struct neap_region_known *look(struct neap_region *region, struct neap_region_wanted *wanted)
+/* Without a recipe none is made. */
+static struct neap_region_pin *look_or_make(struct neap_region *region,
+                                            const struct neap_region_wanted *wanted,
+                                            const struct recipe *recipe)
 {
     struct neap_region_place place;
-    struct neap_region_known *known = NULL;
+    struct neap_region_pin *pin = NULL;
     if (!neap_region_lock(region))
         return NULL;
-    if (look_up(region, wanted, &place))
-        known = neap_region_view_get(&region->view, wanted->name, wanted->name_bytes);
-    if (known)
-        known = pin_found(region, known, &place);
+    if (neap_region_lookup(region, wanted, &place) ||
+        (recipe && !is_in_the_way(region, wanted) && make_cell(region, wanted, recipe, &place)))
+        pin = neap_region_grasp(region, &place);
     neap_region_unlock(region);
-    return known;
+    return pin;
 }
 
 /* Between the first use and the last unpin the cell's time stands still: while it is pinned, nobody
  * asks for it. */
-static void note_use(struct neap_region_known *known, int64_t now_ns)
+static void note_use(const struct neap_region *region, struct neap_region_pin *pin, int64_t now_ns)
 {
-    if (!known->is_used)
-        neap_region_use(known->cell, now_ns);
-    known->is_used = true;
+    if (!pin->is_used)
+        neap_region_use(cell_of_pin(region, pin), now_ns);
+    pin->is_used = true;
 }
 
 void *neap_region_pin(struct neap_region *region, const void *key, size_t key_bytes,
@@ -278,52 +240,53 @@ void *neap_region_pin(struct neap_region *region, const void *key, size_t key_by
 {
     struct neap_region_wanted wanted;
     struct recipe recipe = {shape, make, context, now_ns};
-    if (cell_bytes > UINT32_MAX || neap_region_holder(region) == 0 ||
-        !describe(region, key, key_bytes, shape, cell_bytes, &wanted))
+    if (cell_bytes > UINT32_MAX || !prepare(region, key, key_bytes, shape, cell_bytes, &wanted))
         return NULL;
-    struct neap_region_known *known = pin_remembered(region, &wanted);
-    if (!known)
-        known = look_or_make(region, &wanted, &recipe);
-    if (!known)
+    struct neap_region_pin *pin = neap_region_seek(region, &wanted);
+    if (!pin)
+        pin = look_or_make(region, &wanted, &recipe);
+    if (!pin)
         return NULL;
-    note_use(known, now_ns);
-    return neap_region_memory(known->cell);
+    note_use(region, pin, now_ns);
+    return neap_region_memory(cell_of_pin(region, pin));
 }
 
 void *neap_region_find(struct neap_region *region, const void *key, size_t key_bytes,
                        const struct neap_cell_shape *shape)
 {
     struct neap_region_wanted wanted;
-    if (neap_region_holder(region) == 0 ||
-        !describe(region, key, key_bytes, shape, NEAP_ANY_BYTES, &wanted))
+    if (!prepare(region, key, key_bytes, shape, NEAP_ANY_BYTES, &wanted))
         return NULL;
-    struct neap_region_known *known = pin_remembered(region, &wanted);
-    if (!known)
-        known = look(region, &wanted);
-    return known ? neap_region_memory(known->cell) : NULL;
+    struct neap_region_pin *pin = neap_region_seek(region, &wanted);
+    if (!pin)
+        pin = look_or_make(region, &wanted, NULL);
+    return pin ? neap_region_memory(cell_of_pin(region, pin)) : NULL;
 }
 
-static struct neap_region_known *pinned_at(const struct neap_region *region, const void *memory)
+static struct neap_region_pin *pin_at(const struct neap_region *region, const void *memory)
 {
-    return neap_region_view_pinned(&region->view, neap_region_cell_of(region, memory));
+    const struct neap_region_cell *cell = neap_region_cell_of(region, memory);
+    return cell ? neap_region_pins_find(&region->pins, neap_region_granule_of(region, cell) + 1)
+                : NULL;
 }
 
 void neap_region_pin_again(struct neap_region *region, void *cell)
 {
-    struct neap_region_known *known = pinned_at(region, cell);
-    if (known)
-        known->pins++;
+    struct neap_region_pin *pin = pin_at(region, cell);
+    if (pin)
+        pin->count++;
 }
 
 void neap_region_unpin(struct neap_region *region, void *cell, int64_t now_ns)
 {
-    struct neap_region_known *known = pinned_at(region, cell);
-    if (!known || --known->pins > 0)
+    struct neap_region_pin *pin = pin_at(region, cell);
+    if (!pin || --pin->count > 0)
         return;
-    if (known->is_used)
-        neap_region_use(known->cell, now_ns);
-    neap_keymap_unpin(&region->view.by_name, known);
-    neap_region_clear_bit(region, known->cell);
+    struct neap_region_cell *head = cell_of_pin(region, pin);
+    if (pin->is_used)
+        neap_region_use(head, now_ns);
+    neap_region_pins_remove(&region->pins, pin);
+    neap_region_clear_bit(region, head);
 }
 
 static void visit_place(const struct neap_region_place *place, neap_cell_visit *visit,

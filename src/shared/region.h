@@ -11,7 +11,7 @@
  * one bit for each holder: a process that died is found out by the others, its pins go, and what it
  * held is given back by the reclaim function of whoever finds it.
  *
- * Pinning what this process has pinned before is a few atomic operations and no lock. Making and
+ * Pinning a cell that is there is a few atomic operations and no lock, whoever made it. Making and
  * evicting a cell take the region's one lock, a robust mutex with a bounded wait: a process that is
  * killed in the middle leaves the index whole, since each change of it is published by one store.
  *

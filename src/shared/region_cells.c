@@ -18,7 +18,7 @@ uint32_t neap_region_granules_for(uint64_t cell_bytes, uint64_t name_bytes)
     return granules < UINT32_MAX ? (uint32_t)granules : UINT32_MAX;
 }
 
-static struct neap_region_cell *cell_at(const struct neap_region *region, uint32_t granule)
+struct neap_region_cell *neap_region_cell_at(const struct neap_region *region, uint32_t granule)
 {
     return (void *)(region->granule + (size_t)granule * NEAP_GRANULE_BYTES);
 }
@@ -28,7 +28,7 @@ bool neap_region_place_at(const struct neap_region *region, uint32_t granule,
 {
     if (granule >= region->granule_count)
         return false;
-    struct neap_region_cell *cell = cell_at(region, granule);
+    struct neap_region_cell *cell = neap_region_cell_at(region, granule);
     uint32_t cell_bytes = atomic_load(&cell->cell_bytes);
     uint32_t name_bytes = atomic_load(&cell->name_bytes);
     uint32_t granules = neap_region_granules_for(cell_bytes, name_bytes);
@@ -50,7 +50,7 @@ struct neap_region_cell *neap_region_cell_of(const struct neap_region *region, c
     if ((uintptr_t)memory < first + sizeof(struct neap_region_cell) ||
         offset % NEAP_GRANULE_BYTES != 0 || offset / NEAP_GRANULE_BYTES >= region->granule_count)
         return NULL;
-    return cell_at(region, (uint32_t)(offset / NEAP_GRANULE_BYTES));
+    return neap_region_cell_at(region, (uint32_t)(offset / NEAP_GRANULE_BYTES));
 }
 
 uint32_t neap_region_granule_of(const struct neap_region *region,
@@ -61,7 +61,7 @@ uint32_t neap_region_granule_of(const struct neap_region *region,
 
 /* ---- chains ---- */
 
-static _Atomic uint32_t *bucket_of(const struct neap_region *region, uint32_t hash)
+_Atomic uint32_t *neap_region_bucket_of(const struct neap_region *region, uint32_t hash)
 {
     return &region->bucket[hash & (region->bucket_count - 1)];
 }
@@ -73,8 +73,8 @@ static bool follow(const struct neap_region *region, const _Atomic uint32_t *lin
     return next != 0 && neap_region_place_at(region, next - 1, place);
 }
 
-static bool is_wanted(const struct neap_region_place *place,
-                      const struct neap_region_wanted *wanted)
+bool neap_region_is_wanted(const struct neap_region_place *place,
+                           const struct neap_region_wanted *wanted)
 {
     if (atomic_load(&place->cell->hash) != wanted->hash || place->name_bytes != wanted->name_bytes)
         return false;
@@ -88,11 +88,11 @@ static bool is_wanted(const struct neap_region_place *place,
 bool neap_region_lookup(struct neap_region *region, const struct neap_region_wanted *wanted,
                         struct neap_region_place *place)
 {
-    const _Atomic uint32_t *link = bucket_of(region, wanted->hash);
+    const _Atomic uint32_t *link = neap_region_bucket_of(region, wanted->hash);
     struct neap_region_place seen;
     for (uint32_t steps = 0; steps < region->granule_count && follow(region, link, &seen);
          steps++) {
-        if (is_wanted(&seen, wanted)) {
+        if (neap_region_is_wanted(&seen, wanted)) {
             *place = seen;
             return true;
         }
@@ -104,7 +104,7 @@ bool neap_region_lookup(struct neap_region *region, const struct neap_region_wan
 void neap_region_publish(struct neap_region *region, struct neap_region_cell *cell)
 {
     uint32_t granule = neap_region_granule_of(region, cell);
-    _Atomic uint32_t *bucket = bucket_of(region, atomic_load(&cell->hash));
+    _Atomic uint32_t *bucket = neap_region_bucket_of(region, atomic_load(&cell->hash));
     atomic_store(&cell->next, atomic_load(bucket));
     atomic_store(bucket, granule + 1);
     neap_region_set_begin(region, granule, true);
@@ -113,7 +113,7 @@ void neap_region_publish(struct neap_region *region, struct neap_region_cell *ce
 
 bool neap_region_unlink(struct neap_region *region, const struct neap_region_place *place)
 {
-    _Atomic uint32_t *link = bucket_of(region, atomic_load(&place->cell->hash));
+    _Atomic uint32_t *link = neap_region_bucket_of(region, atomic_load(&place->cell->hash));
     struct neap_region_place seen;
     for (uint32_t steps = 0; steps < region->granule_count && follow(region, link, &seen);
          steps++) {

@@ -32,15 +32,14 @@ void neap_region_clear_bit(const struct neap_region *region, struct neap_region_
     atomic_fetch_and(&cell->holders[region->holder / 64], ~bit_of(region->holder));
 }
 
-bool neap_region_pin_known(struct neap_region *region, const struct neap_region_known *known)
+void neap_region_touch(const struct neap_region *region, uint32_t granule)
 {
-    struct neap_region_process *own = entry_of(region, region->holder);
-    atomic_store(&own->touching, neap_region_granule_of(region, known->cell) + 1);
-    bool is_same = atomic_load(&known->cell->serial) == known->serial;
-    if (is_same)
-        neap_region_set_bit(region, known->cell);
-    atomic_store_explicit(&own->touching, 0, memory_order_release);
-    return is_same;
+    atomic_store(&entry_of(region, region->holder)->touching, granule + 1);
+}
+
+void neap_region_let_go(const struct neap_region *region)
+{
+    atomic_store_explicit(&entry_of(region, region->holder)->touching, 0, memory_order_release);
 }
 
 bool neap_region_is_pinned(const struct neap_region_cell *cell)
@@ -68,7 +67,7 @@ bool neap_region_is_held(const struct neap_region *region, const struct neap_reg
 void neap_region_use(struct neap_region_cell *cell, int64_t now_ns)
 {
     if (atomic_load_explicit(&cell->used_ns, memory_order_relaxed) < now_ns)
-        atomic_store(&cell->used_ns, now_ns);
+        atomic_store_explicit(&cell->used_ns, now_ns, memory_order_relaxed);
 }
 
 /* ---- coming and going ---- */
@@ -162,12 +161,13 @@ static void drop_changed(const struct neap_region *region, struct dead *dead)
     }
 }
 
-static void reclaim_of(struct neap_region_cell *cell, const void *name, uint32_t holder,
-                       int64_t now_ns, neap_cell_reclaim *reclaim, void *context)
+static void reclaim_of(const struct neap_region_place *place, uint32_t holder, int64_t now_ns,
+                       neap_cell_reclaim *reclaim, void *context)
 {
     struct neap_cell_shape shape;
-    memcpy(&shape, name, sizeof shape);
-    reclaim(neap_region_memory(cell), &shape, holder, now_ns, context);
+    unsigned char *memory = neap_region_memory(place->cell);
+    memcpy(&shape, memory + place->cell_bytes, sizeof shape);
+    reclaim(memory, &shape, holder, now_ns, context);
 }
 
 /* A bit is cleared after what it stands for has been given back: who dies in between leaves it to
@@ -176,14 +176,12 @@ static void give_back(const struct neap_region_place *place, const struct dead *
                       int64_t now_ns, neap_cell_reclaim *reclaim, void *context)
 {
     struct neap_region_cell *cell = place->cell;
-    const unsigned char *memory = neap_region_memory(cell);
     for (uint32_t i = 0; i < NEAP_HOLDER_WORDS; i++) {
         uint64_t bits = atomic_load(&cell->holders[i]) & dead->bits[i];
         if (bits == 0)
             continue;
         for (uint64_t left = bits; left != 0; left &= left - 1)
-            reclaim_of(cell, memory + place->cell_bytes, i * 64 + (uint32_t)__builtin_ctzll(left),
-                       now_ns, reclaim, context);
+            reclaim_of(place, i * 64 + (uint32_t)__builtin_ctzll(left), now_ns, reclaim, context);
         neap_region_use(cell, now_ns);
         atomic_fetch_and(&cell->holders[i], ~bits);
     }
@@ -231,18 +229,16 @@ uint32_t neap_region_reap(struct neap_region *region, int64_t now_ns, neap_cell_
     return dead.count;
 }
 
-/* What this process has pinned stays where it is, so its own view of it will do. */
 void neap_region_reclaim_own(struct neap_region *region, int64_t now_ns, neap_cell_reclaim *reclaim,
                              void *context)
 {
+    struct neap_region_place place;
     if (region->holder == 0 || !neap_region_lock(region))
         return;
-    struct neap_region_known *known = neap_keymap_next(&region->view.by_name, NULL);
-    for (; known; known = neap_keymap_next(&region->view.by_name, known)) {
-        size_t name_bytes;
-        const char *name = neap_keymap_key(known, &name_bytes);
-        if (known->pins > 0)
-            reclaim_of(known->cell, name, region->holder, now_ns, reclaim, context);
+    for (uint32_t i = 0; i < region->pins.slots; i++) {
+        uint32_t link = region->pins.slot[i].link;
+        if (link != 0 && neap_region_place_at(region, link - 1, &place))
+            reclaim_of(&place, region->holder, now_ns, reclaim, context);
     }
     neap_region_unlock(region);
 }

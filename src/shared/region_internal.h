@@ -1,4 +1,4 @@
-/* Region, inside: what lies in the shared memory, and one process's view of it.
+/* Region, inside: what lies in the shared memory, and what one process has pinned of it.
  *
  *     header | processes | buckets | two bitmaps | granules
  *
@@ -12,12 +12,13 @@
  * Under the lock: every change of chains, bitmaps and process table, and every walk. Without it:
  * the bits of holders, `touching`, `used_ns`, `serial` to compare, and the counters.
  *
- * A process that pins a cell it knows already takes no lock, and the cell's memory may be something
- * else by then. So it announces in `touching` which granule it is about to touch, and only then
- * looks whether the serial number is still the one it knows (a hazard pointer: M. Michael, "Hazard
- * Pointers", 2004). Whoever evicts wipes the serial number first and looks at `touching` and the
- * bits of holders after that: in the one order of all these operations, one of the two sees the
- * other. */
+ * Whoever looks for a cell that is there takes no lock either (region_seek.c), and what it comes by
+ * may be something else by then. So it announces in `touching` which granule it is about to touch,
+ * and only then looks whether a cell is there: a serial number that is not wiped, and after that
+ * the bit in `begins` (a hazard pointer: M. Michael, "Hazard Pointers", 2004). Whoever evicts wipes
+ * the serial number first, looks at `touching` and the bits of holders after that, and takes the
+ * bit in `begins` away before the memory becomes something else. In the one order of all these
+ * operations, one of the two sees the other. */
 #ifndef NEAP_SHARED_REGION_INTERNAL_H
 #define NEAP_SHARED_REGION_INTERNAL_H
 
@@ -25,7 +26,6 @@
 
 #include "base/buffer.h"
 #include "base/hash.h"
-#include "base/keymap.h"
 #include "platform/shared_lock.h"
 #include "shared/region.h"
 
@@ -74,32 +74,25 @@ struct neap_region_cell {
     _Atomic uint32_t next;
     _Atomic uint32_t hash;
     _Atomic uint32_t cell_bytes, name_bytes;
-    /* Never the same for two cells, and counted from a random number on: what once was a cell and
-     * is other memory now does not look like one. 0 while the cell is about to be evicted. */
-    _Atomic uint64_t serial;
+    _Atomic uint64_t serial; /* never the same for two cells; 0 while it is about to be evicted */
     _Atomic int64_t used_ns;
     _Atomic uint64_t holders[NEAP_HOLDER_WORDS]; /* who has it pinned */
 };
 _Static_assert(sizeof(struct neap_region_cell) == NEAP_GRANULE_BYTES, "a cell's head fills one");
 
-/* ---- one process's view ---- */
+/* ---- one process's own ---- */
 
-/* A cell that this process has used before. */
-struct neap_region_known {
-    struct neap_region_known *next; /* with others whose cells are near */
-    struct neap_region_cell *cell;  /* NULL: its place is not known any more */
-    uint64_t serial;
-    uint32_t cell_bytes;
-    uint32_t pins;
+/* A cell that this process has pinned. */
+struct neap_region_pin {
+    uint32_t link; /* the number of its granule plus 1; 0: none */
+    uint32_t count;
     bool is_used; /* since it was pinned, by more than being looked for */
 };
 
-/* The cells known, by name and by place. */
-struct neap_region_view {
+struct neap_region_pins {
     const struct neap_alloc *alloc;
-    struct neap_keymap by_name; /* a cell of it is a struct neap_region_known */
-    struct neap_region_known **by_place;
-    size_t places, placed; /* `places` is 0 or a power of two */
+    struct neap_region_pin *slot;
+    uint32_t slots, taken; /* `slots` is 0 or a power of two */
 };
 
 /* Some of the cells idle longest, the oldest first. One that was used meanwhile does not count; as
@@ -133,7 +126,7 @@ struct neap_region {
     bool was_late; /* the lock could not be had the last time */
     uint32_t next_granule;
     struct neap_buffer name_wanted;
-    struct neap_region_view view;
+    struct neap_region_pins pins;
     struct neap_region_candidates candidates;
 };
 
@@ -150,6 +143,15 @@ void neap_region_unmap(struct neap_region *region);
 NEAP_MUST_CHECK bool neap_region_lock(struct neap_region *region);
 void neap_region_unlock(struct neap_region *region);
 
+/* Who is looked for. */
+struct neap_region_wanted {
+    const void *name; /* shape and key */
+    uint32_t name_bytes;
+    uint64_t cell_bytes; /* NEAP_ANY_BYTES where it does not matter */
+    uint32_t hash;
+};
+#define NEAP_ANY_BYTES UINT64_MAX
+
 /* A cell whose sizes, read once, lie within the region. */
 struct neap_region_place {
     struct neap_region_cell *cell;
@@ -160,22 +162,19 @@ struct neap_region_place {
 /* False where no cell can be there. */
 NEAP_MUST_CHECK bool neap_region_place_at(const struct neap_region *region, uint32_t granule,
                                           struct neap_region_place *place);
+
+/* Is it the one that is looked for? */
+NEAP_MUST_CHECK bool neap_region_is_wanted(const struct neap_region_place *place,
+                                           const struct neap_region_wanted *wanted);
 uint32_t neap_region_granules_for(uint64_t cell_bytes, uint64_t name_bytes);
 void *neap_region_memory(struct neap_region_cell *cell);
+struct neap_region_cell *neap_region_cell_at(const struct neap_region *region, uint32_t granule);
+_Atomic uint32_t *neap_region_bucket_of(const struct neap_region *region, uint32_t hash);
 
 /* The cell whose memory begins there; NULL where none can. */
 struct neap_region_cell *neap_region_cell_of(const struct neap_region *region, const void *memory);
 uint32_t neap_region_granule_of(const struct neap_region *region,
                                 const struct neap_region_cell *cell);
-
-/* Who is looked for. */
-struct neap_region_wanted {
-    const void *name; /* shape and key */
-    uint32_t name_bytes;
-    uint64_t cell_bytes; /* NEAP_ANY_BYTES where it does not matter */
-    uint32_t hash;       /* only the index needs it */
-};
-#define NEAP_ANY_BYTES UINT64_MAX
 
 NEAP_MUST_CHECK bool neap_region_lookup(struct neap_region *region,
                                         const struct neap_region_wanted *wanted,
@@ -220,6 +219,8 @@ void neap_region_clear_space(struct neap_region *region);
 
 void neap_region_set_begin(struct neap_region *region, uint32_t granule, bool begins);
 
+bool neap_region_begins(const struct neap_region *region, uint32_t granule);
+
 /* The first granule from there on that begins a cell; the region's granule_count where none does.
  */
 uint32_t neap_region_next_begin(const struct neap_region *region, uint32_t from);
@@ -231,33 +232,40 @@ uint32_t neap_region_next_begin(const struct neap_region *region, uint32_t from)
 NEAP_MUST_CHECK bool neap_region_make_room(struct neap_region *region, uint32_t granules,
                                            uint32_t *first);
 
-/* ---- region_view.c: what this process knows ---- */
+/* ---- region_seek.c: finding without the lock ---- */
+
+/* The cell, pinned; NULL where it is not there, or has to be looked for under the lock. */
+NEAP_MUST_CHECK struct neap_region_pin *neap_region_seek(struct neap_region *region,
+                                                         const struct neap_region_wanted *wanted);
+
+/* Pins what nobody can evict at the moment. There is room for the pin. */
+struct neap_region_pin *neap_region_grasp(struct neap_region *region,
+                                          const struct neap_region_place *place);
+
+/* ---- region_pins.c: what this process has pinned ---- */
 
 /* Allocates nothing. */
-void neap_region_view_init(struct neap_region_view *view, const struct neap_alloc *alloc,
-                           struct neap_hash_seed seed);
-void neap_region_view_deinit(struct neap_region_view *view);
+void neap_region_pins_init(struct neap_region_pins *pins, const struct neap_alloc *alloc);
+void neap_region_pins_deinit(struct neap_region_pins *pins);
 
-struct neap_region_known *neap_region_view_find(const struct neap_region_view *view,
-                                                const void *name, size_t name_bytes);
+/* Makes room for one more; false where memory is lacking. */
+NEAP_MUST_CHECK bool neap_region_pins_reserve(struct neap_region_pins *pins);
 
-/* Finds or makes it; NULL where memory is lacking or too many are pinned. */
-NEAP_MUST_CHECK struct neap_region_known *neap_region_view_get(struct neap_region_view *view,
-                                                               const void *name, size_t name_bytes);
+/* Finds it, or makes one with a count of 0, for which there must be room. Valid until the next call
+ * that changes the table. */
+struct neap_region_pin *neap_region_pins_get(struct neap_region_pins *pins, uint32_t link);
 
-/* Notes where its cell is. */
-void neap_region_view_place(struct neap_region_view *view, struct neap_region_known *known,
-                            const struct neap_region_place *place);
+/* NULL where there is none. */
+struct neap_region_pin *neap_region_pins_find(const struct neap_region_pins *pins, uint32_t link);
 
-/* The one with that cell that has pins; NULL where there is none. */
-struct neap_region_known *neap_region_view_pinned(const struct neap_region_view *view,
-                                                  const struct neap_region_cell *cell);
+void neap_region_pins_remove(struct neap_region_pins *pins, struct neap_region_pin *pin);
 
 /* ---- region_holders.c: the table of processes ---- */
 
-/* True where the cell is the one known, which this process's bit now pins. */
-NEAP_MUST_CHECK bool neap_region_pin_known(struct neap_region *region,
-                                           const struct neap_region_known *known);
+/* Nobody evicts what this process touches, from the next operation on. */
+void neap_region_touch(const struct neap_region *region, uint32_t granule);
+void neap_region_let_go(const struct neap_region *region);
+
 void neap_region_set_bit(const struct neap_region *region, struct neap_region_cell *cell);
 void neap_region_clear_bit(const struct neap_region *region, struct neap_region_cell *cell);
 

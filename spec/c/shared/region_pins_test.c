@@ -1,5 +1,7 @@
 #include "shared/region_fixture.h"
 
+#include "shared/region_internal.h"
+
 /* ---- finding ---- */
 
 static void finding_makes_nothing(void **state)
@@ -126,6 +128,32 @@ static void a_cell_that_was_evicted_and_made_again_is_found(void **state)
     neap_region_release(other);
 }
 
+/* In an order in which what was put beside its place must move up again. */
+static void many_are_pinned_at_once(void **state)
+{
+    enum { MANY = 5000 };
+    static struct counter *cell[MANY];
+    (void)state;
+    region = join((size_t)MANY * 512);
+    for (uint64_t key = 0; key < MANY; key++)
+        cell[key] = pin(key);
+    for (uint64_t key = 0; key < MANY; key++)
+        assert_ptr_equal(pin(key), cell[key]);
+    for (uint64_t i = 0; i < MANY; i++) {
+        uint64_t key = i * 7919 % MANY;
+        unpin(cell[key]);
+        unpin(cell[key]);
+        assert_int_equal(atomic_load(&neap_region_cell_of(region, cell[key])->holders[0]), 0);
+        uint64_t later = (i + 1) * 7919 % MANY;
+        if (i + 1 < MANY)
+            assert_int_not_equal(atomic_load(&neap_region_cell_of(region, cell[later])->holders[0]),
+                                 0);
+    }
+    assert_int_equal(region->pins.taken, 0);
+    unpin(cell[0]);
+    assert_int_equal(stats().cells, MANY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +165,7 @@ int main(void)
         SPEC(an_unpin_too_many_changes_nothing),
         SPEC(each_object_pins_for_itself),
         SPEC(a_cell_that_was_evicted_and_made_again_is_found),
+        SPEC(many_are_pinned_at_once),
     };
     return cmocka_run_group_tests_name("region, its pins", tests, NULL, NULL);
 }
