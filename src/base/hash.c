@@ -5,7 +5,8 @@ static uint64_t rotate_left(uint64_t value, int bits)
     return (value << bits) | (value >> (64 - bits));
 }
 
-static void mix(uint64_t v[4])
+/* The four words stay in registers only if everything is in one function. */
+static inline void mix(uint64_t v[4])
 {
     v[0] += v[1];
     v[1] = rotate_left(v[1], 13) ^ v[0];
@@ -19,18 +20,34 @@ static void mix(uint64_t v[4])
     v[2] = rotate_left(v[2], 32);
 }
 
-static void absorb(uint64_t v[4], uint64_t word)
+static inline void absorb(uint64_t v[4], uint64_t word)
 {
     v[3] ^= word;
     mix(v);
     v[0] ^= word;
 }
 
-static uint64_t little_endian(const uint8_t *data, size_t bytes)
+/* Without a loop the compiler makes it one load. */
+static inline uint64_t load_8(const uint8_t *at)
+{
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 |
+           (uint64_t)at[7] << 56;
+}
+
+static inline uint64_t load_4(const uint8_t *at)
+{
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
+}
+
+/* Fewer than 8 bytes. */
+static inline uint64_t load_rest(const uint8_t *at, size_t bytes)
 {
     uint64_t word = 0;
+    if (bytes >= 4)
+        return load_4(at) | load_4(at + bytes - 4) << 8 * (bytes - 4);
     for (size_t i = 0; i < bytes; i++)
-        word |= (uint64_t)data[i] << (8 * i);
+        word |= (uint64_t)at[i] << (8 * i);
     return word;
 }
 
@@ -42,8 +59,8 @@ uint64_t neap_hash(const struct neap_hash_seed *seed, const void *data, size_t b
     const uint8_t *at = data;
     size_t left = bytes;
     for (; left >= 8; left -= 8, at += 8)
-        absorb(v, little_endian(at, 8));
-    absorb(v, little_endian(at, left) | (uint64_t)bytes << 56);
+        absorb(v, load_8(at));
+    absorb(v, load_rest(at, left) | (uint64_t)bytes << 56);
     v[2] ^= 0xFF;
     mix(v);
     mix(v);
