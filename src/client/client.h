@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "client/cells.h"
 #include "client/client_alerts.h"
 #include "client/client_parts.h"
@@ -45,6 +46,7 @@ struct neap_client {
 
     struct neap_breaker *breaker; /* the one of the client; NULL if keyed or off */
     struct neap_keyed_breakers *keyed_breakers;
+    struct neap_buffer cell_name; /* of the last breaker of a key that the region was asked for */
     struct neap_rate_limiter *limiter;
     struct neap_bulkhead *bulkhead;
     struct neap_retry_budget *budget;

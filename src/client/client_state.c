@@ -188,6 +188,7 @@ static void say_whose(struct neap_client *client)
 enum neap_status neap_client_make_state(struct neap_client *client,
                                         const struct neap_client *before)
 {
+    neap_buffer_init(&client->cell_name, client->alloc);
     client->cells.alloc = client->alloc;
     if (client->engine->region) {
         client->cells.region = neap_region_hold(client->engine->region);
@@ -237,6 +238,7 @@ void neap_client_drop_state(struct neap_client *client)
     neap_keyed_breakers_release(client->alloc, client->keyed_breakers);
     neap_queue_release(client->alloc, client->queue);
     neap_connections_release(client->alloc, client->connections);
+    neap_buffer_deinit(&client->cell_name);
 }
 
 enum neap_status neap_client_adopt_state(struct neap_client *client)
@@ -266,16 +268,15 @@ enum neap_status neap_client_adopt_state(struct neap_client *client)
 /* ------------------------------------------------------------------------ a breaker for each key
  */
 
-/* The name of the client and the key: no client's name has a NUL. */
-static enum neap_status name_of(const struct neap_client *client, const char *key, size_t key_bytes,
-                                struct neap_buffer *name)
+/* The name of the client and the key: no client's name has a NUL. It lies in client->cell_name
+ * until the next one is put together. */
+static bool name_of(struct neap_client *client, const char *key, size_t key_bytes)
 {
+    struct neap_buffer *name = &client->cell_name;
     const char *own = client->policy.name;
-    neap_buffer_init(name, client->alloc);
-    enum neap_status status = neap_buffer_append(name, own, strlen(own) + 1);
-    if (status == NEAP_OK)
-        status = neap_buffer_append(name, key, key_bytes);
-    return status;
+    neap_buffer_clear(name);
+    return neap_buffer_append(name, own, strlen(own) + 1) == NEAP_OK &&
+           neap_buffer_append(name, key, key_bytes) == NEAP_OK;
 }
 
 typedef struct neap_breaker *shared_breaker(struct neap_client *client, const char *name,
@@ -299,12 +300,9 @@ static struct neap_breaker *find_shared(struct neap_client *client, const char *
 static struct neap_breaker *pin_shared(struct neap_client *client, const char *key,
                                        size_t key_bytes, shared_breaker *get)
 {
-    struct neap_buffer name;
-    struct neap_breaker *breaker = NULL;
-    if (name_of(client, key, key_bytes, &name) == NEAP_OK)
-        breaker = get(client, name.data, name.bytes);
-    neap_buffer_deinit(&name);
-    return breaker;
+    if (!name_of(client, key, key_bytes))
+        return NULL;
+    return get(client, client->cell_name.data, client->cell_name.bytes);
 }
 
 struct neap_breaker *neap_client_pin_breaker(struct neap_client *client, const char *key,
