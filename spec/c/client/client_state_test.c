@@ -607,6 +607,55 @@ static void a_proposal_without_memory_changes_nothing(void **state)
     assert_int_equal(neap_breaker_state(client->breaker), NEAP_BREAKER_CLOSED);
 }
 
+/* --------------------------------------------------------------------------------- memory of keys
+ */
+
+#define MANY 100000
+#define MOST_BYTES ((size_t)32 * 1024 * 1024)
+
+/* The defaults of the public contract. */
+static void begin_with_many_keys(struct neap_region *shared)
+{
+    struct neap_client_policy policy = policy_of_name("payments");
+    policy.breaker_key = NEAP_KEY_HOST;
+    policy.breaker_max_keys = MANY;
+    policy.pipeline.breaker.window_count = 100;
+    policy.pipeline.breaker.permits = 5;
+    engine = new_engine(shared);
+    assert_int_equal(make(engine, policy, &client), NEAP_OK);
+}
+
+static void use_many_keys(void)
+{
+    char key[32];
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(key, sizeof key, "host-%d.example.com", i);
+        neap_client_unpin_breaker(client, pin_key(client, key));
+    }
+}
+
+static void a_hundred_thousand_keys_fit_into_32_mib(void **state)
+{
+    (void)state;
+    begin_with_many_keys(NULL);
+    size_t before = memory.bytes;
+    use_many_keys();
+    assert_int_equal(client->keyed_breakers->map.count, MANY);
+    assert_in_range(memory.bytes - before, 20u * 1024 * 1024, MOST_BYTES);
+}
+
+static void a_hundred_thousand_shared_keys_fit_into_32_mib(void **state)
+{
+    (void)state;
+    region = join(MOST_BYTES);
+    begin_with_many_keys(region);
+    size_t before = memory.bytes;
+    use_many_keys();
+    assert_int_equal(stats().cells, MANY + 4);
+    assert_int_equal(stats().evicted, 0);
+    assert_in_range(memory.bytes - before, 0, 1024);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -636,6 +685,8 @@ int main(void)
         SPEC(a_region_gives_a_candidate_the_same_cells),
         SPEC(closing_the_successor_closes_both),
         SPEC(a_proposal_without_memory_changes_nothing),
+        SPEC(a_hundred_thousand_keys_fit_into_32_mib),
+        SPEC(a_hundred_thousand_shared_keys_fit_into_32_mib),
     };
     return cmocka_run_group_tests_name("state of a client", tests, NULL, NULL);
 }

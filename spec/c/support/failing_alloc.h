@@ -12,6 +12,7 @@ struct failing_alloc {
     _Atomic size_t allocations; /* new blocks and resized ones, the failed one included */
     _Atomic size_t fail_at;     /* which allocation fails, counted from 1; 0: none */
     _Atomic size_t outstanding; /* blocks not yet freed */
+    _Atomic size_t bytes;       /* of those, with what the C library needs for each */
 };
 
 void failing_alloc_init(struct failing_alloc *failing);
