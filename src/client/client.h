@@ -47,6 +47,7 @@ struct neap_client {
     struct neap_breaker *breaker; /* the one of the client; NULL if keyed or off */
     struct neap_keyed_breakers *keyed_breakers;
     struct neap_buffer cell_name; /* of the last breaker of a key that the region was asked for */
+    size_t cell_prefix_bytes;     /* of the client's name in it; 0 before the first one */
     struct neap_rate_limiter *limiter;
     struct neap_bulkhead *bulkhead;
     struct neap_retry_budget *budget;

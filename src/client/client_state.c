@@ -269,14 +269,18 @@ enum neap_status neap_client_adopt_state(struct neap_client *client)
  */
 
 /* The name of the client and the key: no client's name has a NUL. It lies in client->cell_name
- * until the next one is put together. */
+ * until the next one is put together; what they begin with stays there. */
 static bool name_of(struct neap_client *client, const char *key, size_t key_bytes)
 {
     struct neap_buffer *name = &client->cell_name;
     const char *own = client->policy.name;
-    neap_buffer_clear(name);
-    return neap_buffer_append(name, own, strlen(own) + 1) == NEAP_OK &&
-           neap_buffer_append(name, key, key_bytes) == NEAP_OK;
+    if (client->cell_prefix_bytes == 0) {
+        if (neap_buffer_append(name, own, strlen(own) + 1) != NEAP_OK)
+            return false;
+        client->cell_prefix_bytes = name->bytes;
+    }
+    name->bytes = client->cell_prefix_bytes;
+    return neap_buffer_append(name, key, key_bytes) == NEAP_OK;
 }
 
 typedef struct neap_breaker *shared_breaker(struct neap_client *client, const char *name,

@@ -18,7 +18,6 @@ static void free_object(struct neap_region *region)
 {
     neap_region_unmap(region);
     neap_region_pins_deinit(&region->pins);
-    neap_buffer_deinit(&region->name_wanted);
     neap_free(region->alloc, region->candidates.one);
     neap_free(region->alloc, region);
 }
@@ -29,7 +28,6 @@ static enum neap_status fill_object(struct neap_region *region, const char *name
     memcpy(region->name, name, strlen(name) + 1);
     region->references = 1;
     region->process = neap_process_id();
-    neap_buffer_init(&region->name_wanted, region->alloc);
     neap_region_pins_init(&region->pins, region->alloc);
     return neap_region_map(region, bytes, message);
 }
@@ -127,25 +125,11 @@ size_t neap_region_cell_bytes(const struct neap_region *region, const void *cell
 
 /* ---- pins ---- */
 
-/* The name lies in region->name_wanted until the next one is put together. */
-static bool describe(struct neap_region *region, const void *key, size_t key_bytes,
-                     const struct neap_cell_shape *shape, uint64_t cell_bytes,
-                     struct neap_region_wanted *wanted)
+/* Strangers may choose keys, and not shapes: these need not be mixed in well. */
+static uint32_t hash_of(const struct neap_region *region, const void *key, size_t key_bytes,
+                        const struct neap_cell_shape *shape)
 {
-    struct neap_buffer *name = &region->name_wanted;
-    if (key_bytes > UINT32_MAX - sizeof *shape)
-        return false;
-    neap_buffer_clear(name);
-    if (neap_buffer_append(name, shape, sizeof *shape) != NEAP_OK ||
-        neap_buffer_append(name, key, key_bytes) != NEAP_OK)
-        return false;
-    *wanted = (struct neap_region_wanted){
-        .name = name->data,
-        .name_bytes = (uint32_t)name->bytes,
-        .cell_bytes = cell_bytes,
-        .hash = (uint32_t)neap_hash(&region->seed, name->data, name->bytes),
-    };
-    return true;
+    return (uint32_t)neap_hash(&region->seed, key, key_bytes) + shape->kind;
 }
 
 /* What every way to a pin needs; false where one of it is lacking. */
@@ -153,13 +137,21 @@ static bool prepare(struct neap_region *region, const void *key, size_t key_byte
                     const struct neap_cell_shape *shape, uint64_t cell_bytes,
                     struct neap_region_wanted *wanted)
 {
-    return neap_region_holder(region) > 0 && neap_region_pins_reserve(&region->pins) &&
-           describe(region, key, key_bytes, shape, cell_bytes, wanted);
+    if (key_bytes > UINT32_MAX - sizeof *shape || neap_region_holder(region) == 0 ||
+        !neap_region_pins_reserve(&region->pins))
+        return false;
+    *wanted = (struct neap_region_wanted){
+        .shape = shape,
+        .key = key_bytes > 0 ? key : "",
+        .key_bytes = (uint32_t)key_bytes,
+        .cell_bytes = cell_bytes,
+        .hash = hash_of(region, key, key_bytes, shape),
+    };
+    return true;
 }
 
 /* What makes a cell, beside who it is. */
 struct recipe {
-    const struct neap_cell_shape *shape;
     neap_cell_make *make;
     const void *context;
     int64_t now_ns;
@@ -170,9 +162,11 @@ static void lay_out(struct neap_region *region, const struct neap_region_wanted 
 {
     struct neap_region_cell *cell = place->cell;
     unsigned char *memory = neap_region_memory(cell);
+    unsigned char *name = memory + place->cell_bytes;
     memset(cell, 0, (size_t)place->granules * NEAP_GRANULE_BYTES);
-    recipe->make(memory, recipe->shape, recipe->context);
-    memcpy(memory + place->cell_bytes, wanted->name, wanted->name_bytes);
+    recipe->make(memory, wanted->shape, recipe->context);
+    memcpy(name, wanted->shape, sizeof *wanted->shape);
+    memcpy(name + sizeof *wanted->shape, wanted->key, wanted->key_bytes);
     atomic_store(&cell->hash, wanted->hash);
     atomic_store(&cell->cell_bytes, place->cell_bytes);
     atomic_store(&cell->name_bytes, place->name_bytes);
@@ -184,7 +178,8 @@ static bool make_cell(struct neap_region *region, const struct neap_region_wante
                       const struct recipe *recipe, struct neap_region_place *place)
 {
     uint32_t granule = 0;
-    uint32_t granules = neap_region_granules_for(wanted->cell_bytes, wanted->name_bytes);
+    uint32_t name_bytes = (uint32_t)sizeof *wanted->shape + wanted->key_bytes;
+    uint32_t granules = neap_region_granules_for(wanted->cell_bytes, name_bytes);
     if (granules > region->granule_count || (!neap_region_take_space(region, granules, &granule) &&
                                              !neap_region_make_room(region, granules, &granule))) {
         atomic_fetch_add(&region->header->refused, 1);
@@ -192,7 +187,7 @@ static bool make_cell(struct neap_region *region, const struct neap_region_wante
     }
     unsigned char *at = region->granule + (size_t)granule * NEAP_GRANULE_BYTES;
     *place = (struct neap_region_place){(void *)at, granule, granules, (uint32_t)wanted->cell_bytes,
-                                        wanted->name_bytes};
+                                        name_bytes};
     lay_out(region, wanted, recipe, place);
     neap_region_set_bit(region, place->cell);
     neap_region_publish(region, place->cell);
@@ -239,7 +234,7 @@ void *neap_region_pin(struct neap_region *region, const void *key, size_t key_by
                       neap_cell_make *make, const void *context)
 {
     struct neap_region_wanted wanted;
-    struct recipe recipe = {shape, make, context, now_ns};
+    struct recipe recipe = {make, context, now_ns};
     if (cell_bytes > UINT32_MAX || !prepare(region, key, key_bytes, shape, cell_bytes, &wanted))
         return NULL;
     struct neap_region_pin *pin = neap_region_seek(region, &wanted);

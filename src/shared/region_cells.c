@@ -76,12 +76,15 @@ static bool follow(const struct neap_region *region, const _Atomic uint32_t *lin
 bool neap_region_is_wanted(const struct neap_region_place *place,
                            const struct neap_region_wanted *wanted)
 {
-    if (atomic_load(&place->cell->hash) != wanted->hash || place->name_bytes != wanted->name_bytes)
+    if (atomic_load(&place->cell->hash) != wanted->hash ||
+        place->name_bytes - sizeof *wanted->shape != wanted->key_bytes)
         return false;
     if (wanted->cell_bytes != NEAP_ANY_BYTES && wanted->cell_bytes != place->cell_bytes)
         return false;
     const unsigned char *memory = neap_region_memory(place->cell);
-    return memcmp(memory + place->cell_bytes, wanted->name, wanted->name_bytes) == 0;
+    const unsigned char *name = memory + place->cell_bytes;
+    return memcmp(name, wanted->shape, sizeof *wanted->shape) == 0 &&
+           memcmp(name + sizeof *wanted->shape, wanted->key, wanted->key_bytes) == 0;
 }
 
 /* A chain that a stranger bent into a ring has more steps than there can be cells. */

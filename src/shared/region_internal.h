@@ -24,7 +24,6 @@
 
 #include <stdatomic.h>
 
-#include "base/buffer.h"
 #include "base/hash.h"
 #include "platform/shared_lock.h"
 #include "shared/region.h"
@@ -125,7 +124,6 @@ struct neap_region {
     uint32_t holder;
     bool was_late; /* the lock could not be had the last time */
     uint32_t next_granule;
-    struct neap_buffer name_wanted;
     struct neap_region_pins pins;
     struct neap_region_candidates candidates;
 };
@@ -145,8 +143,9 @@ void neap_region_unlock(struct neap_region *region);
 
 /* Who is looked for. */
 struct neap_region_wanted {
-    const void *name; /* shape and key */
-    uint32_t name_bytes;
+    const struct neap_cell_shape *shape;
+    const void *key;
+    uint32_t key_bytes;
     uint64_t cell_bytes; /* NEAP_ANY_BYTES where it does not matter */
     uint32_t hash;
 };
