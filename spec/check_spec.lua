@@ -239,6 +239,27 @@ local CASES = {
     fires = { { fallback = { { cache = true } } }, nil, "policy.fallback[1]" },
     quiet = { { fallback = { { cache = true } }, cache = true } },
   },
+  not_enforced = {
+    fires = { { breaker = { enforce = false } } },
+    quiet = { { breaker = { enforce = true } } },
+  },
+  ["not_enforced rate limit"] = {
+    fires = { { rate_limit = { rate = 20, enforce = false } }, nil, "policy.rate_limit.enforce" },
+    quiet = { { rate_limit = { rate = 20 } } },
+  },
+  ["not_enforced bulkhead"] = {
+    fires = { { bulkhead = { max_concurrent = 2, enforce = false } }, nil,
+      "policy.bulkhead.enforce" },
+    quiet = { { bulkhead = { max_concurrent = 2 } } },
+  },
+  ["rate_below_load where it is enforced"] = {
+    fires = { { rate_limit = { rate = 10 } }, { rate = 11 } },
+    quiet = { { rate_limit = { rate = 10, enforce = false } }, { rate = 11 } },
+  },
+  chaos_on = {
+    fires = { { chaos = { rate = 0.1, latency = 1 } } },
+    quiet = { { chaos = false } },
+  },
   tls_not_verified = {
     fires = { { tls = { verify = false } } },
     quiet = { { tls = { verify = true } } },

@@ -118,9 +118,14 @@ local function draw_policy(lots, name)
     gate = lots:chance(0.7) and { max_wait = lots:number(0, 12) },
     rate_limit = lots:chance(0.3) and {
       rate = lots:number(0.2, 10), burst = lots:integer(1, 3), max_wait = lots:number(0, 6),
+      enforce = not lots:chance(0.2),
     },
     bulkhead = lots:chance(0.3) and {
       max_concurrent = lots:integer(1, 3), max_wait = lots:number(0, 6),
+      enforce = not lots:chance(0.2),
+    },
+    chaos = lots:chance(0.1) and {
+      rate = 0.5, latency = lots:number(0, 5), error = lots:chance(0.5) and "connect" or nil,
     },
     coalesce = lots:chance(0.1),
   }

@@ -84,6 +84,10 @@ static const struct neap_check_declaration declarations[NEAP_RULE_COUNT] = {
     [NEAP_RULE_FALLBACK_WITHOUT_CACHE] =
         RULE("fallback_without_cache", NOTE, "fallback", "fallback.md",
              "stale answers without a cache: this process's memory has them alone"),
+    [NEAP_RULE_NOT_ENFORCED] = RULE("not_enforced", NOTE, "breaker.enforce", "shadow.md",
+                                    "a policy in shadow mode, which protects nobody"),
+    [NEAP_RULE_CHAOS_ON] =
+        RULE("chaos_on", WARNING, "chaos", "chaos.md", "attempts are disturbed on purpose"),
     [NEAP_RULE_TLS_NOT_VERIFIED] = RULE("tls_not_verified", ERROR, "tls.verify", "transport.md",
                                         "anybody on the way can read and answer"),
     [NEAP_RULE_CREDENTIALS_OVER_HTTP] =
@@ -141,6 +145,16 @@ void neap_check_find_at(struct neap_check *check, enum neap_check_rule rule, con
 bool neap_check_repeats(const struct neap_check *check)
 {
     return check->pipeline->retry.max_attempts > 1;
+}
+
+bool neap_check_limits_rate(const struct neap_check *check)
+{
+    return check->pipeline->has_limiter && !check->pipeline->limiter_shadow;
+}
+
+bool neap_check_limits_places(const struct neap_check *check)
+{
+    return check->pipeline->has_bulkhead && !check->pipeline->bulkhead_shadow;
 }
 
 bool neap_check_is_plain(const struct neap_client_policy *policy)

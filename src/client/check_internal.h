@@ -1,5 +1,6 @@
 /* What the files of the check share: check.c declares and reports, check_time.c looks at limits and
- * retries, check_load.c at breaker, bulkhead and rates, check_trust.c at fallbacks and secrets. */
+ * retries, check_load.c at breaker, bulkhead and rates, check_trust.c at fallbacks, shadows and
+ * secrets. */
 #ifndef NEAP_CLIENT_CHECK_INTERNAL_H
 #define NEAP_CLIENT_CHECK_INTERNAL_H
 
@@ -25,6 +26,10 @@ __attribute__((format(printf, 4, 5))) void neap_check_find_at(struct neap_check 
 
 /* More than one attempt? */
 bool neap_check_repeats(const struct neap_check *check);
+
+/* Is there one that is enforced? */
+bool neap_check_limits_rate(const struct neap_check *check);
+bool neap_check_limits_places(const struct neap_check *check);
 
 /* Is the server spoken to over plain HTTP, as far as base_url says? */
 bool neap_check_is_plain(const struct neap_client_policy *policy);

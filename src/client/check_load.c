@@ -43,7 +43,8 @@ static void look_at_judgement(struct neap_check *check)
 {
     const struct neap_pipeline *pipeline = check->pipeline;
     uint32_t needed = needed_calls(&pipeline->breaker);
-    if (!judges_by_time(pipeline) || !pipeline->has_limiter || most_results(pipeline) >= needed)
+    if (!judges_by_time(pipeline) || !neap_check_limits_rate(check) ||
+        most_results(pipeline) >= needed)
         return;
     neap_check_find(check, NEAP_RULE_BREAKER_NEVER_OPENS,
                     "policy.rate_limit lets at most %g results come into a window of %u s, and %u "
@@ -124,7 +125,7 @@ static void look_at_bulkhead(struct neap_check *check)
     const struct neap_pipeline *pipeline = check->pipeline;
     double places = pipeline->bulkhead.max_concurrent;
     double connections = check->policy->transport.per_host * workers_of(check);
-    if (!pipeline->has_bulkhead || !counts_connections(check) || places <= connections)
+    if (!neap_check_limits_places(check) || !counts_connections(check) || places <= connections)
         return;
     neap_check_find(check, NEAP_RULE_BULKHEAD_OVER_POOL,
                     "%g attempts are admitted, and policy.pool.per_host has %g connections to one "
@@ -139,7 +140,7 @@ static void look_at_pool(struct neap_check *check)
     double needed = transport->per_host;
     const char *by = "policy.pool.per_host";
     double places = check->pipeline->bulkhead.max_concurrent / workers_of(check);
-    if (check->pipeline->has_bulkhead && places > needed && counts_connections(check)) {
+    if (neap_check_limits_places(check) && places > needed && counts_connections(check)) {
         needed = ceil(places);
         by = "policy.bulkhead.max_concurrent";
     }
@@ -157,12 +158,12 @@ static void look_at_announced(struct neap_check *check)
     double load = check->facts->calls_per_s * check->report->load;
     if (announced <= 0)
         return;
-    if (check->pipeline->has_limiter && limited_rate(check->pipeline) > announced)
+    if (neap_check_limits_rate(check) && limited_rate(check->pipeline) > announced)
         neap_check_find(check, NEAP_RULE_RATE_OVER_SERVER,
                         "%g a second, and the server takes %g: the rest comes back as 429; set it "
                         "to %g",
                         limited_rate(check->pipeline), announced, announced);
-    if (!check->pipeline->has_limiter && load > announced)
+    if (!neap_check_limits_rate(check) && load > announced)
         neap_check_find_at(check, NEAP_RULE_RATE_OVER_SERVER, "policy.rate_limit",
                            "none is set, and an outage makes %g calls a second %g requests, of "
                            "which the server takes %g: set its rate to %g",
@@ -172,7 +173,7 @@ static void look_at_announced(struct neap_check *check)
 static void look_at_own_rate(struct neap_check *check)
 {
     double load = check->facts->calls_per_s;
-    if (check->pipeline->has_limiter && load > limited_rate(check->pipeline))
+    if (neap_check_limits_rate(check) && load > limited_rate(check->pipeline))
         neap_check_find(check, NEAP_RULE_RATE_BELOW_LOAD,
                         "%g a second, and %g calls a second are made: %g of them are refused, "
                         "however long they may wait; set it to %g, or make fewer",

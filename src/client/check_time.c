@@ -134,9 +134,9 @@ static void look_at_waits(struct neap_check *check)
 {
     const struct neap_pipeline *pipeline = check->pipeline;
     look_at_wait(check, pipeline->has_gate, pipeline->gate.max_wait_ns, "policy.gate.max_wait");
-    look_at_wait(check, pipeline->has_limiter, pipeline->limiter.max_wait_ns,
+    look_at_wait(check, neap_check_limits_rate(check), pipeline->limiter.max_wait_ns,
                  "policy.rate_limit.max_wait");
-    look_at_wait(check, pipeline->has_bulkhead, pipeline->bulkhead.max_wait_ns,
+    look_at_wait(check, neap_check_limits_places(check), pipeline->bulkhead.max_wait_ns,
                  "policy.bulkhead.max_wait");
 }
 

@@ -1,4 +1,5 @@
-/* Fallbacks that fail with what they stand in for, and secrets that go where they should not. */
+/* Fallbacks that fail with what they stand in for, policies that only pretend, and secrets that go
+ * where they should not. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -73,6 +74,37 @@ static void look_at_each(struct neap_check *check, look_at_entry *look)
     }
 }
 
+/* ------------------------------------------------------------------------------ shadow, chaos */
+
+static void look_at_shadow(struct neap_check *check, bool is_shadow, const char *path)
+{
+    if (is_shadow)
+        neap_check_find_at(check, NEAP_RULE_NOT_ENFORCED, path,
+                           "it decides and counts, and nobody waits or is refused: once what it "
+                           "counts is what you want, leave it out");
+}
+
+static void look_at_shadows(struct neap_check *check)
+{
+    const struct neap_pipeline *pipeline = check->pipeline;
+    look_at_shadow(check, pipeline->has_breaker && pipeline->breaker_shadow,
+                   "policy.breaker.enforce");
+    look_at_shadow(check, pipeline->has_limiter && pipeline->limiter_shadow,
+                   "policy.rate_limit.enforce");
+    look_at_shadow(check, pipeline->has_bulkhead && pipeline->bulkhead_shadow,
+                   "policy.bulkhead.enforce");
+}
+
+static void look_at_chaos(struct neap_check *check)
+{
+    const struct neap_pipeline *pipeline = check->pipeline;
+    if (pipeline->has_chaos)
+        neap_check_find(check, NEAP_RULE_CHAOS_ON,
+                        "%g of all attempts are disturbed on purpose, wherever this policy is "
+                        "used: leave it out where nobody is looking",
+                        pipeline->chaos.rate);
+}
+
 /* --------------------------------------------------------------------------------------- trust */
 
 static void look_at_tls(struct neap_check *check)
@@ -139,6 +171,8 @@ void neap_check_trust(struct neap_check *check)
     look_at_each(check, look_for_itself);
     look_at_each(check, look_for_server);
     look_at_each(check, look_for_cache);
+    look_at_shadows(check);
+    look_at_chaos(check);
     look_at_tls(check);
     look_at_credentials(check);
 }

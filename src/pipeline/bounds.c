@@ -98,9 +98,9 @@ static int64_t longest_admission(const struct neap_pipeline *pipeline)
             LARGEST_R * SPREAD_SHARE * neap_seconds_from_ns(neap_bounds_gate_ns(pipeline));
         sum_ns = neap_time_add(pipeline->gate.max_wait_ns, neap_ns_from_seconds(spread_s));
     }
-    if (pipeline->has_limiter)
+    if (pipeline->has_limiter && !pipeline->limiter_shadow)
         sum_ns = neap_time_add(sum_ns, pipeline->limiter.max_wait_ns);
-    if (pipeline->has_bulkhead)
+    if (pipeline->has_bulkhead && !pipeline->bulkhead_shadow)
         sum_ns = neap_time_add(sum_ns, pipeline->bulkhead.max_wait_ns);
     return sum_ns;
 }

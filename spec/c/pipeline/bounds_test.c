@@ -124,6 +124,10 @@ static void each_attempt_can_be_kept_waiting(void **state)
     assert_near(2 + 3 + 4 + 5 + 0.1 * 60, call_s(&pipeline));
     pipeline.gate.max_wait_ns = 0;
     assert_near(2 + 3 + 4, call_s(&pipeline));
+    pipeline.limiter_shadow = true; /* nobody waits for what is not enforced */
+    assert_near(2 + 4, call_s(&pipeline));
+    pipeline.bulkhead_shadow = true;
+    assert_near(2, call_s(&pipeline));
 }
 
 /* ------------------------------------------------------------------------------------ attempts */
