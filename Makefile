@@ -364,7 +364,7 @@ $(foreach name,$(OLDER_LUAS),$(eval $(call spec_target,$(name),$(name),$(SHORT_S
 # coroutines and loop (compat, run: ngx_lua makes coroutines of Lua functions only, and starts a
 # task at once), processes (fork), measurements of this process's descriptors (concurrency), and
 # what starts programs (examples, spec/support).
-SPECS_IN_NGINX := $(foreach name,backoff breaker bulkhead deadline docs double_payment error \
+SPECS_IN_NGINX := $(foreach name,backoff breaker bulkhead check deadline docs double_payment error \
     error_kinds fallback herd json late_answers open_breaker_speed outbox pipeline_order policy \
     rate_limiter retry retry_after retry_budget stats testing transport wrap,spec/$(name)_spec.lua) \
     spec/nginx/inside.lua

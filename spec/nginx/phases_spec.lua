@@ -21,6 +21,8 @@ local INIT = [[
     local done, message = pcall(neap.sleep, 0.01)
     return table.concat({ value, tostring(none), err.kind, tostring(done), message }, ",")
   end
+  function checked() return neap.check{ name = "x", timeout = { total = 7 } }.worst_case end
+  seen.init_checked = checked()
   seen.init = in_word("init")
   seen.init_wrapped = wrapped_in_words()
 ]]
@@ -71,6 +73,7 @@ local CONF = [[
   location = /log {
     log_by_lua_block {
       seen.log = in_word("log")
+      seen.log_checked = checked()
       seen.log_wrapped = wrapped_in_words()
     }
     return 200 ok;
@@ -203,6 +206,14 @@ describe("a call", function()
     end)
     other:stop()
     is_refused("exit_worker", log:sub(1, #REFUSED))
+  end)
+end)
+
+describe("neap.check", function()
+  it("works where nothing can wait", function()
+    assert.equal(7, seen("init_checked"))
+    assert.equal("ok", curl(n.url .. "/log"))
+    assert.equal(7, seen("log_checked"))
   end)
 end)
 
