@@ -397,6 +397,35 @@ describe("neap.check", function()
     assert.is_nil(neap.stats().nobody)
   end)
 
+  it("tells what the worst case is made of", function()
+    local report = check{
+      timeout = { attempt = 2, total = 99 },
+      retry = { max_attempts = 2, honor_retry_after = false, backoff = fixed(3),
+        max_server_delay = 10 },
+      gate = { max_wait = 4 },
+      rate_limit = { rate = 1, max_wait = 5 },
+      bulkhead = { max_concurrent = 1, max_wait = 6 },
+    }
+    assert.same({ attempts = 4, backoff = 3, gate = 10, rate_limit = 10, bulkhead = 12,
+      others = 0 }, report.parts)
+    assert.equal(39, report.worst_case)
+    assert.equal(math.huge, check{ retry = { backoff = nothing } }.parts.backoff)
+    assert.equal(math.huge, check{ coalesce = true }.parts.others)
+  end)
+
+  it("names in its messages keys that a policy has", function()
+    local keys, named = process.read_file("docs/policy.md"), 0
+    for _, case in pairs(CASES) do
+      for _, finding in ipairs(check(case.fires[1], case.fires[2]).findings) do
+        for key in finding.message:gmatch("policy%.([%w_.]*%w)") do
+          assert.is_truthy(keys:find("| `" .. key .. "` |", 1, true), key)
+          named = named + 1
+        end
+      end
+    end
+    assert.is_true(named > 20)
+  end)
+
   describe("the worst case of a fallback", function()
     local function worst_with(entry)
       return check{ retry = false, gate = false, timeout = { attempt = 2 },

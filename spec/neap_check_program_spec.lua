@@ -58,8 +58,14 @@ describe("neap check", function()
   it("says what a policy will come to, and ends with 0 where no finding is an error", function()
     local status, said = check(SOUND)
     assert.equal(0, status, said)
-    assert.equal("sound\n  a call takes up to 20 s, in up to 3 attempts; a server that is down " ..
-      "gets 1.2 requests for each, 3 without a budget\n0 errors, 0 warnings, 0 notes\n", said)
+    assert.equal("sound\n  a call takes up to 20 s (attempts 9, backoff 33, gate 34.5; " ..
+      "timeout.total cuts it), in up to 3 attempts\n  a server that is down gets 1.2 requests " ..
+      "for each, 3 without a budget\n0 errors, 0 warnings, 0 notes\n", said)
+    said = select(2, check[[{ name = "x", retry = false, gate = false,
+      timeout = { attempt = 2 } }]])
+    assert.matches("a call takes up to 2 s %(attempts 2%), in up to 1 attempt\n", said)
+    said = select(2, check[[{ name = "x", coalesce = true }]])
+    assert.matches(", others any; timeout.total cuts it%)", said)
     assert.equal(0, (check(NOTED)))
     assert.equal(0, (check(WARNED)))
   end)

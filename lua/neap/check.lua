@@ -16,10 +16,19 @@ local store = require "neap.store"
 ---@class neap.Report
 ---@field ok boolean no finding is an error
 ---@field worst_case number seconds that a call can take
+---@field parts neap.ReportParts what that is made of, before timeout.total cuts it
 ---@field attempts integer that a call can make
 ---@field amplification number requests for each call in a total outage, before the breaker opens
 ---@field amplification_without_budget number the same if there were no retry budget
 ---@field findings neap.Finding[]
+
+---@class neap.ReportParts in seconds, over all attempts; math.huge: as long as somebody likes
+---@field attempts number
+---@field backoff number or what a server asks for in its place
+---@field gate number
+---@field rate_limit number
+---@field bulkhead number
+---@field others number services among the fallbacks, and leaders of coalesced calls
 
 ---@class neap.CheckFacts
 ---@field rate? number calls a second

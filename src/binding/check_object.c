@@ -126,10 +126,19 @@ static void set_number(lua_State *L, const char *name, double number)
     lua_setfield(L, -2, name);
 }
 
+static void push_parts(lua_State *L, const struct neap_bounds *parts)
+{
+    lua_createtable(L, 0, NEAP_PART_COUNT);
+    for (int part = 0; part < NEAP_PART_COUNT; part++)
+        neap_set_seconds(L, neap_part_name((enum neap_part)part), parts->part_ns[part]);
+}
+
 static void push_report(lua_State *L, const struct neap_check_report *report)
 {
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     neap_set_seconds(L, "worst_case", report->worst_ns);
+    push_parts(L, &report->parts);
+    lua_setfield(L, -2, "parts");
     neap_set_count(L, "attempts", report->attempts);
     set_number(L, "amplification", report->load);
     set_number(L, "amplification_without_budget", report->load_unbudgeted);

@@ -7,7 +7,6 @@
 
 #include "base/duration.h"
 #include "client/check_internal.h"
-#include "pipeline/bounds.h"
 
 #define RULE(rule_name, its_level, its_path, its_page, what)                                       \
     {                                                                                              \
@@ -164,21 +163,18 @@ bool neap_check_is_plain(const struct neap_client_policy *policy)
 
 /* A service's call ends with this one's deadline, and with its own. A follower of a coalesced call
  * may set out on its own when the time of the leader's call is over. */
-static int64_t worst_of(const struct neap_check_subject *subject)
+static int64_t longest_of_others(const struct neap_check_subject *subject)
 {
-    const struct neap_pipeline *pipeline = &subject->policy->pipeline;
-    int64_t worst_ns = neap_bounds_call_ns(pipeline);
-    for (uint32_t i = 0; i < pipeline->fallback_count; i++) {
+    int64_t sum_ns = subject->policy->coalesce ? NEAP_NEVER : 0;
+    for (uint32_t i = 0; i < subject->policy->pipeline.fallback_count; i++) {
         const struct neap_check_fallback *entry = &subject->fallback[i];
         if (!entry->is_service)
             continue;
         bool is_bounded = entry->service && !entry->may_retime;
-        worst_ns = neap_time_add(worst_ns, is_bounded ? entry->service->pipeline.timeout.total_ns
-                                                      : NEAP_NEVER);
+        sum_ns = neap_time_add(sum_ns,
+                               is_bounded ? entry->service->pipeline.timeout.total_ns : NEAP_NEVER);
     }
-    if (subject->policy->coalesce)
-        worst_ns = NEAP_NEVER;
-    return neap_time_min(worst_ns, pipeline->timeout.total_ns);
+    return sum_ns;
 }
 
 void neap_check(const struct neap_check_subject *subject, struct neap_check_report *report)
@@ -191,7 +187,9 @@ void neap_check(const struct neap_check_subject *subject, struct neap_check_repo
         .report = report,
     };
     double calls_per_s = subject->facts.calls_per_s;
-    report->worst_ns = worst_of(subject);
+    neap_bounds_read(&report->parts, check.pipeline);
+    report->parts.part_ns[NEAP_PART_OTHERS] = longest_of_others(subject);
+    report->worst_ns = neap_bounds_call_ns(&report->parts, check.pipeline);
     report->attempts = neap_bounds_attempts(check.pipeline);
     report->load = neap_bounds_load(check.pipeline, calls_per_s > 0 ? calls_per_s : HUGE_VAL);
     report->load_unbudgeted = report->attempts;

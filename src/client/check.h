@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "client/policy.h"
+#include "pipeline/bounds.h"
 
 enum neap_check_level {
     NEAP_CHECK_ERROR,   /* the policy cannot do what it says, or is dangerous */
@@ -92,6 +93,7 @@ struct neap_finding {
 
 struct neap_check_report {
     int64_t worst_ns;             /* the longest that a call can take */
+    struct neap_bounds parts;     /* what that is made of, before timeout.total cuts it */
     uint32_t attempts;            /* the most it can make, unless the server asks for it */
     double load, load_unbudgeted; /* requests a call in a total outage; without the budget */
     size_t count;

@@ -88,21 +88,15 @@ double neap_bounds_longest_backoff_s(const struct neap_pipeline *pipeline, uint3
 
 /* ---------------------------------------------------------------------------------- worst case */
 
-/* How long a call can be kept waiting in front of an attempt. The gate may close for longer while
- * one waits, but never past max_wait; only the spread comes on top. */
-static int64_t longest_admission(const struct neap_pipeline *pipeline)
+/* The gate may close for longer while one waits, but never past max_wait; only the spread comes on
+ * top. */
+static int64_t longest_gate(const struct neap_pipeline *pipeline)
 {
-    int64_t sum_ns = 0;
-    if (pipeline->has_gate && pipeline->gate.max_wait_ns > 0) {
-        double spread_s =
-            LARGEST_R * SPREAD_SHARE * neap_seconds_from_ns(neap_bounds_gate_ns(pipeline));
-        sum_ns = neap_time_add(pipeline->gate.max_wait_ns, neap_ns_from_seconds(spread_s));
-    }
-    if (pipeline->has_limiter && !pipeline->limiter_shadow)
-        sum_ns = neap_time_add(sum_ns, pipeline->limiter.max_wait_ns);
-    if (pipeline->has_bulkhead && !pipeline->bulkhead_shadow)
-        sum_ns = neap_time_add(sum_ns, pipeline->bulkhead.max_wait_ns);
-    return sum_ns;
+    if (!pipeline->has_gate || pipeline->gate.max_wait_ns <= 0)
+        return 0;
+    double spread_s =
+        LARGEST_R * SPREAD_SHARE * neap_seconds_from_ns(neap_bounds_gate_ns(pipeline));
+    return neap_time_add(pipeline->gate.max_wait_ns, neap_ns_from_seconds(spread_s));
 }
 
 static bool retries_a_status(const struct neap_retry_policy *retry)
@@ -143,12 +137,38 @@ static int64_t longest_waits(const struct neap_pipeline *pipeline, uint32_t atte
     return neap_time_add(sum_ns, times(wait_ns, left));
 }
 
-int64_t neap_bounds_call_ns(const struct neap_pipeline *pipeline)
+void neap_bounds_read(struct neap_bounds *bounds, const struct neap_pipeline *pipeline)
 {
     uint32_t attempts = pipeline->retry.max_attempts;
-    int64_t each_ns = neap_time_add(longest_admission(pipeline), neap_bounds_attempt_ns(pipeline));
-    int64_t sum_ns = neap_time_add(times(each_ns, attempts), longest_waits(pipeline, attempts));
+    bool limits_rate = pipeline->has_limiter && !pipeline->limiter_shadow;
+    bool limits_places = pipeline->has_bulkhead && !pipeline->bulkhead_shadow;
+    *bounds = (struct neap_bounds){
+        .part_ns = {
+            [NEAP_PART_ATTEMPTS] = times(neap_bounds_attempt_ns(pipeline), attempts),
+            [NEAP_PART_BACKOFF] = longest_waits(pipeline, attempts),
+            [NEAP_PART_GATE] = times(longest_gate(pipeline), attempts),
+            [NEAP_PART_RATE_LIMIT] =
+                times(limits_rate ? pipeline->limiter.max_wait_ns : 0, attempts),
+            [NEAP_PART_BULKHEAD] =
+                times(limits_places ? pipeline->bulkhead.max_wait_ns : 0, attempts),
+        }};
+}
+
+int64_t neap_bounds_call_ns(const struct neap_bounds *bounds, const struct neap_pipeline *pipeline)
+{
+    int64_t sum_ns = 0;
+    for (int part = 0; part < NEAP_PART_COUNT; part++)
+        sum_ns = neap_time_add(sum_ns, bounds->part_ns[part]);
     return neap_time_min(sum_ns, pipeline->timeout.total_ns);
+}
+
+const char *neap_part_name(enum neap_part part)
+{
+    static const char *const names[NEAP_PART_COUNT] = {
+        [NEAP_PART_ATTEMPTS] = "attempts", [NEAP_PART_BACKOFF] = "backoff",
+        [NEAP_PART_GATE] = "gate",         [NEAP_PART_RATE_LIMIT] = "rate_limit",
+        [NEAP_PART_BULKHEAD] = "bulkhead", [NEAP_PART_OTHERS] = "others"};
+    return names[part];
 }
 
 /* ------------------------------------------------------------------------------------ attempts */

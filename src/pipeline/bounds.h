@@ -14,10 +14,31 @@
  * and then keeps it up to the limit of the attempt or of the call. */
 int64_t neap_bounds_attempt_ns(const struct neap_pipeline *pipeline);
 
-/* The longest from the beginning of a call to the end of its last attempt or wait: each attempt at
- * its limit, each wait at its upper bound (a server's Retry-After included), cut by the call's own
- * limit. Other clients that close the same gates are taken to have no longer max_server_delay. */
-int64_t neap_bounds_call_ns(const struct neap_pipeline *pipeline);
+/* What a call's time goes into. */
+enum neap_part {
+    NEAP_PART_ATTEMPTS,
+    NEAP_PART_BACKOFF, /* or what a server asks for in its place */
+    NEAP_PART_GATE,
+    NEAP_PART_RATE_LIMIT,
+    NEAP_PART_BULKHEAD,
+    NEAP_PART_OTHERS, /* clients that are asked in place of this one: not the pipeline's matter */
+    NEAP_PART_COUNT
+};
+
+struct neap_bounds {
+    int64_t part_ns[NEAP_PART_COUNT]; /* NEAP_NEVER: as long as somebody likes */
+};
+
+/* Each part of a call at its longest: each attempt at its limit, each wait at its upper bound. It
+ * is the sum over all attempts; what the call's own limit leaves of it is the next function's
+ * matter. Other clients that close the same gates are taken to have no longer max_server_delay. */
+void neap_bounds_read(struct neap_bounds *bounds, const struct neap_pipeline *pipeline);
+
+/* The longest from the beginning of a call to its end: the sum of the parts, cut by its limit. */
+int64_t neap_bounds_call_ns(const struct neap_bounds *bounds, const struct neap_pipeline *pipeline);
+
+/* "attempts", "backoff", "gate", "rate_limit", "bulkhead", "others" */
+const char *neap_part_name(enum neap_part part);
 
 /* How many attempts can begin before the call's limit where each fails at once and is repeated
  * after the shortest backoff; a server that asks for a shorter delay than that can have more. */

@@ -93,9 +93,31 @@ local function print_finding(level, head, message)
   print(terminal.wrapped(message, (" "):rep(11), WIDTH))
 end
 
+local function counted(number, word)
+  return ("%d %s%s"):format(number, word, number == 1 and "" or "s")
+end
+
+local PARTS = { "attempts", "backoff", "gate", "rate_limit", "bulkhead", "others" }
+
+-- What the worst case is made of: "attempts 9, backoff 4.5".
+local function words_of_parts(report)
+  local words, sum = {}, 0
+  for _, name in ipairs(PARTS) do
+    local seconds = report.parts[name]
+    local length = seconds == math.huge and "any" or ("%.6g"):format(seconds)
+    sum = sum + seconds
+    if seconds > 0 then
+      words[#words + 1] = ("%s %s"):format((name:gsub("_", " ")), length)
+    end
+  end
+  local cut = sum > report.worst_case + 1e-6 and "; timeout.total cuts it" or ""
+  return table.concat(words, ", ") .. cut
+end
+
 local function print_figures(report)
-  print(("  a call takes up to %.6g s, in up to %d attempts; a server that is down gets %.3g " ..
-    "requests for each, %.3g without a budget"):format(report.worst_case, report.attempts,
+  print(("  a call takes up to %.6g s (%s), in up to %s"):format(report.worst_case,
+    words_of_parts(report), counted(report.attempts, "attempt")))
+  print(("  a server that is down gets %.3g requests for each, %.3g without a budget"):format(
     report.amplification, report.amplification_without_budget))
 end
 
@@ -112,10 +134,6 @@ local function print_report(report)
     print_finding(finding.level, ("%s (%s, docs/%s)"):format(finding.path, finding.rule,
       finding.page), finding.message)
   end
-end
-
-local function counted(number, word)
-  return ("%d %s%s"):format(number, word, number == 1 and "" or "s")
 end
 
 local function print_reports(reports, counts)

@@ -28,7 +28,9 @@ static struct neap_pipeline simple(void)
 
 static double call_s(const struct neap_pipeline *pipeline)
 {
-    return neap_seconds_from_ns(neap_bounds_call_ns(pipeline));
+    struct neap_bounds bounds;
+    neap_bounds_read(&bounds, pipeline);
+    return neap_seconds_from_ns(neap_bounds_call_ns(&bounds, pipeline));
 }
 
 static void assert_near(double expected, double got)
@@ -130,6 +132,23 @@ static void each_attempt_can_be_kept_waiting(void **state)
     assert_near(2, call_s(&pipeline));
 }
 
+static void its_parts_are_told_one_by_one(void **state)
+{
+    (void)state;
+    struct neap_pipeline pipeline = simple();
+    struct neap_bounds bounds;
+    pipeline.has_limiter = true;
+    pipeline.limiter.max_wait_ns = 3 * S;
+    pipeline.asks_backoff = true;
+    neap_bounds_read(&bounds, &pipeline);
+    assert_near(3 * 2, neap_seconds_from_ns(bounds.part_ns[NEAP_PART_ATTEMPTS]));
+    assert_near(3 * 3, neap_seconds_from_ns(bounds.part_ns[NEAP_PART_RATE_LIMIT]));
+    assert_true(bounds.part_ns[NEAP_PART_BACKOFF] == NEAP_NEVER);
+    assert_int_equal(0, bounds.part_ns[NEAP_PART_GATE]);
+    assert_int_equal(0, bounds.part_ns[NEAP_PART_OTHERS]);
+    assert_string_equal("rate_limit", neap_part_name(NEAP_PART_RATE_LIMIT));
+}
+
 /* ------------------------------------------------------------------------------------ attempts */
 
 static void attempts_begin_while_there_is_time(void **state)
@@ -213,6 +232,7 @@ int main(void)
         cmocka_unit_test(a_server_can_ask_for_more),
         cmocka_unit_test(a_backoff_function_can_say_anything),
         cmocka_unit_test(each_attempt_can_be_kept_waiting),
+        cmocka_unit_test(its_parts_are_told_one_by_one),
         cmocka_unit_test(attempts_begin_while_there_is_time),
         cmocka_unit_test(attempts_fit_by_their_length_and_the_mean_wait),
         cmocka_unit_test(billions_of_attempts_are_reckoned_at_once),
