@@ -11,9 +11,9 @@ local terminal = require "neap.program.terminal"
 local WIDTH = 100
 
 local check = {
-  usage = "check POLICY [options] | --rules",
+  usage = "check POLICY... [options] | --rules",
   summary = "say what a policy will come to, and what is wrong with it",
-  operands = 1,
+  operands = math.huge,
   options = {
     rate = arguments.positive,
     ["allowed-latency"] = arguments.seconds,
@@ -25,8 +25,8 @@ local check = {
     rules = true,
   },
   help = [[
-POLICY is a Lua file that returns the policy of a client, or a list or map of policies. Nothing is
-asked of the network.
+POLICY is a Lua file that returns the policy of a client, or a list or map of policies; there may be
+several files. Nothing is asked of the network.
 
   --rate N               calls a second that the client will make
   --allowed-latency S    seconds that a call may take
@@ -62,17 +62,39 @@ local function name_of(entry)
   return type(name) == "string" and name or nil
 end
 
--- The report with the policy's name and its key in the file; a policy that is refused has `error`.
-local function report_on(entry, facts, is_quiet)
+-- The report with the file, the policy's name and its key there; a policy that is refused has
+-- `error`.
+local function report_on(path, entry, facts, is_quiet)
   local done, report = pcall(neap.check, entry.policy, facts)
   if not done then
     report = { ok = false, error = report:match("policy[%.%[:].*$") or report }
   elseif is_quiet then
     report.findings = without_notes(report.findings)
   end
+  report.file = path
   report.name = name_of(entry)
   report.key = entry.key
   return report
+end
+
+local function facts_of(given)
+  return {
+    rate = given.rate,
+    allowed_latency = given["allowed-latency"],
+    server_rate_limit = given["server-rate-limit"],
+    workers = given.workers,
+  }
+end
+
+-- A file that cannot be run ends it all: what is in it nobody knows.
+local function report_on_all(paths, given)
+  local reports, facts = {}, facts_of(given)
+  for _, path in ipairs(paths) do
+    for _, entry in ipairs(policy_file.load_all(path)) do
+      reports[#reports + 1] = report_on(path, entry, facts, given.quiet)
+    end
+  end
+  return reports
 end
 
 local function count_levels(reports)
@@ -121,10 +143,11 @@ local function print_figures(report)
     report.amplification, report.amplification_without_budget))
 end
 
-local function print_report(report)
+local function print_report(report, has_siblings)
   local key = report.key ~= nil and report.key ~= report.name and ("[%s] "):format(
     tostring(report.key)) or ""
-  print(terminal.coloured("bold", key .. (report.name or "a policy")))
+  local file = has_siblings and (" (%s)"):format(report.file) or ""
+  print(terminal.coloured("bold", key .. (report.name or "a policy")) .. file)
   if report.error then
     print_finding("error", "refused", report.error)
     return
@@ -138,7 +161,7 @@ end
 
 local function print_reports(reports, counts)
   for _, report in ipairs(reports) do
-    print_report(report)
+    print_report(report, reports[1].file ~= reports[#reports].file)
   end
   print(("%s, %s, %s"):format(counted(counts.error, "error"), counted(counts.warning, "warning"),
     counted(counts.note, "note")))
@@ -154,15 +177,6 @@ end
 
 -- ------------------------------------------------------------------------------- the whole
 
-local function facts_of(given)
-  return {
-    rate = given.rate,
-    allowed_latency = given["allowed-latency"],
-    server_rate_limit = given["server-rate-limit"],
-    workers = given.workers,
-  }
-end
-
 function check.run(given, operands)
   if given.rules then
     print_rules()
@@ -171,10 +185,7 @@ function check.run(given, operands)
   if not operands[1] then
     ending.give_up(ending.MISUSED, "which policy? neap check --help tells more")
   end
-  local reports = {}
-  for index, entry in ipairs(policy_file.load_all(operands[1])) do
-    reports[index] = report_on(entry, facts_of(given), given.quiet)
-  end
+  local reports = report_on_all(operands, given)
   local counts = count_levels(reports)
   local failed = counts.error > 0 or (given.strict and counts.warning > 0)
   if given.json then
