@@ -9,7 +9,7 @@ local ending = require "neap.program.ending"
 local program = {}
 
 -- In the order of the help.
-local COMMANDS = { "check", "drain", "dead", "revive", "drop", "status", "version" }
+local COMMANDS = { "check", "simulate", "drain", "dead", "revive", "drop", "status", "version" }
 
 local EXIT_STATUSES = [[
 Status 0: done; 1: it cannot work, or not all of it; 2: wrong usage.

@@ -15,7 +15,14 @@ local function number_text(number)
   if number % 1 == 0 and math.abs(number) < 2 ^ 53 then
     return ("%d"):format(number)
   end
-  return ("%.17g"):format(number)
+  local short = ("%.15g"):format(number)
+  return tonumber(short) == number and short or ("%.17g"):format(number)
+end
+
+-- An empty table may say so, in the manner of dkjson.
+local function says_object(value)
+  local metatable = getmetatable(value)
+  return type(metatable) == "table" and metatable.__jsontype == "object"
 end
 
 local encode
@@ -43,7 +50,7 @@ end
 function encode(value)
   local kind = type(value)
   if kind == "table" then
-    local is_object = type(next(value)) == "string"
+    local is_object = type(next(value)) == "string" or says_object(value)
     return is_object and object_text(value) or list_text(value)
   end
   return kind == "string" and quoted(value) or kind == "number" and number_text(value)
@@ -51,7 +58,7 @@ function encode(value)
 end
 
 --- The value as JSON, names of objects in order. A table is an object if its keys are strings, and
---- a list else, also where it is empty.
+--- a list else, also where it is empty and its metatable has no `__jsontype = "object"`.
 ---@param value table|string|number|boolean
 ---@return string
 return encode

@@ -5,9 +5,10 @@ local policy_file = {}
 
 --- What the file returns: a table, and whatever comes second.
 ---@param path string
+---@param noun? string what it should return ("a policy table")
 ---@return table policy
 ---@return any second
-function policy_file.load(path)
+function policy_file.load(path, noun)
   local chunk, message = loadfile(path)
   if not chunk then
     ending.give_up(ending.FAILED, "%s", message)
@@ -17,8 +18,8 @@ function policy_file.load(path)
     ending.give_up(ending.FAILED, "%s", tostring(policy))
   end
   if type(policy) ~= "table" then
-    ending.give_up(ending.FAILED, "%s: expected a policy table to be returned, got a %s", path,
-      type(policy))
+    ending.give_up(ending.FAILED, "%s: expected %s to be returned, got a %s", path,
+      noun or "a policy table", type(policy))
   end
   return policy, second
 end

@@ -1,15 +1,24 @@
---- What people see: colours, where stdout is a terminal that has them, and lines of a bearable
---- length.
+--- What people see: colours, where stdout is a terminal that has them, signs and columns that it
+--- has, and lines of a bearable length.
 local terminal = {}
 
 local CODES = { red = "31", yellow = "33", green = "32", blue = "34", bold = "1", faint = "2" }
 
+--- Is the stream of that number (1: stdout, 2: stderr) a terminal?
+---@param stream 1|2
+---@return boolean
+function terminal.is(stream)
+  local status = os.execute(("test -t %d"):format(stream)) -- true, or 0 in Lua 5.1
+  return status == true or status == 0
+end
+
 local has_colours
 
-local function find_colours()
+--- Is stdout a terminal that has colours, and has nobody asked for none?
+---@return boolean
+function terminal.has_colours()
   if has_colours == nil then
-    local status = os.execute("test -t 1") -- true, or 0 in Lua 5.1
-    has_colours = (status == true or status == 0) and (os.getenv("NO_COLOR") or "") == ""
+    has_colours = terminal.is(1) and (os.getenv("NO_COLOR") or "") == ""
       and os.getenv("TERM") ~= "dumb"
   end
   return has_colours
@@ -20,7 +29,7 @@ end
 ---@param text string
 ---@return string
 function terminal.coloured(colour, text)
-  if not find_colours() then
+  if not terminal.has_colours() then
     return text
   end
   return "\27[" .. CODES[colour] .. "m" .. text .. "\27[0m"
@@ -42,6 +51,36 @@ function terminal.wrapped(text, indent, width)
   end
   lines[#lines + 1] = line
   return table.concat(lines, "\n")
+end
+
+--- Does the locale say that texts are UTF-8?
+---@return boolean
+function terminal.is_utf8()
+  for _, name in ipairs{ "LC_ALL", "LC_CTYPE", "LANG" } do
+    local value = os.getenv(name) or ""
+    if value ~= "" then
+      return value:lower():find("utf%-?8") ~= nil
+    end
+  end
+  return false
+end
+
+--- The columns of the terminal that stdout is; nil where it is none and COLUMNS does not say.
+---@return integer?
+function terminal.width()
+  local columns = tonumber(os.getenv("COLUMNS") or "")
+  if columns and columns >= 1 then
+    return math.floor(columns)
+  end
+  if not terminal.is(1) then
+    return nil
+  end
+  local pipe = io.popen("stty size 2>/dev/null </dev/tty")
+  local text = pipe and pipe:read("*l") or ""
+  if pipe then
+    pipe:close()
+  end
+  return tonumber(text:match("^%d+ (%d+)$"))
 end
 
 return terminal

@@ -1,0 +1,312 @@
+-- What a simulation from Lua answers, and the laws that hold for each. The core's own tests are in
+-- spec/c/simulation.
+local simulate = require "neap.simulate"
+
+-- A small world, and an outage that never ends if `outage` is given.
+local function world(more)
+  local setting = { clients = 100, duration = 60 }
+  for key, value in pairs(more or {}) do
+    setting[key] = value
+  end
+  return setting
+end
+
+local function outage(more)
+  local setting = world(more)
+  setting.scenario = { { outage = true } }
+  return setting
+end
+
+local function policy(more)
+  local made = { name = "api" }
+  for key, value in pairs(more or {}) do
+    made[key] = value
+  end
+  return made
+end
+
+local function sum_of(counts)
+  local sum = 0
+  for _, count in pairs(counts) do
+    sum = sum + count
+  end
+  return sum
+end
+
+local function highest(list)
+  local most = 0
+  for _, number in ipairs(list) do
+    most = math.max(most, number)
+  end
+  return most
+end
+
+describe("a simulation", function()
+  it("answers every call by the network where all is well", function()
+    local run = simulate.run(policy(), world())
+    assert.is_true(run.calls > 5500 and run.calls < 6500)
+    assert.equal(run.calls, run.answers.network)
+    assert.equal(run.calls, run.attempts)
+    assert.equal(1, run.amplification)
+    assert.equal(0, run.unfinished)
+    assert.is_true(run.latency.max <= 0.15 + 1e-6)
+  end)
+
+  it("ends each call in exactly one way", function()
+    local run = simulate.run(policy{ bulkhead = { max_concurrent = 1 } }, outage{ capacity = 50 })
+    assert.equal(run.calls, sum_of(run.answers) + sum_of(run.errors))
+  end)
+
+  it("sees each attempt of each call in an outage without breaker and budget", function()
+    local run = simulate.run(policy{ breaker = false, retry = { budget = false } }, outage())
+    assert.equal(3 * run.calls, run.attempts)
+    assert.equal(run.calls, run.answers["5xx"])
+    assert.equal(2 * run.calls, run.retries["503"])
+  end)
+
+  it("sees no more than the budget allows", function()
+    local without_reserve = simulate.run(policy{ breaker = false,
+      retry = { budget = { ratio = 0.2, min_per_second = 0 } } }, outage{ shared = true })
+    assert.is_true(without_reserve.amplification <= 1.2)
+    assert.is_true(without_reserve.amplification > 1.19)
+    local with_reserve = simulate.run(policy{ breaker = false }, outage{ shared = true })
+    assert.is_true(with_reserve.attempts <= 1.2 * with_reserve.calls + 10 * (60 + 10))
+  end)
+
+  it("sees breakers open and close", function()
+    local run = simulate.run(policy(), world{ duration = 120,
+      scenario = { { outage = true, from = 20, lasts = 30 } } })
+    assert.equal(0, run.slots.open[math.floor(19 / run.slots.width)])
+    assert.is_true(highest(run.slots.open) > 90)
+    assert.equal(0, run.slots.open[run.slots.count])
+    assert.is_true(run.errors.breaker_open > 0)
+    assert.is_true(run.transitions.open >= 90)
+  end)
+
+  it("has one breaker for all where state is shared", function()
+    local run = simulate.run(policy(), outage{ shared = true })
+    assert.equal(1, highest(run.slots.open))
+  end)
+
+  it("sees a herd that jitter flattens", function()
+    local together = { clients = 1000, arrival = "together", rate = 1 / 60, latency = 0 }
+    local function busiest(jitter)
+      local run = simulate.run(policy{ breaker = false, retry = { backoff = { jitter = jitter } } },
+        outage(together))
+      local most = 0
+      for index = 2, run.slots.count do
+        most = math.max(most, run.slots.attempts[index])
+      end
+      return most
+    end
+    assert.equal(1000, busiest("none"))
+    assert.is_true(busiest(0.5) < 200)
+  end)
+
+  it("has the server serve its capacity and no more", function()
+    local run = simulate.run(policy{ breaker = false }, world{ capacity = 50 })
+    local width = run.slots.width
+    for index = 1, run.slots.count do
+      assert.is_true(run.slots.served[index] <= 50 * width + 1)
+    end
+    assert.is_true(highest(run.slots.backlog) > 9)
+    assert.is_true(run.refused > 0)
+  end)
+
+  it("retries 429 after what the server says", function()
+    local run = simulate.run(policy(), world{ scenario = { { rate_limit = 20 } } })
+    assert.is_true(run.retries["429"] > 0)
+    assert.is_true(run.answers["4xx"] > 0)
+  end)
+
+  it("fails a share of requests in a brownout", function()
+    local run = simulate.run(policy{ retry = false, breaker = false },
+      world{ scenario = { { brownout = 0.3 } } })
+    assert.is_true(math.abs(run.answers["5xx"] / run.calls - 0.3) < 0.03)
+  end)
+
+  it("is slow where the server is", function()
+    local run = simulate.run(policy(), world{ spread = 0, scenario = { { slow = 2 } } })
+    assert.is_true(math.abs(run.latency.p50 - 2) < 0.1)
+  end)
+
+  it("does not repeat what may not be repeated", function()
+    local run = simulate.run(policy{ breaker = false }, outage{ method = "POST" })
+    assert.equal(run.calls, run.attempts)
+    run = simulate.run(policy{ breaker = false, idempotency = true }, outage{ method = "POST" })
+    assert.is_true(run.attempts > run.calls)
+    run = simulate.run(policy{ breaker = false }, outage{ method = "POST", replayable = true })
+    assert.is_true(run.attempts > run.calls)
+  end)
+
+  it("answers from the cache, and with what is stale in need", function()
+    local run = simulate.run(policy{ cache = { ttl = 5, stale_if_error = 60 } },
+      world{ scenario = { { outage = true, from = 30 } } })
+    assert.is_true(run.answers.cache > run.calls / 3)
+    assert.is_true(run.answers.stale > 0)
+    assert.is_nil(run.answers["5xx"])
+  end)
+
+  it("falls back", function()
+    local run = simulate.run(policy{ fallback = { { default = { status = 200 } } } }, outage())
+    assert.equal(run.calls, run.answers.default)
+  end)
+
+  it("asks functions of the policy", function()
+    local asked, retried = 0, {}
+    simulate.run(policy{
+      breaker = { failure = function(outcome)
+        asked = asked + 1
+        assert(outcome.status == 503 and outcome.response.status == 503)
+        return "ignore"
+      end },
+      retry = {
+        when = function(outcome) return outcome.attempt < 3 end,
+        backoff = function(n, outcome)
+          retried[#retried + 1] = n
+          return outcome.elapsed
+        end,
+      },
+    }, outage{ clients = 1, duration = 10 })
+    assert.is_true(asked > 0)
+    assert.equal(1, retried[1])
+    assert.equal(2, highest(retried))
+  end)
+
+  it("gives functions an error where no answer came", function()
+    local kinds = {}
+    simulate.run(policy{ retry = { when = function(outcome)
+      kinds[outcome.kind] = tostring(outcome.error)
+      return false
+    end } }, world{ clients = 5, scenario = { { outage = true, answer = "refused" } } })
+    assert.is_truthy(kinds.connect)
+  end)
+
+  it("raises what a function of the policy raises", function()
+    assert.has_error(function()
+      simulate.run(policy{ retry = { when = function() error({ "mine" }) end } }, outage())
+    end, { "mine" })
+  end)
+
+  it("says what of the policy it cannot carry", function()
+    local run = simulate.run(policy{
+      coalesce = true,
+      retry = { refresh = function() end },
+      fallback = { function() return { status = 200 } end },
+    }, world{ duration = 1 })
+    local notes = table.concat(run.notes, "\n")
+    assert.is_truthy(notes:find("coalesce", 1, true))
+    assert.is_truthy(notes:find("retry.refresh", 1, true))
+    assert.is_truthy(notes:find("fallback[1]", 1, true))
+    assert.same({}, simulate.run(policy(), world{ duration = 1 }).notes)
+  end)
+
+  it("tells what was not given", function()
+    local setting = simulate.run(policy(), { duration = 1, clients = 2 }).setting
+    assert.equal(1, setting.rate)
+    assert.equal("random", setting.arrival)
+    assert.equal(0.1, setting.latency)
+    assert.is_nil(setting.capacity)
+  end)
+
+  it("tells how far it is", function()
+    local shares = {}
+    simulate.run(policy(), world{ progress = function(share) shares[#shares + 1] = share end })
+    assert.equal(1, shares[#shares])
+    assert.is_true(#shares > 10)
+  end)
+
+  it("takes the collector's work in the middle of it", function()
+    local run = simulate.run(policy{ retry = { when = function()
+      collectgarbage()
+      return nil
+    end } }, outage{ clients = 3, duration = 5 })
+    assert.is_true(run.calls > 0)
+  end)
+end)
+
+describe("the same seed", function()
+  local function text_of(seed)
+    local setting = world{ seed = seed, capacity = 90,
+      scenario = { { brownout = 0.4, from = 10 }, { rate_limit = 80 } } }
+    return simulate.json{ simulate.run(policy(), setting) }
+  end
+
+  it("gives the same output to the byte", function()
+    assert.equal(text_of(7), text_of(7))
+  end)
+
+  it("gives it whether progress is told or not", function()
+    local function of(progress)
+      return simulate.json{ simulate.run(policy(), world{ progress = progress }) }
+    end
+    assert.equal(of(nil), of(function() end))
+  end)
+
+  it("is another one than the next", function()
+    assert.are_not.equal(text_of(7), text_of(8))
+  end)
+
+  -- The same numbers on each Lua: whoever changes the model changes them here.
+  it("gives these numbers on every Lua", function()
+    local run = simulate.run(policy(), world{ seed = 1, capacity = 90,
+      scenario = { { outage = true, from = 20, lasts = 10 } } })
+    assert.equal("6068 4996 1911 3085", ("%d %d %d %d"):format(run.calls, run.attempts, run.refused,
+      run.answers.network))
+  end)
+
+  it("has two policies meet the same calls", function()
+    local one = simulate.run(policy(), outage())
+    local other = simulate.run(policy{ retry = false, breaker = false }, outage())
+    assert.same(one.slots.calls, other.slots.calls)
+  end)
+end)
+
+describe("misuse of a simulation", function()
+  local function refusal(made, setting)
+    local done, message = pcall(function() simulate.run(made, setting) end)
+    assert.is_false(done)
+    return message
+  end
+
+  it("raises at the caller's line", function()
+    assert.is_truthy(refusal(policy(), { clients = 0 }):match("^[^:]*spec/simulate_spec.lua:%d+: "))
+  end)
+
+  local CASES = {
+    { { client = 1 }, 'simulation.client: unknown key, did you mean "clients"?' },
+    { { clients = 0 }, "simulation.clients: expected an integer from 1 to 1000000, got 0" },
+    { { rate = 0 }, "simulation.rate: expected a number" },
+    { { arrival = "never" }, "simulation.arrival: expected one of" },
+    { { resolution = 0.001 }, "simulation.resolution: expected one that divides" },
+    { { progress = 1 }, "simulation.progress: expected a function, got a number" },
+    { { label = 1 }, "simulation.label: expected a string, got a number" },
+    { { scenario = { {} } }, "simulation.scenario[1]: expected exactly one of outage" },
+    { { scenario = { { outage = true, slow = 1 } } }, "simulation.scenario[1]: expected exactly" },
+    { { scenario = { { outage = false } } }, "simulation.scenario[1].outage: expected true" },
+    { { scenario = { { slow = 1, answer = "503" } } }, "answer only together with outage" },
+    { { scenario = { { brownout = 1.5 } } }, "simulation.scenario[1].brownout: expected" },
+  }
+  for _, case in ipairs(CASES) do
+    it("is told: " .. case[2], function()
+      local message = refusal(policy(), case[1])
+      assert.is_truthy(message:find(case[2], 1, true), message)
+    end)
+  end
+
+  it("is told of a setting that is no table", function()
+    assert.is_truthy(refusal(policy(), 5):find("simulation: expected a table, got a number", 1,
+      true))
+  end)
+
+  it("is told of more incidents than there may be", function()
+    local scenario = {}
+    for index = 1, 33 do scenario[index] = { outage = true } end
+    assert.is_truthy(refusal(policy(), { scenario = scenario }):find("at most 32", 1, true))
+  end)
+
+  it("of the policy is told as a client tells it", function()
+    assert.is_truthy(refusal({ name = "x", retri = 1 }):find(
+      'policy.retri: unknown key, did you mean "retry"?', 1, true))
+  end)
+end)
