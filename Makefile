@@ -319,6 +319,11 @@ spec: ## run specs: SPEC=spec/foo_spec.lua [VARIANT=lua5.1…5.4|luajit|nginx|as
 examples: ## run every program in examples/, and the demonstration
 examples: test-examples
 
+.PHONY: figures
+figures: build-lua5.4 ## make the documents' figures anew, by the commands that stand there
+	@sed -n 's|^    neap \(simulate .* --out docs/figures/.*\)|\1|p' docs/*.md | \
+	    while read -r words; do $(RUN_LUA) bin/neap $$words || exit 1; done
+
 .PHONY: install
 install: ## install to PREFIX [DESTDIR=] [LUA_VERSION=5.4]
 .PHONY: uninstall

@@ -1,0 +1,2 @@
+-- The default budget, without a breaker that would hide what it does.
+return { name = "api", breaker = false }

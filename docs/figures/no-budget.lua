@@ -1,0 +1,1 @@
+return { name = "api", breaker = false, retry = { budget = false } }

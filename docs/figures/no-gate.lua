@@ -1,0 +1,1 @@
+return { name = "api", retry = false, breaker = false, gate = false }

@@ -1,0 +1,1 @@
+return { name = "api", retry = { backoff = { jitter = "none" } } }
