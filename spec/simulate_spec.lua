@@ -1,6 +1,8 @@
 -- What a simulation from Lua answers, and the laws that hold for each. The core's own tests are in
 -- spec/c/simulation.
+local neap = require "neap"
 local simulate = require "neap.simulate"
+local testing = require "neap.testing"
 
 -- A small world, and an outage that never ends if `outage` is given.
 local function world(more)
@@ -223,6 +225,69 @@ describe("a simulation", function()
     end } }, outage{ clients = 3, duration = 5 })
     assert.is_true(run.calls > 0)
   end)
+end)
+
+-- The kit runs a client of the library, with its exchange; the simulation has a driver of its own.
+describe("a simulation and the testing kit", function()
+  local CALLS = 90
+
+  -- A call a second on the kit, against a server that is down from the 20th to the 40th second.
+  local function by_the_kit(made, answer)
+    local kit = testing.new{ seed = 1 }
+    made.base_url = "https://api.example/"
+    local client = kit:client(made)
+    kit:script{ { answer = function()
+      local is_down = kit:now() >= 20 and kit:now() < 40
+      return is_down and answer or { status = 200, after = 0.25 }
+    end, ["repeat"] = true } }
+    kit:run(function()
+      for _ = 1, CALLS do
+        neap.spawn(client.get, client, "/")
+        neap.sleep(1)
+      end
+    end)
+    return client:stats()
+  end
+
+  local function by_simulation(made, incident)
+    incident.outage, incident.from, incident.lasts = true, 20, 20
+    return simulate.run(made, { clients = 1, arrival = "together", duration = CALLS,
+      latency = 0.25, spread = 0, scenario = { incident } })
+  end
+
+  local POLICIES = {
+    defaults = {},
+    ["a quick breaker"] = { breaker = { min_calls = 3, window = { seconds = 10 },
+      open_for = { base = 4, factor = 2 }, half_open = { permits = 1 } } },
+    ["a small budget"] = { breaker = false, retry = { budget = { ratio = 0.1,
+      min_per_second = 0.1 } } },
+    ["a bulkhead"] = { breaker = false, bulkhead = { max_concurrent = 2, max_wait = 3 } },
+    ["a rate limit"] = { rate_limit = { rate = 0.5, burst = 3, max_wait = 4 } },
+    ["short timeouts"] = { timeout = { read = 0.5, attempt = 0.4, total = 2 }, breaker = false },
+  }
+  local ANSWERS = {
+    ["503"] = { status = 503, after = 0.25 },
+    silence = { error = "timeout", phase = "read" },
+  }
+  for name, part in pairs(POLICIES) do
+    for answer, entry in pairs(ANSWERS) do
+      it(("agree on %s and %s"):format(name, answer), function()
+        local made = policy(part)
+        made.retry = made.retry or {}
+        made.retry.backoff = { jitter = "none" }
+        local simulated = by_simulation(made, { answer = answer })
+        local real = by_the_kit(made, entry)
+        assert.equal(CALLS, simulated.calls)
+        assert.equal(real.attempts, simulated.attempts)
+        assert.equal(real.ok, simulated.answers.network or 0)
+        assert.equal(real.failed["5xx"] or 0, simulated.answers["5xx"] or 0)
+        assert.same(real.errors, simulated.errors)
+        assert.same(real.retries, simulated.retries)
+        assert.same(real.rejections, simulated.rejections)
+        assert.same(real.transitions, simulated.transitions)
+      end)
+    end
+  end
 end)
 
 describe("the same seed", function()
