@@ -1,18 +1,20 @@
 # Programs and targets of the bench; the Makefile includes this.
 
-BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,easy multi primitives load)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,easy multi primitives load decisions)
 BENCH_MODULES := $(foreach name,lua5.4 luajit,\
     $(if $(incdir_$(name)),$(BUILD)/$(name)/bench/calls.so))
 bench_objects = $(patsubst %,$(BUILD)/plain/obj/bench/floors/%.o,$1)
 
 $(BUILD)/bench/easy: $(call bench_objects,easy handle result)
 $(BUILD)/bench/multi: $(call bench_objects,multi handle result)
-$(BUILD)/bench/primitives: $(call bench_objects,primitives result)
+$(BUILD)/bench/primitives: $(call bench_objects,primitives result rival)
 $(BUILD)/bench/load: $(call bench_objects,load result)
+$(BUILD)/bench/decisions: $(call bench_objects,decisions result rival) $(call archives_of,plain)
 
 $(BENCH_PROGRAMS):
 	@mkdir -p $(@D)
-	$(call say,LINK)$(CC) $(LDFLAGS) $(link_plain) -o $@ $(filter %.o,$^) $(LIBRARIES)
+	$(call say,LINK)$(CC) $(LDFLAGS) $(link_plain) -o $@ $(filter %.o,$^) \
+	    $(call link_archives,$(filter %.a,$^)) $(LIBRARIES)
 
 $(BUILD)/%/bench/calls.so: $(BUILD)/%/obj/bench/floors/calls.o
 	@mkdir -p $(@D)

@@ -6,7 +6,7 @@ local rounds = require "bench.harness.rounds"
 local verdict = require "bench.harness.verdict"
 local worlds = require "bench.harness.world"
 
-local ROWS = { "calls", "functions", "gateway" }
+local ROWS = { "calls", "functions", "decisions", "memory", "growth", "gateway" }
 
 local function chosen(words)
   return #words > 0 and words or ROWS

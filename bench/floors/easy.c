@@ -1,7 +1,8 @@
 /* The floor of calls made one at a time: a bare easy handle in a loop. `minimal` is an example out
  * of a manual; `all` resets the handle and sets all options for each call, as a program does that
- * has requests of many kinds; `preset` keeps the handle's options, as neap does.
- * Usage: easy minimal|all|preset URL BODY CALLS */
+ * has requests of many kinds; `preset` keeps the handle's options, as neap does. Of several
+ * HANDLES, each has a connection of its own, and the calls go round. Usage: easy minimal|all|preset
+ * URL BODY CALLS [HANDLES] */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,27 +48,40 @@ static void call(CURL *easy, set_options *set, const char *url, const char *body
     bench_handle_check(easy, curl_easy_perform(easy), &answer, body);
 }
 
+static CURL **make_handles(long handles)
+{
+    CURL **made = calloc((size_t)handles, sizeof(CURL *));
+    for (long i = 0; made && i < handles; i++)
+        made[i] = curl_easy_init();
+    return made;
+}
+
 int main(int count, char **words)
 {
-    if (count != 5)
-        bench_fail("usage: easy minimal|all|preset URL BODY CALLS");
-    long calls = strtol(words[4], NULL, 10);
-    CURL *easy = curl_easy_init();
-    set_options *set = options_of(easy, words[1]);
+    if (count < 5)
+        bench_fail("usage: easy minimal|all|preset URL BODY CALLS [HANDLES]");
+    long calls = strtol(words[4], NULL, 10), handles = count > 5 ? strtol(words[5], NULL, 10) : 1;
+    CURL **easy = make_handles(handles);
     double *latencies = calloc((size_t)calls, sizeof *latencies);
     if (!easy || !latencies)
         bench_fail("easy: not enough memory");
-    call(easy, set, words[2], words[3]);
+    set_options *set = NULL;
+    for (long i = 0; i < handles; i++) {
+        set = options_of(easy[i], words[1]);
+        call(easy[i], set, words[2], words[3]);
+    }
     struct bench_begun begun = bench_begin();
     double last = begun.wall;
     for (long i = 0; i < calls; i++) {
-        call(easy, set, words[2], words[3]);
+        call(easy[i % handles], set, words[2], words[3]);
         double now = bench_seconds(CLOCK_MONOTONIC);
         latencies[i] = (now - last) * 1e6;
         last = now;
     }
     bench_print(begun, calls, latencies);
+    for (long i = 0; i < handles; i++)
+        curl_easy_cleanup(easy[i]);
     free(latencies);
-    curl_easy_cleanup(easy);
+    free(easy);
     return 0;
 }

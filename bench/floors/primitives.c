@@ -1,30 +1,22 @@
 /* The floors of a decision: what one operation of the machine costs, in nanoseconds.
- * `contended` is an atomic add that another process makes at the same time in the same memory.
- * Usage: primitives add|contended|clock|coarse|getrandom COUNT */
-#include <signal.h>
+ * With a CORE, another process does `add` there at the same time, in the same memory.
+ * Usage: primitives add|clock|coarse|getrandom COUNT [CORE] */
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "result.h"
+#include "rival.h"
 
-struct shared {
-    _Atomic uint64_t number;
-    _Atomic int ready;
-};
-
-static struct shared *shared;
+static _Atomic uint64_t *number;
 
 static void add(long count)
 {
     for (long i = 0; i < count; i++)
-        atomic_fetch_add(&shared->number, 1);
+        atomic_fetch_add(number, 1);
 }
 
 static void read_clock(long count)
@@ -64,37 +56,28 @@ static const struct operation *find(const char *name)
     bench_fail("primitives: unknown operation '%s'", name);
 }
 
-/* Adds until it is killed; it dies with its parent. */
-static pid_t start_rival(void)
+static void add_forever(void)
 {
-    pid_t rival = fork();
-    if (rival != 0)
-        return rival;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    atomic_store(&shared->ready, 1);
+    bench_rival_is_ready();
     for (;;)
         add(1000);
 }
 
 int main(int count, char **words)
 {
-    if (count != 3)
-        bench_fail("usage: primitives add|contended|clock|coarse|getrandom COUNT");
+    if (count < 3)
+        bench_fail("usage: primitives add|clock|coarse|getrandom COUNT [CORE]");
     const struct operation *operation = find(words[1]);
     long repetitions = strtol(words[2], NULL, 10);
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
+    number = mmap(NULL, sizeof *number, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (number == MAP_FAILED)
         bench_fail("primitives: no shared memory");
-    pid_t rival = strcmp(operation->name, "contended") == 0 ? start_rival() : 0;
-    while (rival > 0 && atomic_load(&shared->ready) == 0)
-        usleep(100);
+    pid_t rival = count > 3 ? bench_rival_start(strtoul(words[3], NULL, 10), add_forever) : 0;
     operation->repeat(repetitions / 10);
     struct bench_begun begun = bench_begin();
     operation->repeat(repetitions);
     bench_print_operations("ns", begun, repetitions);
-    if (rival > 0) {
-        kill(rival, SIGKILL);
-        waitpid(rival, NULL, 0);
-    }
+    if (rival > 0)
+        bench_rival_stop(rival);
     return 0;
 }

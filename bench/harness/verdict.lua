@@ -20,7 +20,7 @@ local function value_of(target, results)
   end
   local values = subject.values[target.measure]
   if not target.against then
-    return statistics.median(values)
+    return statistics.median(values) / (target.scale or 1)
   end
   local floor = find(results, target.against)
   if floor.skip then
@@ -30,8 +30,8 @@ local function value_of(target, results)
 end
 
 --- A target: `row` of the list in docs/bench.md, `what` in words, the names of the `subject` and of
---- what it stands `against` (none: the value itself counts), the `measure`, and `at_least` or
---- `at_most`.
+--- what it stands `against` (none: the value itself counts, in units of `scale`, which are called
+--- `unit`), the `measure`, and `at_least` or `at_most`.
 ---@param target table
 ---@param results table[] of rounds.run
 ---@return table { row, what, bound, measured, met } or { row, what, bound, skip }

@@ -25,6 +25,12 @@ local function exists(path)
   return file ~= nil
 end
 
+-- A quick bench leaves out that client and upstream have cores of their own.
+local function pinnings(quick)
+  local list = cores.pinnings()
+  return quick and { list[1] } or list
+end
+
 --- `kind` is "full" or "quick": a quick one has 3 rounds and a tenth of the calls.
 ---@param kind string
 function world.new(kind)
@@ -37,7 +43,8 @@ function world.new(kind)
     root = root,
     build_path = build:sub(1, 1) == "/" and build or root .. "/" .. build,
     body = BODY,
-    pinnings = cores.pinnings(),
+    pinnings = pinnings(quick),
+    other_core = (cores.pinnings()[2] or {}).upstream,
     servers = {},
   }, World)
 end
@@ -84,6 +91,19 @@ function World:other_script(name, variant, core, script, ...)
     return subject.skipped(name, "AGAINST names no built tree")
   end
   return subject.program(name, { interpreter, "bench/subjects/" .. script, ... }, core)
+end
+
+--- Is a module of Debian's there, for Lua 5.4 or, where it is pure Lua, for an older one?
+---@param module string
+function World:has(module)
+  local file = module:gsub("%.", "/")
+  for _, version in ipairs{ "5.4", "5.3", "5.1" } do
+    local path = ("/usr/share/lua/%s/%s"):format(version, file)
+    if exists(path .. ".lua") or exists(path .. "/init.lua") then
+      return true
+    end
+  end
+  return false
 end
 
 --- Starts an nginx that is stopped with this world.

@@ -2,6 +2,8 @@
 
 local subject = require "bench.harness.subject"
 
+local LUA_HTTP = "lua-http, lua5.4, connections held"
+
 local function easy(world, pinning, name, mode, calls)
   return subject.program(name,
     { world:floor "easy", mode, world:upstream(), world.body, calls }, pinning.client)
@@ -24,8 +26,31 @@ local function other(world, pinning, calls, side_by_side)
     "GET", world:upstream(), world.body, calls, side_by_side)
 end
 
+-- Missing packages are told, and fail nothing.
+local function peer(world, pinning, name, module, script, ...)
+  if not world:has(module) then
+    return subject.skipped(name, module .. " is not installed")
+  end
+  return world:script(name, "lua5.4", pinning.client, script, ...)
+end
+
+local function lua_http(world, pinning, calls, side_by_side)
+  return peer(world, pinning, LUA_HTTP, "http.client", "http_calls.lua", world:upstream(),
+    world.body, calls, side_by_side)
+end
+
+local function lua_socket(world, pinning, name, mode, calls)
+  return peer(world, pinning, "lua-socket, lua5.4, " .. name, "socket.http", "socket_calls.lua",
+    mode, world:upstream(), world.body, calls)
+end
+
+-- On two cores each call waits for a core to wake up, which takes several times as long.
+local function share_of(pinning)
+  return pinning.client == pinning.upstream and 1 or 0.25
+end
+
 local function one_at_a_time(world, pinning)
-  local calls = world:calls(20000, 5000)
+  local calls = world:calls(20000 * share_of(pinning), 2000)
   return {
     title = ("one call at a time, %s, %d calls"):format(pinning.name, calls),
     subjects = {
@@ -37,6 +62,9 @@ local function one_at_a_time(world, pinning)
       neap(world, pinning, "luajit", "GET", calls, 0),
       neap(world, pinning, "lua5.4", "POST", calls, 0),
       other(world, pinning, calls, 0),
+      lua_socket(world, pinning, "connection kept", "keep", calls),
+      lua_socket(world, pinning, "new connections", "close", calls),
+      lua_http(world, pinning, calls, 1),
     },
     targets = {
       {
@@ -54,7 +82,7 @@ local function one_at_a_time(world, pinning)
 end
 
 local function side_by_side(world, pinning, count, targets)
-  local calls = world:calls(40000, 5 * count)
+  local calls = world:calls(40000 * share_of(pinning), 4 * count)
   return {
     title = ("%d side by side, %s, %d calls"):format(count, pinning.name, calls),
     subjects = {
@@ -64,6 +92,7 @@ local function side_by_side(world, pinning, count, targets)
       neap(world, pinning, "lua5.4", "GET", calls, count),
       neap(world, pinning, "luajit", "GET", calls, count),
       other(world, pinning, calls, count),
+      lua_http(world, pinning, calls, count),
     },
     targets = targets,
   }
@@ -73,6 +102,10 @@ local AT_100 = {
   {
     row = 2, what = "Lua 5.4, 100 side by side: calls a second / one multi handle",
     subject = "neap, lua5.4", against = "one multi handle", measure = "rate", at_least = 0.95,
+  },
+  {
+    row = 2, what = "Lua 5.4, 100 side by side: calls a second / lua-http",
+    subject = "neap, lua5.4", against = LUA_HTTP, measure = "rate", at_least = 3,
   },
 }
 
@@ -84,6 +117,10 @@ local AT_1000 = {
   {
     row = 3, what = "1000 side by side: p99 / one multi handle",
     subject = "neap, lua5.4", against = "one multi handle", measure = "p99", at_most = 0.7,
+  },
+  {
+    row = 9, what = "1000 side by side: peak of memory / one multi handle",
+    subject = "neap, lua5.4", against = "one multi handle", measure = "peak", at_most = 1.05,
   },
 }
 

@@ -1,17 +1,11 @@
 --- Row 7: an nginx that asks an upstream for each of its requests, 64 connections at once.
 
 local cores = require "bench.harness.cores"
+local openresty = require "bench.harness.openresty"
 local process = require "spec.support.process"
 local subject = require "bench.harness.subject"
 
 local CONNECTIONS = 64
-local MODULES = os.getenv("NGINX_MODULES") or "/usr/lib/nginx/modules"
-
-local MAIN = ([[
-load_module MODULES/ndk_http_module.so;
-load_module MODULES/ngx_http_lua_module.so;
-]]):gsub("MODULES", MODULES)
-
 -- Headers as an API sends them.
 local UPSTREAM = [[
 location / {
@@ -90,39 +84,30 @@ local function measured(world, name, server, core, calls)
   }
 end
 
-local function lua_paths(root, build)
+-- `part` takes the location's handler out of bench.nginx.gateway.
+local function gateway(world, part, tree, build)
   local checkout = os.getenv("RESTY_HTTP") or ""
-  local resty = checkout ~= "" and checkout .. "/lib/?.lua;" or ""
-  return ([[lua_package_path "%s/lua/?.lua;%s/lua/?/init.lua;./?.lua;%s;";
-    lua_package_cpath "%s/luajit/?.so;;"; lua_ssl_trusted_certificate %s;
-    lua_ssl_verify_depth 2; lua_socket_log_errors on;]]):format(root, root, resty, build, "%s")
+  local ca_file = world.certs and world.certs.server_cert
+  return openresty.start(world, {
+    module = "bench.nginx.gateway",
+    part = part,
+    tree = tree,
+    build = build,
+    more = checkout ~= "" and checkout .. "/lib/?.lua;" or "",
+    http = ca_file and ("lua_ssl_trusted_certificate %s;"):format(ca_file) or "",
+  })
 end
 
--- `handler` is an expression that makes the location's handler out of bench.nginx.gateway.
-local function gateway(world, handler, root, build)
-  local ca_file = world.certs and world.certs.server_cert or "/etc/ssl/certs/ca-certificates.crt"
-  return world:nginx{
-    main = MAIN .. "env RESTY_HTTP;",
-    http = HTTP .. lua_paths(root, build):format(ca_file) .. ([[
-      init_by_lua_block {
-        package.path = "%s/?.lua;" .. package.path
-        handle = require("bench.nginx.gateway").%s
-      }]]):format(world.root, handler),
-    conf = "location / { content_by_lua_block { handle() } }",
-    log_level = "error",
-  }
-end
-
-local function neap(world, url, ca_file, root, build)
-  return gateway(world, ("neap(%q, %s)"):format(url, ca_file and ("%q"):format(ca_file) or "nil"),
-    root, build)
+local function neap(world, url, ca_file, tree, build)
+  return gateway(world, (".neap(%q, %s)"):format(url, ca_file and ("%q"):format(ca_file) or "nil"),
+    tree, build)
 end
 
 local function resty(world, name, url, measure)
   if (os.getenv("RESTY_HTTP") or "") == "" then
     return subject.skipped(name, "RESTY_HTTP names no checkout of it")
   end
-  return measure(name, gateway(world, ("resty(%q)"):format(url), world.root, world.build_path))
+  return measure(name, gateway(world, (".resty(%q)"):format(url)))
 end
 
 local function against(world, url, ca_file, measure)
@@ -139,7 +124,7 @@ local RESTY = "lua-resty-http, no policy"
 local function plain(world, calls, measure)
   local api = world.api
   local url = api.url .. "/rates"
-  local server = neap(world, url, nil, world.root, world.build_path)
+  local server = neap(world, url)
   return {
     title = ("gateway, 64 connections, %d calls"):format(calls),
     subjects = {
@@ -147,8 +132,8 @@ local function plain(world, calls, measure)
       resty(world, RESTY .. ", again", url, measure),
       measure("neap, full", server),
       against(world, url, nil, measure),
-      measure("bare cosocket", gateway(world, ("cosocket(%q, %d, %q)"):format("127.0.0.1",
-        api.port, "/rates"), world.root, world.build_path)),
+      measure("bare cosocket", gateway(world,
+        (".cosocket(%q, %d, %q)"):format("127.0.0.1", api.port, "/rates"))),
       measure("proxy_pass", world:nginx{
         http = HTTP .. PROXIED:format(api.port), conf = PROXY_PASS, log_level = "error",
       }),
@@ -174,7 +159,7 @@ local function tls(world, calls, measure)
     subjects = {
       resty(world, RESTY, url, measure),
       resty(world, RESTY .. ", again", url, measure),
-      measure("neap, full, HTTP/2", neap(world, url, ca_file, world.root, world.build_path)),
+      measure("neap, full, HTTP/2", neap(world, url, ca_file)),
       against(world, url, ca_file, measure),
     },
     targets = {
@@ -184,10 +169,6 @@ local function tls(world, calls, measure)
       },
     },
   }
-end
-
-local function is_here(world)
-  return world:lua("luajit") and process.read_file(MODULES .. "/ngx_http_lua_module.so") ~= nil
 end
 
 local function start_upstream(world)
@@ -209,7 +190,7 @@ end
 -- One core for all; then the gateway, with its helper thread, on a core of its own.
 return function(world)
   local comparisons = {}
-  if not is_here(world) then
+  if not openresty.is_here(world) then
     return comparisons
   end
   start_upstream(world)
