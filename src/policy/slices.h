@@ -37,8 +37,8 @@ void neap_slices_init(struct neap_slice *slices, uint32_t count);
 void neap_slices_add(struct neap_slice *slices, uint32_t count, uint16_t generation, int64_t now_ns,
                      struct neap_tally addend);
 
-/* The same for one thread that has the slices alone, and makes all of its additions by this: *hint, 0
- * at first, spares it from looking at every slice more than once a second. */
+/* The same for one thread that has the slices alone, and makes all of its additions by this: *hint,
+ * 0 at first, spares it from looking at every slice more than once a second. */
 void neap_slices_add_hinted(struct neap_slice *slices, uint32_t count, uint16_t generation,
                             int64_t now_ns, struct neap_tally addend, int64_t *hint);
 
