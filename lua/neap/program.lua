@@ -1,15 +1,18 @@
 --- The program `neap`: finds the command on the command line and runs it.
 ---
---- A command is a module of lua/neap/program/ that returns { usage, summary, help, options,
---- operands = the most it takes, run = function(given, operands) -> exit status }; it is loaded
---- when it is asked for. It ends early by `ending.give_up`.
+--- A command is a module of lua/neap/program/ that returns { usage, summary, help, options, short =
+--- letters for options, operands = the most it takes, run = function(given, operands) -> exit
+--- status }; it is loaded when it is asked for. It ends early by `ending.give_up`.
 local arguments = require "neap.program.arguments"
 local ending = require "neap.program.ending"
 
 local program = {}
 
 -- In the order of the help.
-local COMMANDS = { "check", "simulate", "drain", "dead", "revive", "drop", "status", "version" }
+local COMMANDS = {
+  "get", "post", "explain", "check", "simulate", "drain", "dead", "revive", "drop", "status",
+  "version",
+}
 
 local EXIT_STATUSES = [[
 Status 0: done; 1: it cannot work, or not all of it; 2: wrong usage.
@@ -63,7 +66,7 @@ local function run(words)
   end
   local name = words[1] == "--version" and "version" or words[1]
   local command = find_command(name)
-  local given, operands = arguments.read(name, command.options, words)
+  local given, operands = arguments.read(name, command.options, words, command.short)
   local surplus = operands[command.operands + 1]
   if surplus then
     ending.give_up(ending.MISUSED, "%q is one argument too many", surplus)

@@ -36,30 +36,60 @@ local function read_value(read, name, value)
   return read_as
 end
 
---- The options by their names, and the operands in order. `known` has a reader for each option, or
---- true for one without a value.
+--- A reader for an option that may be given more than once: its values become a list.
+---@param read function
+---@return table
+function arguments.repeated(read)
+  return { read = read }
+end
+
+-- The option that a word names, and its value where it stands in the same word.
+local function option_in(word, short)
+  local name, value = word:match("^%-%-([%w-]+)=(.*)$")
+  if name then
+    return name, value
+  end
+  local letter = word:match("^%-(%a)$")
+  if letter then
+    return short and short[letter] or letter
+  end
+  return word:match("^%-%-([%w-]+)$")
+end
+
+local function keep(given, name, how, value)
+  if type(how) == "table" then
+    given[name] = given[name] or {}
+    table.insert(given[name], read_value(how.read, name, value))
+  else
+    given[name] = read_value(how, name, value)
+  end
+end
+
+--- The options by their names, and the operands in order. `known` has a reader for each option,
+--- arguments.repeated of one, or true for one without a value.
 ---@param command string its name
----@param known table<string, function|true>
+---@param known table<string, function|table|true>
 ---@param words string[] all that stands on the command line, the command's name first
+---@param short? table<string, string> letters that stand for options, `-v` for --verbose
 ---@return table given
 ---@return string[] operands
-function arguments.read(command, known, words)
+function arguments.read(command, known, words, short)
   local given, operands = {}, {}
   local index = 2
   while index <= #words do
-    local name, value = words[index]:match("^%-%-([%w-]+)=?(.*)$")
+    local name, value = option_in(words[index], short)
     if not name then
       operands[#operands + 1] = words[index]
     elseif not known[name] then
-      ending.give_up(ending.MISUSED, "%s has no option --%s", command, name)
+      ending.give_up(ending.MISUSED, "%s has no option %s", command, words[index]:match("^[^=]*"))
     elseif known[name] == true then
       given[name] = true
     else
-      if not words[index]:find("=", 1, true) then
+      if not value then
         index = index + 1
         value = words[index]
       end
-      given[name] = read_value(known[name], name, value)
+      keep(given, name, known[name], value)
     end
     index = index + 1
   end

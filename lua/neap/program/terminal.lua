@@ -1,5 +1,5 @@
---- What people see: colours, where stdout is a terminal that has them, signs and columns that it
---- has, and lines of a bearable length.
+--- What people see: colours, where the stream is a terminal that has them, signs and columns that
+--- it has, and lines of a bearable length.
 local terminal = {}
 
 local CODES = { red = "31", yellow = "33", green = "32", blue = "34", bold = "1", faint = "2" }
@@ -12,24 +12,27 @@ function terminal.is(stream)
   return status == true or status == 0
 end
 
-local has_colours
+local has_colours = {}
 
---- Is stdout a terminal that has colours, and has nobody asked for none?
+--- Is the stream (1, stdout, by default) a terminal with colours, and has nobody asked for none?
+---@param stream? 1|2
 ---@return boolean
-function terminal.has_colours()
-  if has_colours == nil then
-    has_colours = terminal.is(1) and (os.getenv("NO_COLOR") or "") == ""
+function terminal.has_colours(stream)
+  stream = stream or 1
+  if has_colours[stream] == nil then
+    has_colours[stream] = terminal.is(stream) and (os.getenv("NO_COLOR") or "") == ""
       and os.getenv("TERM") ~= "dumb"
   end
-  return has_colours
+  return has_colours[stream]
 end
 
---- The text in that colour, or as it is where stdout is no terminal, or NO_COLOR is set.
+--- The text in that colour, or as it is where the stream is no terminal, or NO_COLOR is set.
 ---@param colour string
 ---@param text string
+---@param stream? 1|2
 ---@return string
-function terminal.coloured(colour, text)
-  if not terminal.has_colours() then
+function terminal.coloured(colour, text, stream)
+  if not terminal.has_colours(stream) then
     return text
   end
   return "\27[" .. CODES[colour] .. "m" .. text .. "\27[0m"

@@ -1,0 +1,2 @@
+--- `neap post`: see lua/neap/program/request.lua.
+return require "neap.program.request" "POST"
