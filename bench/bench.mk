@@ -29,13 +29,13 @@ BENCH = BUILD=$(BUILD) $(RUN_LUA) bench/run.lua
 
 # What it compares neap with is installed where it is missing, as for `make test`.
 .PHONY: bench
-bench: ## what neap costs beside libcurl and others [ROWS= AGAINST= RESTY_HTTP= DREAM11=]
+bench: ## what neap costs beside libcurl and others [ROWS= KEEP=yes AGAINST= RESTY_HTTP= DREAM11=]
 	@.ci/setup.sh build bench
 	@$(MAKE) --no-print-directory bench-ready
 	@$(BENCH) full $(ROWS)
 
 .PHONY: bench-quick
-bench-quick: ## the same with fewer calls, in a minute
+bench-quick: ## the same with fewer calls, in a minute [ROWS= …]
 	@.ci/setup.sh build bench
 	@$(MAKE) --no-print-directory bench-ready
 	@$(BENCH) quick $(ROWS)

@@ -1,4 +1,6 @@
+local chart = require "bench.harness.chart"
 local cores = require "bench.harness.cores"
+local page = require "bench.harness.page"
 local report = require "bench.harness.report"
 local rounds = require "bench.harness.rounds"
 local statistics = require "bench.harness.statistics"
@@ -113,6 +115,19 @@ describe("a verdict", function()
     assert.equal(95, judged{ subject = "neap", at_most = 95 }.measured)
   end)
 
+  it("tells how far the floor was from itself", function()
+    local noisy = {
+      { name = "floor", values = { rate = { 100 } } },
+      { name = "floor, again", values = { rate = { 110 } } },
+      { name = "neap", values = { rate = { 95 } } },
+    }
+    local target = {
+      row = 1, what = "rate", measure = "rate", subject = "neap", against = "floor", at_most = 1,
+    }
+    assert.near(0.095, verdict.of(target, noisy).noise, 0.001)
+    assert.is_nil(judged{ subject = "neap", against = "floor", at_most = 1 }.noise)
+  end)
+
   it("is skipped with its subject or its floor", function()
     assert.equal("not here", judged{ subject = "absent", at_most = 1 }.skip)
     assert.equal("not here", judged{ subject = "neap", against = "absent", at_most = 1 }.skip)
@@ -143,6 +158,100 @@ describe("a report", function()
     }
     assert.matches("rate%s+at least 0%.95%s+0%.9%s+NOT MET", text)
     assert.matches("p99%s+at most 2%s+skipped: not here", text)
+  end)
+end)
+
+describe("the picture of the targets", function()
+  local verdicts = {
+    {
+      row = 1, what = "rate <&> ratio", bound = "at least 2", limit = 2, rising = true, unit = "",
+      measured = 1, met = false,
+    },
+    {
+      row = 2, what = "p99", bound = "at most 4", limit = 4, unit = " ms", measured = 2,
+      met = true,
+    },
+    { row = 3, what = "gateway", bound = "at most 1", limit = 1, unit = "", skip = "not here" },
+  }
+
+  it("says how far each was reached", function()
+    assert.equal(0.5, chart.reached(verdicts[1]))
+    assert.equal(2, chart.reached(verdicts[2]))
+  end)
+
+  it("is well-formed: each element is closed, and nothing but entities begins with &", function()
+    local open = {}
+    local svg = chart.svg(verdicts)
+    for slash, name, rest in svg:gmatch "<(/?)([%a]+)([^<>]*)>" do
+      if slash == "/" then
+        assert.equal(table.remove(open), name)
+      elseif rest:sub(-1) ~= "/" then
+        open[#open + 1] = name
+      end
+    end
+    assert.same({}, open)
+    assert.matches("rate &lt;&amp;&gt; ratio", svg)
+    assert.is_nil(svg:gsub("&%a+;", ""):find("&", 1, true))
+  end)
+
+  it("has a bar for each that was measured", function()
+    local _, bars = chart.svg(verdicts):gsub("<rect", "")
+    assert.equal(2, bars)
+  end)
+
+  it("keeps a bar within its place", function()
+    local huge = {
+      row = 1, what = "", bound = "", limit = 1, rising = true, unit = "", measured = 1e6,
+      met = true,
+    }
+    assert.equal(240, tonumber(chart.svg{ huge }:match('<rect[^>]- width="([%d.]+)"')))
+  end)
+end)
+
+describe("the page of results", function()
+  local measured = {
+    {
+      title = "calls",
+      results = {
+        { name = "floor", values = { rate = { 10, 20, 30 } } },
+        { name = "neap", values = { rate = { 10 } } },
+        { name = "other", skip = "not here", values = {} },
+      },
+    },
+    { title = "gateway", results = { { name = "floor", skip = "not here", values = {} } } },
+  }
+
+  it("has ratios only, and nothing of what was skipped", function()
+    local text = page.results("by hand", {}, measured)
+    assert.matches("| calls | calls a second |", text, 1, true)
+    assert.matches("| neap | 0.50 |", text, 1, true)
+    assert.is_nil(text:find("other", 1, true))
+    assert.is_nil(text:find("gateway", 1, true))
+  end)
+
+  it("has each target with its state", function()
+    local text = page.results("by hand", {
+      { row = 1, what = "rate", bound = "at least 2", unit = "", measured = 1, met = false,
+        noise = 0.1 },
+      { row = 2, what = "p99", bound = "at most 4", unit = "", skip = "not here" },
+    }, {})
+    assert.matches("| 1 | rate | at least 2 | 1 | not met | 10 % |", text, 1, true)
+    assert.matches("| 2 | p99 | at most 4 | – | skipped | – |", text, 1, true)
+  end)
+
+  it("takes the place of the last one, and of nothing else", function()
+    local begin = "<!-- results: written by `make bench KEEP=yes` -->"
+    local document = "before\n" .. begin .. "\nold\n<!-- end of results -->\nafter\n"
+    local new = page.with_results(document, "new 100 %")
+    assert.equal("before\n" .. begin .. "\n\nnew 100 %\n\n<!-- end of results -->\nafter\n", new)
+    assert.equal(new, page.with_results(new, "new 100 %"))
+  end)
+
+  it("has a place in the document", function()
+    local file = assert(io.open "docs/bench.md")
+    local document = file:read "*a"
+    file:close()
+    assert.matches("kept", page.with_results(document, "kept"))
   end)
 end)
 

@@ -72,7 +72,9 @@ local function state_of(judged)
   if judged.skip then
     return "skipped: " .. judged.skip
   end
-  return ("%8.3g%s  %s"):format(judged.measured, judged.unit, judged.met and "met" or "NOT MET")
+  local noise = judged.noise and ("  noise %.0f %%"):format(judged.noise * 100) or ""
+  return ("%8.3g%s  %-7s%s"):format(judged.measured, judged.unit, judged.met and "met" or "NOT MET",
+    noise)
 end
 
 --- The targets, each with what was measured and whether it was met.

@@ -4,13 +4,31 @@ local statistics = require "bench.harness.statistics"
 
 local verdict = {}
 
-local function find(results, name)
+--- A row of this name after that of the floor is the floor once more.
+verdict.AGAIN = ", again"
+
+local function look(results, name)
   for _, result in ipairs(results) do
     if result.name == name then
       return result
     end
   end
-  error(("a target names %q, which is not among the subjects"):format(name))
+end
+
+local function find(results, name)
+  return look(results, name)
+    or error(("a target names %q, which is not among the subjects"):format(name))
+end
+
+-- How far two rows of the same are from each other; nil where there is only one.
+local function noise_of(target, results)
+  local name = target.against or target.subject
+  local again, floor = look(results, name .. verdict.AGAIN), look(results, name)
+  if not again or again.skip then
+    return nil
+  end
+  local ratio = statistics.ratio(again.values[target.measure], floor.values[target.measure])
+  return math.abs(math.log(ratio))
 end
 
 local function value_of(target, results)
@@ -34,7 +52,8 @@ end
 --- `unit`), the `measure`, and `at_least` or `at_most`.
 ---@param target table
 ---@param results table[] of rounds.run
----@return table { row, what, bound, measured, met } or { row, what, bound, skip }
+--- `noise` is how far the floor was from itself: 0.1 is some 10 %.
+---@return table { row, what, bound, limit, unit, rising, measured, met, noise } or with `skip`
 function verdict.of(target, results)
   local measured, skip = value_of(target, results)
   local judged = {
@@ -51,6 +70,7 @@ function verdict.of(target, results)
     return judged
   end
   judged.measured = measured
+  judged.noise = noise_of(target, results)
   if target.at_least then
     judged.met = measured >= target.at_least
   else

@@ -82,7 +82,7 @@ local function one_at_a_time(world, pinning)
 end
 
 local function side_by_side(world, pinning, count, targets)
-  local calls = world:calls(40000 * share_of(pinning), 4 * count)
+  local calls = world:calls(30000 * share_of(pinning), 4 * count)
   return {
     title = ("%d side by side, %s, %d calls"):format(count, pinning.name, calls),
     subjects = {

@@ -34,22 +34,14 @@ location / {
 
 local HTTP = "keepalive_requests 1000000000; keepalive_timeout 600s; "
 
--- A directory with a certificate of our own for localhost and 127.0.0.1.
+-- A certificate of our own for localhost and 127.0.0.1, below the build directory.
 local function certificate(world)
-  local directory = process.temporary_directory()
-  table.insert(world.servers, {
-    stop = function()
-      os.execute("rm -rf " .. process.quoted(directory))
-    end,
-  })
+  local directory = world.build_path .. "/bench"
   local made = os.execute(("cd %s && openssl req -x509 -newkey ec -pkeyopt "
     .. "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext "
     .. "subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem 2>/dev/null")
     :format(process.quoted(directory)))
-  if not made then
-    return nil
-  end
-  return { server_cert = directory .. "/cert.pem", server_key = directory .. "/key.pem" }
+  return made and { server_cert = directory .. "/cert.pem", server_key = directory .. "/key.pem" }
 end
 
 -- CPU time of all threads of a process, in seconds. The ticks of /proc/PID/stat are too coarse.
