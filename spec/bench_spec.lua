@@ -115,6 +115,19 @@ describe("a verdict", function()
     assert.equal(95, judged{ subject = "neap", at_most = 95 }.measured)
   end)
 
+  it("takes out what another pair loses, too", function()
+    local grown = {
+      { name = "one", values = { cpu = { 10 } } },
+      { name = "many", values = { cpu = { 15 } } },
+      { name = "one handle", values = { cpu = { 4 } } },
+      { name = "many handles", values = { cpu = { 5 } } },
+    }
+    assert.near(1.2, verdict.of({
+      row = 1, what = "growth", measure = "cpu", subject = "many", against = "one", at_most = 1.1,
+      beside = { subject = "many handles", against = "one handle" },
+    }, grown).measured, 1e-9)
+  end)
+
   it("tells how far the floor was from itself", function()
     local noisy = {
       { name = "floor", values = { rate = { 100 } } },

@@ -14,7 +14,7 @@ local COLUMNS = {
   { "bytes", "bytes", "%.0f" },
 }
 
-local NAME_WIDTH, VALUE_WIDTH = 36, 30
+local NAME_WIDTH, VALUE_WIDTH = 46, 30
 
 local function cell(format, values, floor)
   if not values then

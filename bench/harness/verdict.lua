@@ -31,25 +31,31 @@ local function noise_of(target, results)
   return math.abs(math.log(ratio))
 end
 
+local function ratio_of(pair, measure, results)
+  local subject, floor = find(results, pair.subject), find(results, pair.against)
+  if subject.skip or floor.skip then
+    return nil, subject.skip or floor.skip
+  end
+  return statistics.ratio(subject.values[measure], floor.values[measure])
+end
+
 local function value_of(target, results)
-  local subject = find(results, target.subject)
-  if subject.skip then
-    return nil, subject.skip
-  end
-  local values = subject.values[target.measure]
   if not target.against then
-    return statistics.median(values) / (target.scale or 1)
+    local subject = find(results, target.subject)
+    if subject.skip then
+      return nil, subject.skip
+    end
+    return statistics.median(subject.values[target.measure]) / (target.scale or 1)
   end
-  local floor = find(results, target.against)
-  if floor.skip then
-    return nil, floor.skip
-  end
-  return statistics.ratio(values, floor.values[target.measure])
+  local ratio, skip = ratio_of(target, target.measure, results)
+  local beside = target.beside and ratio_of(target.beside, target.measure, results) or 1
+  return ratio and ratio / beside, skip
 end
 
 --- A target: `row` of the list in docs/bench.md, `what` in words, the names of the `subject` and of
 --- what it stands `against` (none: the value itself counts, in units of `scale`, which are called
---- `unit`), the `measure`, and `at_least` or `at_most`.
+--- `unit`), the `measure`, and `at_least` or `at_most`. `beside`, another pair of `subject` and
+--- `against`, has its ratio taken out: what nobody can help.
 ---@param target table
 ---@param results table[] of rounds.run
 --- `noise` is how far the floor was from itself: 0.1 is some 10 %.

@@ -46,6 +46,7 @@ local function shared(world, core)
       row(ADD, "primitives", "add"),
       row(ADD .. ", again", "primitives", "add"),
       contended(CONTENDED_ADD, "primitives", "add"),
+      contended(CONTENDED_ADD .. ", again", "primitives", "add"),
       row("one key", "decisions", "one"),
       contended("one key, contended", "decisions", "one"),
       row("a hit among 1000 keys", "decisions", "keys"),

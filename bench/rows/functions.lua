@@ -41,6 +41,7 @@ local function comparison(world, variant, success)
       row(FLOOR, "empty", 5000000),
       row(FLOOR .. ", again", "empty", 5000000),
       row(FLOOR_PCALL, "pcall", 2000000),
+      row(FLOOR_PCALL .. ", again", "pcall", 2000000),
       row("neap.wrap, success", "success", 200000),
       row("neap.wrap, three failing attempts", "failing", 100000),
       row("neap.wrap, breaker open", "refused", 200000),

@@ -4,6 +4,7 @@ local subject = require "bench.harness.subject"
 
 local ONE_KEY, MANY_KEYS = "1 breaker key", "100,000 breaker keys"
 local ONE_CLIENT, MANY_CLIENTS = "1 client", "100 clients"
+local ONE_HANDLE, MANY_HANDLES = "1 easy handle", "100 easy handles"
 
 return function(world)
   local pinning = world.pinnings[1]
@@ -37,13 +38,18 @@ return function(world)
         row(ONE_CLIENT, "clients", 1),
         row(ONE_CLIENT .. ", again", "clients", 1),
         row(MANY_CLIENTS, "clients", 100),
-        handles("1 easy handle", 1),
-        handles("100 easy handles", 100),
+        handles(ONE_HANDLE, 1),
+        handles(MANY_HANDLES, 100),
       },
       targets = {
         {
           row = 11, what = "CPU a call, 100 clients / 1", subject = MANY_CLIENTS,
           against = ONE_CLIENT, measure = "cpu", at_most = 1.1,
+        },
+        {
+          row = 11, what = "the same, beside 100 easy handles / 1", subject = MANY_CLIENTS,
+          against = ONE_CLIENT, measure = "cpu", at_most = 1.1,
+          beside = { subject = MANY_HANDLES, against = ONE_HANDLE },
         },
       },
     },
