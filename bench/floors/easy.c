@@ -63,11 +63,11 @@ int main(int count, char **words)
     long calls = strtol(words[4], NULL, 10), handles = count > 5 ? strtol(words[5], NULL, 10) : 1;
     CURL **easy = make_handles(handles);
     double *latencies = calloc((size_t)calls, sizeof *latencies);
-    if (!easy || !latencies)
-        bench_fail("easy: not enough memory");
-    set_options *set = NULL;
+    if (!easy || !latencies || handles < 1)
+        bench_fail("easy: not enough memory, or no handle");
+    set_options *set = options_of(easy[0], words[1]);
     for (long i = 0; i < handles; i++) {
-        set = options_of(easy[i], words[1]);
+        options_of(easy[i], words[1]);
         call(easy[i], set, words[2], words[3]);
     }
     struct bench_begun begun = bench_begin();
