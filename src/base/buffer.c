@@ -44,6 +44,11 @@ static enum neap_status make_room(struct neap_buffer *buffer, size_t bytes)
     return NEAP_OK;
 }
 
+enum neap_status neap_buffer_reserve(struct neap_buffer *buffer, size_t bytes)
+{
+    return make_room(buffer, bytes);
+}
+
 enum neap_status neap_buffer_append(struct neap_buffer *buffer, const void *data, size_t bytes)
 {
     if (make_room(buffer, bytes) != NEAP_OK)

@@ -23,6 +23,9 @@ void neap_buffer_init(struct neap_buffer *buffer, const struct neap_alloc *alloc
 /* Frees the memory; the buffer is empty and may be used again. */
 void neap_buffer_deinit(struct neap_buffer *buffer);
 
+/* Makes room for so many more bytes at once. NEAP_NO_MEMORY. */
+NEAP_MUST_CHECK enum neap_status neap_buffer_reserve(struct neap_buffer *buffer, size_t bytes);
+
 /* NEAP_NO_MEMORY. */
 NEAP_MUST_CHECK enum neap_status neap_buffer_append(struct neap_buffer *buffer, const void *data,
                                                     size_t bytes);

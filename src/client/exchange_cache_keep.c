@@ -78,7 +78,7 @@ static enum neap_status keep_response(struct neap_exchange *exchange, struct nea
     struct neap_cached_answer cached = {
         .http_version = response->http_version,
         .redirected = response->url && strcmp(response->url, exchange->url.text) != 0,
-        .url = neap_text_of(response->url),
+        .url = neap_text_of(response->url ? response->url : exchange->url.text),
         .reason = neap_text_of(response->reason),
         .answer = {response->status,
                    headers,

@@ -9,16 +9,29 @@
 /* What a callback answers to end the transfer. */
 #define STOP 0
 
+/* Names and values of a usual head. */
+#define HEAD_BYTES 500
+
 struct text {
     const char *data;
     size_t bytes;
 };
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool ends_line(char c)
+{
+    return c == '\r' || c == '\n' || is_blank(c);
+}
+
 static struct text trim(struct text text)
 {
-    while (text.bytes > 0 && strchr(" \t\r\n", text.data[text.bytes - 1]))
+    while (text.bytes > 0 && ends_line(text.data[text.bytes - 1]))
         text.bytes--;
-    while (text.bytes > 0 && strchr(" \t", text.data[0])) {
+    while (text.bytes > 0 && is_blank(text.data[0])) {
         text.data++;
         text.bytes--;
     }
@@ -67,7 +80,7 @@ static bool start_response(struct neap_transfer *transfer)
         neap_response_clear(transfer->response);
     else if (neap_response_new(transfer->transport->alloc, &transfer->response) != NEAP_OK)
         return false;
-    return true;
+    return neap_buffer_reserve(&transfer->response->head, HEAD_BYTES) == NEAP_OK;
 }
 
 static void note_protocol(const struct neap_transfer *transfer, int http_version)
@@ -186,7 +199,7 @@ static bool finish_head(struct neap_transfer *transfer)
 
 static bool take_line(struct neap_transfer *transfer, struct text line)
 {
-    if (line.bytes >= 5 && strncasecmp(line.data, "HTTP/", 5) == 0)
+    if (line.bytes >= 5 && line.data[4] == '/' && strncasecmp(line.data, "HTTP", 4) == 0)
         return take_status_line(transfer, line);
     if (!transfer->response)
         return true;
@@ -194,8 +207,7 @@ static bool take_line(struct neap_transfer *transfer, struct text line)
         return finish_head(transfer);
     if (transfer->interim)
         return true;
-    return line.data[0] == ' ' || line.data[0] == '\t' ? take_folded(transfer, line)
-                                                       : take_field(transfer, line);
+    return is_blank(line.data[0]) ? take_folded(transfer, line) : take_field(transfer, line);
 }
 
 /* libcurl gives one line a call; what comes after the head is trailers. */

@@ -6,10 +6,13 @@
 
 enum neap_status neap_response_new(const struct neap_alloc *alloc, struct neap_response **response)
 {
-    struct neap_response *made = neap_alloc_zeroed(alloc, sizeof *made);
+    struct neap_response *made = neap_alloc(alloc, sizeof *made);
     if (!made)
         return NEAP_NO_MEMORY;
+    memset(made, 0, offsetof(struct neap_response, inlined));
     made->alloc = alloc;
+    made->header = made->inlined;
+    made->header_capacity = NEAP_HEADERS_INLINE;
     neap_buffer_init(&made->head, alloc);
     neap_buffer_init(&made->body, alloc);
     *response = made;
@@ -26,7 +29,8 @@ void neap_response_free(struct neap_response *response)
     }
     neap_buffer_deinit(&response->body);
     neap_buffer_deinit(&response->head);
-    neap_free(response->alloc, response->header);
+    if (response->header != response->inlined)
+        neap_free(response->alloc, response->header);
     neap_free(response->alloc, response->reason);
     neap_free(response->alloc, response->url);
     neap_free(response->alloc, response);
@@ -49,20 +53,27 @@ void neap_response_clear(struct neap_response *response)
     neap_buffer_clear(&response->body);
 }
 
+/* Twice as many; the first ones leave `inlined`. */
+static enum neap_status grow(struct neap_response *response)
+{
+    bool is_inlined = response->header == response->inlined;
+    uint32_t capacity = response->header_capacity * 2;
+    void *header = neap_resize(response->alloc, is_inlined ? NULL : response->header,
+                               capacity * sizeof *response->header);
+    if (!header)
+        return NEAP_NO_MEMORY;
+    if (is_inlined)
+        memcpy(header, response->inlined, sizeof response->inlined);
+    response->header = header;
+    response->header_capacity = capacity;
+    return NEAP_OK;
+}
+
 static enum neap_status make_room(struct neap_response *response)
 {
     if (response->header_count < response->header_capacity)
         return NEAP_OK;
-    if (response->header_capacity > UINT32_MAX / 2)
-        return NEAP_NO_MEMORY;
-    uint32_t capacity = response->header_capacity > 0 ? response->header_capacity * 2 : 16;
-    void *header =
-        neap_resize(response->alloc, response->header, capacity * sizeof *response->header);
-    if (!header)
-        return NEAP_NO_MEMORY;
-    response->header = header;
-    response->header_capacity = capacity;
-    return NEAP_OK;
+    return response->header_capacity > UINT32_MAX / 2 ? NEAP_NO_MEMORY : grow(response);
 }
 
 /* The spans count in 32 bits; headers beyond 4 GB are not to be held. */

@@ -19,19 +19,23 @@ struct neap_header_span {
     uint32_t name_at, name_bytes, value_at, value_bytes; /* in `head` */
 };
 
+/* Few servers send more. */
+#define NEAP_HEADERS_INLINE 16u
+
 struct neap_response {
     const struct neap_alloc *alloc;
     uint32_t others; /* who hold it besides the one that it was made for */
     int status;
     int http_version; /* 10, 11, 20, 30; 0 unknown */
     char *reason;     /* NULL or "" where there is none (HTTP/2) */
-    char *url;        /* after redirects; may be NULL */
+    char *url;        /* after redirects; may be NULL where there were none */
     bool foreign;     /* a redirect led to another origin */
     struct neap_buffer head;
-    struct neap_header_span *header;
+    struct neap_header_span *header; /* `inlined`, or a block of `alloc` */
     uint32_t header_count, header_capacity;
     struct neap_buffer
         body; /* decoded; Content-Encoding and Content-Length stay as they were sent */
+    struct neap_header_span inlined[NEAP_HEADERS_INLINE]; /* last: not cleared */
 };
 
 /* NEAP_NO_MEMORY. */

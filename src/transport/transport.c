@@ -49,7 +49,8 @@ static struct neap_response *take_response(struct neap_transfer *transfer)
     struct neap_response *response = transfer->response;
     const char *url = transfer->request.url;
     response->foreign = transfer->foreign;
-    response->url = neap_copy_text(response->alloc, url, strlen(url));
+    if (transfer->hops > 0)
+        response->url = neap_copy_text(response->alloc, url, strlen(url));
     transfer->response = NULL;
     return response;
 }
