@@ -14,10 +14,16 @@ static const struct {
 
 #define METHOD_COUNT (sizeof methods / sizeof methods[0])
 
+/* Most methods are told apart by their first letter. */
+static bool begin_alike(const char *a, const char *b)
+{
+    return ((a[0] ^ b[0]) & ~0x20) == 0;
+}
+
 bool neap_method_is_idempotent(const char *method)
 {
     for (size_t i = 0; i < METHOD_COUNT; i++)
-        if (strcmp(method, methods[i].name) == 0)
+        if (method[0] == methods[i].name[0] && strcmp(method, methods[i].name) == 0)
             return methods[i].idempotent;
     return false;
 }
@@ -25,7 +31,7 @@ bool neap_method_is_idempotent(const char *method)
 const char *neap_method_standard(const char *method)
 {
     for (size_t i = 0; i < METHOD_COUNT; i++)
-        if (strcasecmp(method, methods[i].name) == 0)
+        if (begin_alike(method, methods[i].name) && strcasecmp(method, methods[i].name) == 0)
             return methods[i].name;
     return NULL;
 }

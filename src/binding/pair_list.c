@@ -42,7 +42,7 @@ static struct neap_text keep(struct reader *reader)
     lua_State *L = reader->L;
     struct neap_text text;
     text.text = lua_tolstring(L, -1, &text.bytes);
-    lua_rawseti(L, reader->keeper, (int)lua_rawlen(L, reader->keeper) + 1);
+    lua_rawseti(L, reader->keeper, (int)reader->list->count + 1);
     return text;
 }
 
@@ -144,9 +144,10 @@ bool neap_read_pairs(lua_State *L, int index, const char *path, bool booleans,
     int top = lua_gettop(L);
     index = lua_absindex(L, index);
     luaL_checkstack(L, 10, "request");
+    size_t most = count_pairs(L, index);
     list->count = 0;
-    list->pair = lua_newuserdata(L, (count_pairs(L, index) + 1) * sizeof *list->pair);
-    lua_newtable(L);
+    list->pair = lua_newuserdata(L, (most + 1) * sizeof *list->pair);
+    lua_createtable(L, (int)most, 0);
     reader.keeper = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, index)) {

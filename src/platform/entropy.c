@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
+
+#include "platform/process.h"
 
 enum neap_status neap_entropy_fill(void *out, size_t bytes)
 {
@@ -31,7 +32,7 @@ void neap_entropy_pool_deinit(struct neap_entropy_pool *pool)
     explicit_bzero(pool, sizeof *pool);
 }
 
-static enum neap_status refill(struct neap_entropy_pool *pool, pid_t owner)
+static enum neap_status refill(struct neap_entropy_pool *pool, int64_t owner)
 {
     if (neap_entropy_fill(pool->byte, sizeof pool->byte) != NEAP_OK) {
         pool->left = 0;
@@ -46,7 +47,7 @@ enum neap_status neap_entropy_pool_take(struct neap_entropy_pool *pool, void *ou
 {
     if (bytes > sizeof pool->byte)
         return neap_entropy_fill(out, bytes);
-    pid_t self = getpid();
+    int64_t self = neap_process_id();
     if ((pool->owner != self || pool->left < bytes) && refill(pool, self) != NEAP_OK)
         return NEAP_SYSTEM;
     uint8_t *from = pool->byte + sizeof pool->byte - pool->left;

@@ -2,12 +2,10 @@
 #ifndef NEAP_PLATFORM_ENTROPY_H
 #define NEAP_PLATFORM_ENTROPY_H
 
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
-
 #include "base/attributes.h"
 #include "base/status.h"
+#include <stddef.h>
+#include <stdint.h>
 
 #define NEAP_ENTROPY_POOL_BYTES 1024u
 
@@ -20,8 +18,8 @@ NEAP_MUST_CHECK enum neap_status neap_entropy_fill(void *out, size_t bytes);
  * there. One thread at a time. */
 struct neap_entropy_pool {
     uint8_t byte[NEAP_ENTROPY_POOL_BYTES];
-    size_t left; /* not yet handed out: the last `left` bytes */
-    pid_t owner;
+    size_t left;   /* not yet handed out: the last `left` bytes */
+    int64_t owner; /* the number of the process that drew them */
 };
 
 /* Draws nothing yet. */

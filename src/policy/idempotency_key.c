@@ -6,7 +6,8 @@
 
 #define LENGTH_PREFIX_BYTES 24u /* 20 digits, a colon, the NUL */
 
-static void write_hex(const uint8_t *data, size_t bytes, char *out)
+/* Where it ends. */
+static char *write_hex(const uint8_t *data, size_t bytes, char *out)
 {
     static const char digit[] = "0123456789abcdef";
     for (size_t i = 0; i < bytes; i++) {
@@ -14,18 +15,23 @@ static void write_hex(const uint8_t *data, size_t bytes, char *out)
         *out++ = digit[data[i] & 15];
     }
     *out = '\0';
+    return out;
 }
 
 void neap_uuid4_format(const uint8_t random[16], char out[NEAP_UUID_BYTES])
 {
+    static const size_t group_bytes[] = {4, 2, 2, 2, 6};
     uint8_t uuid[16];
-    char hex[33];
+    const uint8_t *at = uuid;
     memcpy(uuid, random, sizeof uuid);
     uuid[6] = (uint8_t)((uuid[6] & 0x0F) | 0x40);
     uuid[8] = (uint8_t)((uuid[8] & 0x3F) | 0x80);
-    write_hex(uuid, sizeof uuid, hex);
-    (void)snprintf(out, NEAP_UUID_BYTES, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12,
-                   hex + 16, hex + 20);
+    for (size_t i = 0; i < sizeof group_bytes / sizeof *group_bytes; i++) {
+        if (i > 0)
+            *out++ = '-';
+        out = write_hex(at, group_bytes[i], out);
+        at += group_bytes[i];
+    }
 }
 
 void neap_credential_digest(const char *text, size_t bytes, char out[NEAP_DIGEST_BYTES])

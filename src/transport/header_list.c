@@ -14,6 +14,9 @@ static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Ex
 
 static const char *const conditions[] = {"If-None-Match", "If-Modified-Since", NULL};
 
+/* For less than so much libcurl adds no Expect, in any version. */
+#define LEAST_EXPECT_BYTES 1000u
+
 /* Headers that are there where the caller gives none of that name. libcurl would write out the
  * first two for each request anew, character by character. With an empty value it leaves the others
  * out, which it would add by itself to what has content. */
@@ -34,10 +37,16 @@ struct writer {
     char *text;
 };
 
+/* Most names are told apart by their first letter. */
+static bool is_same(const char *a, const char *b)
+{
+    return ((a[0] ^ b[0]) & ~0x20) == 0 && strcasecmp(a, b) == 0;
+}
+
 static bool is_among(const char *name, const char *const *names)
 {
     for (; *names; names++)
-        if (strcasecmp(name, *names) == 0)
+        if (is_same(name, *names))
             return true;
     return false;
 }
@@ -106,16 +115,22 @@ static bool make_room(struct neap_transfer *transfer, size_t bytes)
 static void note_own(const char *name, bool given[OWN_COUNT])
 {
     for (int own = 0; own < OWN_COUNT; own++)
-        given[own] = given[own] || strcasecmp(name, own_names[own]) == 0;
+        given[own] = given[own] || is_same(name, own_names[own]);
 }
 
 static void append_own(struct writer *writer, const struct neap_transfer *transfer,
                        const bool given[OWN_COUNT])
 {
     struct neap_transport *transport = transfer->transport;
-    int count = neap_request_has_content(&transfer->request) ? OWN_COUNT : TYPE;
-    for (int own = 0; own < count; own++)
-        if (!given[own])
+    const struct neap_request *request = &transfer->request;
+    bool wanted[OWN_COUNT] = {
+        [AGENT] = true,
+        [ENCODING] = true,
+        [TYPE] = neap_request_has_content(request),
+        [EXPECT] = request->body_bytes >= LEAST_EXPECT_BYTES,
+    };
+    for (int own = 0; own < OWN_COUNT; own++)
+        if (wanted[own] && !given[own])
             append_node(writer, transport->own_header[own]);
 }
 
