@@ -7,7 +7,9 @@
 #include "transport/curl_compat.h"
 #include "transport/transport_internal.h"
 
-#define RECEIVE_BUFFER_BYTES 65536L
+/* libcurl takes and frees one for each transfer. With four times as much each call costs a tenth
+ * more where 1000 run side by side, and a body of megabytes arrives no faster. */
+#define RECEIVE_BUFFER_BYTES 16384L
 
 /* Keeps the name of the first option that libcurl refused. */
 struct preset {
