@@ -421,3 +421,50 @@ describe("failing calls", function()
     assert.is_true(calls.descriptors() <= before, calls.descriptors() .. " after " .. before)
   end)
 end)
+
+describe("a call under way in a task", function()
+  local function with_call(policy, meanwhile)
+    policy.base_url = s.url
+    local c = client(policy)
+    local res, err
+    neap.run(function()
+      local task = neap.spawn(function()
+        return c:get("/slow?headers=0.2", { tags = { nth = 1 } })
+      end)
+      neap.sleep(0.05)
+      meanwhile(c)
+      res, err = task:await()
+    end)
+    return res, err
+  end
+
+  it("is told of with all that it was asked with", function()
+    local c, told = client { base_url = s.url }, nil
+    c:on("done", function(event)
+      told = event
+    end)
+    neap.run(function()
+      answered(c:get("/slow?headers=0.05", { tags = { nth = 1 } }))
+    end)
+    assert.equal("GET", told.method)
+    assert.equal(1, told.tags.nth)
+    assert.equal(200, told.status)
+  end)
+
+  it("ends under the policy that it began with", function()
+    local res, err = with_call({ retry = false, timeout = { read = 0.1 } }, function(c)
+      c:update{ name = c.name, base_url = s.url, fallback = { { default = { status = 299 } } },
+        retry = { when = function() return false end } }
+    end)
+    assert.is_nil(res)
+    assert.equal("timeout", err.kind)
+  end)
+
+  it("ends as cancelled with the client", function()
+    local res, err = with_call({}, function(c)
+      c:close()
+    end)
+    assert.is_nil(res)
+    assert.equal("cancelled", err.kind)
+  end)
+end)

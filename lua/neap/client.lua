@@ -199,8 +199,8 @@ local function extras_of(client, method, path, req, keys)
   return extras, ask_for_keys(client, full, extras, keys)
 end
 
--- A call that has not begun, or nil and what is wrong with the request.
-local function prepare(client, method, path, req, without_fallbacks)
+-- An exchange that has not begun, or nil and what is wrong with the request.
+local function make_exchange(client, method, path, req, without_fallbacks)
   if getmetatable(client) ~= Client then
     return nil, "client: expected a client; its methods are called with a colon"
   end
@@ -223,9 +223,10 @@ local function prepare(client, method, path, req, without_fallbacks)
   if not exchange and host.forsake_background(client._engine) then
     exchange, message = core.exchange(client._core, method, path, req, extras)
   end
-  if not exchange then
-    return nil, message
-  end
+  return exchange, message
+end
+
+local function new_flight(client, exchange, method, path, req)
   return setmetatable({
     client = client,
     exchange = exchange,
@@ -236,6 +237,12 @@ local function prepare(client, method, path, req, without_fallbacks)
     path = path,
     given = req,
   }, Flight)
+end
+
+-- A call that has not begun, or nil and what is wrong with the request.
+local function prepare(client, method, path, req, without_fallbacks)
+  local exchange, message = make_exchange(client, method, path, req, without_fallbacks)
+  return exchange and new_flight(client, exchange, method, path, req), message
 end
 
 Client._prepare = prepare
@@ -259,18 +266,38 @@ local function call_at_once(client, method, path, req)
   return made, res, err, message
 end
 
+-- A call that needs nothing of Lua, in a task of neap's own loop, has no flight unless something
+-- comes up; then the policy may be another one already, and what the call began under had nothing.
+local function call_in_task(client, exchange, method, path, req)
+  local functions = client._functions
+  local attention = exchange:begin(false)
+  if not attention and host.wait(client._engine, exchange) then
+    attention = exchange:attention()
+  end
+  if attention ~= "done" then
+    local flight = new_flight(client, exchange, method, path, req)
+    flight.functions, flight.fallbacks, flight.cache = functions, false, false
+    flight.is_under_way = true
+    return drive.run(flight)
+  end
+  return drive.conclude(client, exchange)
+end
+
 -- What a call came to; or nil, nil and what is wrong with the request.
 local function call(client, method, path, req)
   local made, res, err, message = call_at_once(client, method, path, req)
   if made then
     return res, err, message
   end
-  local flight
-  flight, message = prepare(client, method, path, req)
-  if not flight then
+  local exchange
+  exchange, message = make_exchange(client, method, path, req)
+  if not exchange then
     return nil, nil, message
   end
-  return drive.run(flight)
+  if client._call_at_once and host.has_own_loop() then
+    return call_in_task(client, exchange, method, path, req)
+  end
+  return drive.run(new_flight(client, exchange, method, path, req))
 end
 
 --- Makes a call through the whole pipeline. A response with any status is a response; what the

@@ -110,6 +110,12 @@ end
 
 local backgrounds = scheduler.backgrounds
 
+--- Is there no loop but neap's own?
+---@return boolean
+function host.has_own_loop()
+  return not loop
+end
+
 --- Does the code that runs block, with nothing else to go on meanwhile?
 ---@param engine userdata
 ---@return boolean
