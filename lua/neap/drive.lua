@@ -92,8 +92,10 @@ end
 local run
 
 -- What a call over the network came to would have to be waited for.
-local function begin(flight, engine)
-  host.tie(engine, flight.exchange)
+local function begin(flight, engine, park, whom)
+  if park then
+    host.tie(engine, flight.exchange, whom)
+  end
   if flight.is_under_way then
     return flight.exchange:attention()
   end
@@ -101,23 +103,28 @@ local function begin(flight, engine)
   if attention then
     return attention
   end
-  if not flight.arguments and host.cannot_wait_on(engine) then
+  if not park and not flight.arguments and host.cannot_wait_on(engine) then
     return flight.exchange:refuse()
   end
   local may_follow = flight.client._coalesces and not flight.follows_nobody
-  return flight.exchange:begin(may_follow and host.can_yield_on(engine))
+  return flight.exchange:begin(may_follow and (park ~= nil or host.can_yield_on(engine)))
 end
 
 local function drive(flight)
   local exchange = flight.exchange
   local engine = flight.client._engine
-  local attention = begin(flight, engine)
+  local park, whom = host.way_to_park(engine)
+  local attention = begin(flight, engine, park, whom)
   while attention ~= "done" do
     if attention then
       serve[attention](flight)
       if flight.client._coalesces then
         host.settle(engine) -- its end may have been the end of calls that others wait for
       end
+      attention = exchange:attention()
+      park = host.way_to_park(engine) -- a function of the policy may have forked
+    elseif park then
+      park(engine, exchange)
       attention = exchange:attention()
     elseif host.wait(engine, exchange) then
       attention = exchange:attention()

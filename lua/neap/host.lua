@@ -77,16 +77,30 @@ function host.engine()
   return scheduler.engine() or host.default_engine()
 end
 
--- The loop on which the code that runs can be parked for something of this engine. Who waits may be
--- the first in a forked child to do anything with it.
-local function parkable_on(engine)
-  return loop and engine == default_engine and not scheduler.in_task() and loop.can_park()
-    and not is_lost(engine)
+local function park(engine, waiter)
+  parking.wait(loop, engine, waiter)
+  return true
+end
+
+--- How the code that runs is parked, on a loop that is not neap's, for something of this engine: a
+--- function as host.wait; and on whose behalf, for host.tie. Nil where it cannot be. Who waits may
+--- be the first in a forked child to do anything with the engine.
+---@param engine userdata
+---@return (fun(engine: userdata, waiter: userdata): boolean)?
+---@return any whom
+function host.way_to_park(engine)
+  if not loop or engine ~= default_engine or scheduler.in_task() then
+    return nil
+  end
+  local whom = loop.can_park()
+  if whom and not is_lost(engine) then
+    return park, whom
+  end
 end
 
 --- Can the code that runs wait for something of this engine without blocking?
 function host.can_yield_on(engine)
-  return scheduler.can_yield_on(engine) or parkable_on(engine)
+  return scheduler.can_yield_on(engine) or host.way_to_park(engine) ~= nil
 end
 
 --- Must the code that runs not wait for anything, since it can neither yield nor block?
@@ -98,14 +112,8 @@ end
 --- cannot, see host.can_yield_on.
 ---@return boolean waited
 function host.wait(engine, waiter)
-  if scheduler.wait(engine, waiter) then
-    return true
-  end
-  if not parkable_on(engine) then
-    return false
-  end
-  parking.wait(loop, engine, waiter)
-  return true
+  return scheduler.wait(engine, waiter)
+    or (host.way_to_park(engine) ~= nil and park(engine, waiter))
 end
 
 local backgrounds = scheduler.backgrounds
@@ -189,10 +197,11 @@ function host.poll_later(engine, seconds, fn)
   end)
 end
 
---- The call is to end when the host drops the code that runs.
-function host.tie(engine, exchange)
+--- The call is to end when the host drops the code that runs; `whom` if host.way_to_park has said
+--- on whose behalf it does.
+function host.tie(engine, exchange, whom)
   if loop and loop.tie and engine == default_engine then
-    loop.tie(exchange)
+    loop.tie(exchange, whom)
   end
 end
 
@@ -243,7 +252,7 @@ end
 --- Runs fn and all that it spawns; what it returns. Raises what a task raised and nobody awaited.
 function host.run(fn, ...)
   local engine = host.engine()
-  if parkable_on(engine) then
+  if host.way_to_park(engine) then
     return parking.run(loop, engine, fn, ...)
   end
   return scheduler.run(engine, fn, ...)

@@ -3,12 +3,14 @@
 --
 -- A loop (lua/neap/loop/*.lua) is a table of these functions:
 --
---     can_park()          may the code that runs be parked here?
+--     can_park()          may the code that runs be parked here? What is true may be anything
+--                         that says for whom it runs, for tie
 --     blocks()            where it may not: may it block the thread instead?
 --     parker([engine])    something for one wait, of something of that engine: park(seconds)
 --                         returns when unpark() has been called, or after so long (a loop that
 --                         wakes for all that is timed on the engine may leave that out), or
---                         earlier for no reason; retire() says that the wait is over
+--                         earlier for no reason, and when something timed on the engine is due;
+--                         retire() says that the wait is over
 --     start(fn)           runs fn beside the code that runs; what it returns is for kill
 --     kill(started)       ends what was started, where it stands
 --     detach(fn)          runs fn, which raises nothing, beside all else, for nobody: true; false
@@ -16,9 +18,10 @@
 --                         outside of the loop
 --     later(seconds, fn)  optional: calls fn after so many seconds, once, if the loop goes on for
 --                         that long, which this does not see to. False where it cannot be had
---     watch(engine)       somebody is about to be parked: parking.pump is to be called when the
---                         engine has something to do
---     tie(exchange)       optional: the call is to be given up when its coroutine is dropped
+--     watch(engine, due)  somebody is about to be parked: parking.pump is to be called when the
+--                         engine has something to do, and at that moment of neap.now() if not nil
+--     tie(exchange, whom) optional: the call is to be given up when its coroutine is dropped; what
+--                         can_park answered, or nil
 --     enter()             optional: the coroutine that runs begins a call
 --     rearm(engine)       optional: others have turned the engine; it may have something to do
 --                         earlier than was known
@@ -58,13 +61,19 @@ end
 -- Nobody may wait longer at a time: were a loop's watch to fail, this finds out.
 local LONGEST = 1
 
--- Tasks by their coroutines.
+-- Tasks by their coroutines, and whether there may be any: most programs have none.
 local tasks = setmetatable({}, { __mode = "kv" })
+local has_tasks = false
 
 --- The task that runs, or nil.
 function parking.current_task()
+  if not has_tasks then
+    return nil
+  end
   local co = compat.running()
-  return co and tasks[co]
+  local task = co and tasks[co]
+  has_tasks = task ~= nil or next(tasks) ~= nil
+  return task
 end
 
 -- Who gives up the task is told what it waits for.
@@ -75,26 +84,50 @@ local function note_wait(waiter)
   end
 end
 
+-- Places of waits that are over, to be used again: nobody else knows of them any more.
+local spare_places, spare_count = {}, 0
+
+local function take_place(parker)
+  local place = spare_places[spare_count]
+  if place then
+    spare_places[spare_count] = nil
+    spare_count = spare_count - 1
+    place.ready, place.is_running, place.parker = false, true, parker
+    return place
+  end
+  return setmetatable({ ready = false, is_running = true, parker = parker }, Place)
+end
+
+local function leave_place(place)
+  place.parker:retire()
+  place.parker = false
+  spare_count = spare_count + 1
+  spare_places[spare_count] = place
+end
+
 --- Parks the coroutine that runs until the waiter is ready.
 function parking.wait(loop, engine, waiter)
   local list = waiting.on(engine)
-  local place = setmetatable({ parker = loop.parker(engine), is_running = true }, Place)
+  local place = take_place(loop.parker(engine))
   list[waiter:id()] = place
   note_wait(waiter)
-  if engine:is_pending() then
+  local due = engine:due()
+  if due == 0 then
     parking.pump(engine)
+    due = engine:due()
   end
   while not place.ready do
-    loop.watch(engine)
+    loop.watch(engine, due)
     place.is_running = false
-    place.parker:park(math.min(waiter:wait() or LONGEST, LONGEST))
+    place.parker:park(LONGEST)
     place.is_running = true
     if not place.ready then
       parking.pump(engine)
+      due = engine:due()
     end
   end
   note_wait(nil)
-  place.parker:retire()
+  leave_place(place)
 end
 
 ---@class neap.ParkedTask: neap.Task
@@ -127,7 +160,7 @@ end
 local function run_task(task, fn, arguments)
   local co = compat.running()
   local outer = tasks[co]
-  tasks[co] = task
+  tasks[co], has_tasks = task, true
   task.co = co
   local results = compat.pack(compat.pcall(fn, compat.unpack(arguments, 1, arguments.n)))
   tasks[co] = outer

@@ -13,7 +13,7 @@ local parking = require "neap.parking"
 local semaphore = require "ngx.semaphore"
 local waiting = require "neap.waiting"
 
-local get_phase, get_request = ngx.get_phase, base.get_request
+local get_phase, get_request, can_yield = ngx.get_phase, base.get_request, core.can_yield
 
 local loop = { needs_helper = true }
 
@@ -29,9 +29,9 @@ local PARKING_PHASES = {
   ssl_client_hello = true,
 }
 
---- Not inside a C function either, such as string.gsub.
+--- Not inside a C function either, such as string.gsub. The request for which the code runs.
 function loop.can_park()
-  return PARKING_PHASES[get_phase()] and core.can_yield()
+  return PARKING_PHASES[get_phase()] and can_yield() and get_request()
 end
 
 --- A worker never blocks.
@@ -48,8 +48,8 @@ end
 
 --- A request that is abandoned takes its calls with it: nginx drops its coroutines without a word.
 -- Where nothing can wait nothing can be dropped; in the phase of the log the end is already past.
-function loop.tie(exchange)
-  local request = PARKING_PHASES[get_phase()] and get_request()
+function loop.tie(exchange, request)
+  request = request or (PARKING_PHASES[get_phase()] and get_request())
   if not request then
     return
   end
@@ -109,9 +109,8 @@ local function keep_time(engine, keeper)
   end
 end
 
-local function hurry(engine, keeper)
-  local seconds = engine:wait()
-  if seconds and engine:now() + seconds < keeper.due then
+local function hurry(keeper, due)
+  if due and due < keeper.due then
     keeper.due = 0 -- until it has looked
     keeper.semaphore:post(1)
   end
@@ -124,7 +123,7 @@ local function pump_while_needed(engine, keeper)
   while rang and idle < (ngx.worker.exiting() and 1 or 3) do
     rang = listen(engine, socket)
     local found = parking.pump(engine)
-    hurry(engine, keeper)
+    hurry(keeper, engine:due())
     idle = (found or is_anybody_waiting(engine)) and 0 or idle + 1
   end
 end
@@ -148,10 +147,10 @@ local function notify(_, engine)
   end
 end
 
-function loop.watch(engine)
+function loop.watch(engine, due)
   local keeper = notified[engine]
   if keeper then
-    hurry(engine, keeper)
+    hurry(keeper, due)
   elseif engine:doorbell() and not ngx.worker.exiting() then
     notified[engine] = { due = 0, semaphore = semaphore.new() }
     if not ngx.timer.at(0, notify, engine) then
@@ -160,15 +159,26 @@ function loop.watch(engine)
   end
 end
 
--- Semaphores that nobody waits for and nobody will post.
-local spare = {}
+-- Parkers whose waits are over: nobody will unpark them.
+local spare, spare_count = {}, 0
 
 local Parker = {}
 Parker.__index = Parker
 
 function loop.parker(engine)
-  local made = table.remove(spare) or semaphore.new()
-  return setmetatable({ semaphore = made, engine = engine }, Parker)
+  local parker = spare[spare_count]
+  if not parker then
+    return setmetatable({ semaphore = semaphore.new(), engine = engine, alone = false }, Parker)
+  end
+  spare[spare_count] = nil
+  spare_count = spare_count - 1
+  parker.engine = engine
+  return parker
+end
+
+-- How long until there is something to do on the engine, of which no keeper tells.
+local function shorten(engine, seconds)
+  return math.max(math.min(engine:wait() or seconds, seconds), SHORTEST)
 end
 
 local function park_alone(engine, seconds)
@@ -183,10 +193,14 @@ end
 
 function Parker:park(seconds)
   local engine = self.engine
-  seconds = math.max(seconds, SHORTEST)
-  self.alone = engine and not notified[engine] and engine:doorbell()
-  if self.alone then
-    return park_alone(engine, seconds)
+  if engine and not notified[engine] then
+    seconds = shorten(engine, seconds)
+    if engine:doorbell() then
+      self.alone = true
+      park_alone(engine, seconds)
+      self.alone = false
+      return
+    end
   end
   self.semaphore:wait(seconds)
 end
@@ -202,7 +216,9 @@ function Parker:retire()
   while self.semaphore:count() > 0 do
     self.semaphore:wait(0)
   end
-  spare[#spare + 1] = self.semaphore
+  self.engine = nil
+  spare_count = spare_count + 1
+  spare[spare_count] = self
 end
 
 loop.start = ngx.thread.spawn
