@@ -131,7 +131,7 @@ static void set_response_fields(lua_State *L, const struct neap_response *respon
     lua_setfield(L, -2, "ok");
     lua_pushlstring(L, response->body.bytes > 0 ? response->body.data : "", response->body.bytes);
     lua_setfield(L, -2, "body");
-    neap_set_text(L, "reason", response->reason);
+    neap_set_text(L, "reason", response->reason.data);
     set_version(L, response->http_version);
 }
 

@@ -19,6 +19,7 @@
 #include "platform/helper.h"
 #include "platform/loop.h"
 #include "shared/region.h"
+#include "transport/response.h"
 
 /* Somebody whom Lua waits for; `id` is never used twice in an engine. */
 struct neap_waiter {
@@ -60,6 +61,7 @@ struct neap_engine {
     struct neap_region *region; /* NULL: clients made from now on have their state to themselves */
     struct neap_waiter *first_ready, *last_ready;
     struct neap_job *first_job, *last_job;
+    struct neap_response_shelf responses;
     uint64_t last_id;
     int64_t process; /* whose it is: neither loop nor connections outlive a fork */
     uint32_t references;

@@ -38,7 +38,8 @@ enum neap_status neap_cache_put_in_place(struct neap_exchange *exchange,
     response->status = view->answer.status;
     response->http_version = view->http_version;
     response->url = copy_or_null(neap_exchange_alloc(exchange), view->url, &status);
-    response->reason = copy_or_null(neap_exchange_alloc(exchange), view->reason, &status);
+    if (status == NEAP_OK && view->reason.bytes > 0)
+        status = neap_buffer_append(&response->reason, view->reason.text, view->reason.bytes);
     if (status == NEAP_OK)
         status = add_headers(response, view);
     if (status == NEAP_OK)

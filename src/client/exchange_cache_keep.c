@@ -79,7 +79,7 @@ static enum neap_status keep_response(struct neap_exchange *exchange, struct nea
         .http_version = response->http_version,
         .redirected = response->url && strcmp(response->url, exchange->url.text) != 0,
         .url = neap_text_of(response->url ? response->url : exchange->url.text),
-        .reason = neap_text_of(response->reason),
+        .reason = {response->reason.data, response->reason.bytes},
         .answer = {response->status,
                    headers,
                    response->header_count,

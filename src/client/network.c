@@ -8,9 +8,14 @@ static enum neap_status connect_remote(struct neap_network *network, struct neap
 {
     struct neap_helper *helper;
     enum neap_status status = neap_engine_get_helper(engine, &helper);
+    if (status != NEAP_OK) {
+        snprintf(message, NEAP_MESSAGE_BYTES,
+                 "the system gives no descriptors for a helper thread");
+        return status;
+    }
+    status = neap_remote_new(engine->alloc, helper, settings, &network->remote, message);
     if (status == NEAP_OK)
-        return neap_remote_new(engine->alloc, helper, settings, &network->remote, message);
-    snprintf(message, NEAP_MESSAGE_BYTES, "the system gives no descriptors for a helper thread");
+        neap_remote_use_shelf(network->remote, &engine->responses);
     return status;
 }
 
@@ -22,7 +27,11 @@ static enum neap_status connect_network(struct neap_network *network, struct nea
         return NEAP_OK;
     if (engine->wants_helper)
         return connect_remote(network, engine, settings, message);
-    return neap_transport_new(engine->alloc, engine->loop, settings, &network->transport, message);
+    enum neap_status status =
+        neap_transport_new(engine->alloc, engine->loop, settings, &network->transport, message);
+    if (status == NEAP_OK)
+        neap_transport_use_shelf(network->transport, &engine->responses);
+    return status;
 }
 
 enum neap_status neap_network_send(struct neap_network *network, struct neap_engine *engine,

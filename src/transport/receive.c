@@ -74,11 +74,22 @@ static int status_of(struct text text)
     return status;
 }
 
+static struct neap_response *take_empty(struct neap_transfer *transfer)
+{
+    struct neap_response_shelf *shelf = transfer->transport->shelf;
+    struct neap_response *given = transfer->given;
+    transfer->given = NULL;
+    return given || !shelf ? given : neap_response_shelf_take(shelf);
+}
+
 static bool start_response(struct neap_transfer *transfer)
 {
     if (transfer->response)
         neap_response_clear(transfer->response);
-    else if (neap_response_new(transfer->transport->alloc, &transfer->response) != NEAP_OK)
+    else
+        transfer->response = take_empty(transfer);
+    if (!transfer->response &&
+        neap_response_new(transfer->transport->alloc, &transfer->response) != NEAP_OK)
         return false;
     return neap_buffer_reserve(&transfer->response->head, HEAD_BYTES) == NEAP_OK;
 }
@@ -103,8 +114,9 @@ static bool take_status_line(struct neap_transfer *transfer, struct text line)
     transfer->interim = response->status < 200 && response->status != 101;
     if (transfer->interim)
         return true;
-    response->reason = neap_copy_text(response->alloc, reason.data, reason.bytes);
-    return response->reason ? true : fail_for_memory(transfer);
+    if (neap_buffer_append(&response->reason, reason.data, reason.bytes) != NEAP_OK)
+        return fail_for_memory(transfer);
+    return true;
 }
 
 static bool take_field(struct neap_transfer *transfer, struct text line)

@@ -11,9 +11,10 @@ struct neap_remote {
     struct neap_helper *helper;
     struct neap_transport *transport; /* the helper's thread alone uses it */
     struct neap_errand closing;
-    uint32_t in_flight;              /* the owner's count */
-    _Atomic uint64_t opened, reused; /* copies of the transport's, made whenever one ends */
-    _Atomic uint32_t open;           /* likewise */
+    struct neap_response_shelf *shelf; /* the owner's; NULL: none */
+    uint32_t in_flight;                /* the owner's count */
+    _Atomic uint64_t opened, reused;   /* copies of the transport's, made whenever one ends */
+    _Atomic uint32_t open;             /* likewise */
 };
 
 /* What both sides race for: the first byte goes only where nobody has recalled the parcel, and who
@@ -30,7 +31,7 @@ struct neap_parcel {
     struct neap_limits limits;
     struct neap_transfer *transfer; /* while it is under way over there */
     struct neap_outcome outcome;
-    struct neap_response *response;
+    struct neap_response *response; /* out: an empty one, or NULL; back: what came */
     neap_transfer_done *done;
     void *context;
 
@@ -71,6 +72,8 @@ static bool may_send(void *context)
 
 static void fail(struct neap_parcel *parcel)
 {
+    neap_response_free(parcel->response);
+    parcel->response = NULL;
     parcel->outcome = (struct neap_outcome){.kind = NEAP_KIND_CONNECT, .unsent = true};
     snprintf(parcel->outcome.message, sizeof parcel->outcome.message,
              "libcurl has no memory for another transfer");
@@ -86,10 +89,13 @@ static void run_send(struct neap_errand *errand)
     neap_loop_update(neap_helper_loop(remote->helper));
     enum neap_status status = neap_transport_send(
         remote->transport, &parcel->request, &parcel->limits, on_ended, parcel, &parcel->transfer);
-    if (status == NEAP_OK)
-        neap_transfer_ask_before_sending(parcel->transfer, may_send);
-    else
+    if (status != NEAP_OK) {
         fail(parcel);
+        return;
+    }
+    neap_transfer_ask_before_sending(parcel->transfer, may_send);
+    neap_transfer_give_response(parcel->transfer, parcel->response);
+    parcel->response = NULL;
 }
 
 static void run_recall(struct neap_errand *errand)
@@ -112,6 +118,7 @@ static void run_close(struct neap_errand *errand)
 
 static void free_parcel(struct neap_parcel *parcel)
 {
+    neap_response_free(parcel->response);
     neap_url_deinit(&parcel->url);
     neap_free(parcel->remote->alloc, parcel);
 }
@@ -127,6 +134,9 @@ static void back_sent(struct neap_errand *errand)
     }
     struct neap_outcome outcome = parcel->outcome;
     struct neap_response *response = parcel->response;
+    parcel->response = NULL;
+    if (response)
+        response->shelf = remote->shelf;
     neap_transfer_done *done = parcel->done;
     void *context = parcel->context;
     remote->in_flight--;
@@ -183,6 +193,11 @@ void neap_remote_free(struct neap_remote *remote)
 {
     if (remote)
         neap_helper_post(remote->helper, &remote->closing);
+}
+
+void neap_remote_use_shelf(struct neap_remote *remote, struct neap_response_shelf *shelf)
+{
+    remote->shelf = shelf;
 }
 
 void neap_remote_forsake(struct neap_remote *remote)
@@ -255,6 +270,8 @@ enum neap_status neap_remote_send(struct neap_remote *remote, const struct neap_
                                  .done = done,
                                  .context = context};
     copy_request(made, request);
+    if (remote->shelf)
+        made->response = neap_response_shelf_take(remote->shelf);
     remote->in_flight++;
     neap_helper_post(remote->helper, &made->errand);
     *parcel = made;

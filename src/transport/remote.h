@@ -27,6 +27,10 @@ NEAP_MUST_CHECK enum neap_status neap_remote_new(const struct neap_alloc *alloc,
  * memory goes at a later collect, or when the helper is freed. NULL is harmless. */
 void neap_remote_free(struct neap_remote *remote);
 
+/* From now on responses are made of what is on this shelf of the owner's thread, and go there; it
+ * must outlive them. */
+void neap_remote_use_shelf(struct neap_remote *remote, struct neap_response_shelf *shelf);
+
 /* In a forked child: forgets the parent's connections, see neap_transport_forsake. */
 void neap_remote_forsake(struct neap_remote *remote);
 

@@ -13,10 +13,35 @@ enum neap_status neap_response_new(const struct neap_alloc *alloc, struct neap_r
     made->alloc = alloc;
     made->header = made->inlined;
     made->header_capacity = NEAP_HEADERS_INLINE;
+    neap_buffer_init(&made->reason, alloc);
     neap_buffer_init(&made->head, alloc);
     neap_buffer_init(&made->body, alloc);
     *response = made;
     return NEAP_OK;
+}
+
+static void destroy(struct neap_response *response)
+{
+    neap_buffer_deinit(&response->body);
+    neap_buffer_deinit(&response->head);
+    neap_buffer_deinit(&response->reason);
+    if (response->header != response->inlined)
+        neap_free(response->alloc, response->header);
+    neap_free(response->alloc, response->url);
+    neap_free(response->alloc, response);
+}
+
+/* As many as calls are under way at once on a busy client, and of the size of most answers. */
+#define SHELF_MAX 64u
+#define SHELVED_BYTES_MAX 4096u
+#define SHELVED_HEADERS_MAX 64u
+
+static bool fits_on(const struct neap_response_shelf *shelf, const struct neap_response *response)
+{
+    return shelf && shelf->count < SHELF_MAX && response->body.capacity <= SHELVED_BYTES_MAX &&
+           response->head.capacity <= SHELVED_BYTES_MAX &&
+           response->reason.capacity <= SHELVED_BYTES_MAX &&
+           response->header_capacity <= SHELVED_HEADERS_MAX;
 }
 
 void neap_response_free(struct neap_response *response)
@@ -27,13 +52,34 @@ void neap_response_free(struct neap_response *response)
         response->others--;
         return;
     }
-    neap_buffer_deinit(&response->body);
-    neap_buffer_deinit(&response->head);
-    if (response->header != response->inlined)
-        neap_free(response->alloc, response->header);
-    neap_free(response->alloc, response->reason);
-    neap_free(response->alloc, response->url);
-    neap_free(response->alloc, response);
+    struct neap_response_shelf *shelf = response->shelf;
+    if (!fits_on(shelf, response)) {
+        destroy(response);
+        return;
+    }
+    neap_response_clear(response);
+    response->shelf = NULL;
+    response->next = shelf->first;
+    shelf->first = response;
+    shelf->count++;
+}
+
+struct neap_response *neap_response_shelf_take(struct neap_response_shelf *shelf)
+{
+    struct neap_response *response = shelf->first;
+    if (!response)
+        return NULL;
+    shelf->first = response->next;
+    shelf->count--;
+    response->next = NULL;
+    return response;
+}
+
+void neap_response_shelf_deinit(struct neap_response_shelf *shelf)
+{
+    struct neap_response *response;
+    while ((response = neap_response_shelf_take(shelf)) != NULL)
+        destroy(response);
 }
 
 struct neap_response *neap_response_hold(struct neap_response *response)
@@ -44,11 +90,13 @@ struct neap_response *neap_response_hold(struct neap_response *response)
 
 void neap_response_clear(struct neap_response *response)
 {
-    neap_free(response->alloc, response->reason);
-    response->reason = NULL;
+    neap_free(response->alloc, response->url);
+    response->url = NULL;
+    response->foreign = false;
     response->status = 0;
     response->http_version = 0;
     response->header_count = 0;
+    neap_buffer_clear(&response->reason);
     neap_buffer_clear(&response->head);
     neap_buffer_clear(&response->body);
 }

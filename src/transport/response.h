@@ -22,14 +22,26 @@ struct neap_header_span {
 /* Few servers send more. */
 #define NEAP_HEADERS_INLINE 16u
 
+struct neap_response;
+
+/* Responses that nobody holds, kept with their memory for those that come: in place of eight blocks
+ * a response, and where libcurl has a thread of its own, of blocks that one thread asks for and the
+ * other one gives back. Zeroed before first use; belongs to one thread. */
+struct neap_response_shelf {
+    struct neap_response *first;
+    uint32_t count;
+};
+
 struct neap_response {
     const struct neap_alloc *alloc;
-    uint32_t others; /* who hold it besides the one that it was made for */
+    struct neap_response_shelf *shelf; /* where it goes when it is freed; NULL: nowhere */
+    struct neap_response *next;        /* on the shelf */
+    uint32_t others;                   /* who hold it besides the one that it was made for */
     int status;
-    int http_version; /* 10, 11, 20, 30; 0 unknown */
-    char *reason;     /* NULL or "" where there is none (HTTP/2) */
-    char *url;        /* after redirects; may be NULL where there were none */
-    bool foreign;     /* a redirect led to another origin */
+    int http_version;          /* 10, 11, 20, 30; 0 unknown */
+    struct neap_buffer reason; /* no data, or no bytes, where there is none (HTTP/2) */
+    char *url;                 /* after redirects; NULL where none was followed */
+    bool foreign;              /* a redirect led to another origin */
     struct neap_buffer head;
     struct neap_header_span *header; /* `inlined`, or a block of `alloc` */
     uint32_t header_count, header_capacity;
@@ -42,8 +54,12 @@ struct neap_response {
 NEAP_MUST_CHECK enum neap_status neap_response_new(const struct neap_alloc *alloc,
                                                    struct neap_response **response);
 
-/* The memory goes with the last who holds it. */
+/* The memory goes with the last who holds it, or waits on the shelf if there is not too much. */
 void neap_response_free(struct neap_response *response);
+
+/* One that is empty and belongs to no shelf; NULL where there is none. */
+struct neap_response *neap_response_shelf_take(struct neap_response_shelf *shelf);
+void neap_response_shelf_deinit(struct neap_response_shelf *shelf);
 
 /* One more holds it, and frees it. The response itself. */
 struct neap_response *neap_response_hold(struct neap_response *response);
@@ -58,8 +74,8 @@ NEAP_MUST_CHECK enum neap_status neap_response_add_header(struct neap_response *
 NEAP_MUST_CHECK enum neap_status neap_response_extend_header(struct neap_response *response,
                                                              const char *more, size_t more_bytes);
 
-/* Forgets status, headers, reason and body, keeping memory: the head of another response follows.
- */
+/* Forgets status, headers, reason, URL and body, keeping memory: the head of another response
+ * follows. */
 void neap_response_clear(struct neap_response *response);
 
 /* The value of the `nth` (from 0) header of that name in any letter case; NULL if there is none.

@@ -79,6 +79,7 @@ void neap_transfer_give_back(struct neap_transfer *transfer)
     neap_loop_clear(transport->loop, &transfer->stage_timer);
     neap_url_deinit(&transfer->url);
     neap_url_deinit(&transfer->next_url);
+    neap_response_free(transfer->given);
     neap_response_free(transfer->response);
     if (transfer->worn || transport->spare_count >= transport->settings.max_connections) {
         neap_transfer_free(transfer);

@@ -51,6 +51,7 @@ static struct neap_response *take_response(struct neap_transfer *transfer)
     response->foreign = transfer->foreign;
     if (transfer->hops > 0)
         response->url = neap_copy_text(response->alloc, url, strlen(url));
+    response->shelf = transfer->transport->shelf;
     transfer->response = NULL;
     return response;
 }
@@ -312,6 +313,16 @@ void neap_transport_forsake(struct neap_transport *transport)
 void neap_transfer_ask_before_sending(struct neap_transfer *transfer, neap_transfer_may_send *ask)
 {
     transfer->may_send = ask;
+}
+
+void neap_transfer_give_response(struct neap_transfer *transfer, struct neap_response *response)
+{
+    transfer->given = response;
+}
+
+void neap_transport_use_shelf(struct neap_transport *transport, struct neap_response_shelf *shelf)
+{
+    transport->shelf = shelf;
 }
 
 bool neap_transfer_is_unsent(const struct neap_transfer *transfer)

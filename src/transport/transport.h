@@ -86,6 +86,9 @@ NEAP_MUST_CHECK enum neap_status neap_transport_new(const struct neap_alloc *all
  * goes when that returns. */
 void neap_transport_free(struct neap_transport *transport);
 
+/* From now on responses come from this shelf of its thread, and go there; it must outlive them. */
+void neap_transport_use_shelf(struct neap_transport *transport, struct neap_response_shelf *shelf);
+
 /* In a forked child: closes the descriptors that are the parent's too, without a word on them. The
  * rest stays as it is for ever: libcurl could not take leave of its connections in silence. */
 void neap_transport_forsake(struct neap_transport *transport);
@@ -115,6 +118,10 @@ void neap_transfer_ask_before_sending(struct neap_transfer *transfer, neap_trans
  * since then an idle connection may have been reset, which libcurl itself does not see. It may end
  * here, and `done` be called. */
 void neap_transfer_hurry(struct neap_transfer *transfer);
+
+/* To be set right after neap_transport_send: an empty response for the head and body that come.
+ * Owned from then on. */
+void neap_transfer_give_response(struct neap_transfer *transfer, struct neap_response *response);
 
 /* Ends it without telling; its connection is not used again unless it is a stream among others. */
 void neap_transport_cancel(struct neap_transport *transport, struct neap_transfer *transfer);

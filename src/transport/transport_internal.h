@@ -55,9 +55,10 @@ struct neap_transport {
     struct neap_sockets sockets;
     struct neap_transfer *live, *doomed, *spare; /* lists */
     uint32_t spare_count;
-    unsigned depth; /* frames of ours that will look at the transport again */
-    bool closed;    /* freed by a callback: the memory goes when depth is 0 */
-    bool broken;    /* libcurl was refused a timer or a watch; a multi handle is dead */
+    struct neap_response_shelf *shelf; /* NULL: none */
+    unsigned depth;                    /* frames of ours that will look at the transport again */
+    bool closed;                       /* freed by a callback: the memory goes when depth is 0 */
+    bool broken; /* libcurl was refused a timer or a watch; a multi handle is dead */
     bool guard_sigpipe;
     struct neap_transport_stats stats;
 };
@@ -99,7 +100,8 @@ struct neap_transfer {
     bool refused;       /* the server refused the stream unprocessed */
     uint32_t stream_id; /* HTTP/2, where it is known; else 0 */
 
-    struct neap_response *response;
+    struct neap_response *given;    /* an empty one for the head that comes; NULL: none */
+    struct neap_response *response; /* NULL before its head begins */
     bool head_done;
     bool interim; /* the head that is being read has a status of 1xx */
     uint64_t header_bytes, body_bytes;

@@ -36,7 +36,7 @@ static void the_head_is_kept(void **state)
               fetch_url("plain", "/status/404?reason=Not+Here&header=X-A:1&header=x-a:%20two%20"
                                  "&body=gone"));
     assert_string_equal(fetched_body(&fetched, 404), "gone");
-    assert_string_equal(fetched.response->reason, "Not Here");
+    assert_string_equal(fetched.response->reason.data, "Not Here");
     assert_int_equal(fetched.response->http_version, 11);
     assert_header(&fetched, "X-a", 0, "1");
     assert_header(&fetched, "X-A", 1, "two");
@@ -181,7 +181,7 @@ static void over_http2_a_response_is_the_same(void **state)
     fetch_run(&fetched, "GET", fetch_url("h2", "/"));
     fetched_body(&fetched, 503);
     assert_int_equal(fetched.response->http_version, 20);
-    assert_string_equal(fetched.response->reason, "");
+    assert_string_equal(fetched.response->reason.data, "");
     fetched_free(&fetched);
     fetch_run(&fetched, "GET", fetch_url("h2", "/"));
     assert_int_equal(strlen(fetched_body(&fetched, 200)), 10000);

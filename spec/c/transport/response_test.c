@@ -108,14 +108,59 @@ static void clearing_forgets_all_but_the_memory(void **state)
     assert_int_equal(neap_buffer_append(&response->body, "body", 4), NEAP_OK);
     response->status = 302;
     response->http_version = 11;
-    response->reason = neap_copy_text(&memory.alloc, "Found", 5);
+    response->url = neap_copy_text(&memory.alloc, "http://a/", 9);
+    response->foreign = true;
+    assert_int_equal(neap_buffer_append(&response->reason, "Found", 5), NEAP_OK);
     neap_response_clear(response);
     assert_none("A", 0);
     assert_int_equal(response->status, 0);
     assert_int_equal(response->http_version, 0);
     assert_int_equal(response->body.bytes, 0);
-    assert_null(response->reason);
+    assert_int_equal(response->reason.bytes, 0);
+    assert_null(response->url);
+    assert_false(response->foreign);
     assert_true(response->head.capacity > 0);
+}
+
+static void a_shelf_keeps_what_is_freed(void **state)
+{
+    struct neap_response_shelf shelf = {0};
+    struct neap_response *first = response;
+    (void)state;
+    assert_null(neap_response_shelf_take(&shelf));
+    assert_int_equal(add("A", "one"), NEAP_OK);
+    response->shelf = &shelf;
+    neap_response_free(neap_response_hold(response));
+    assert_null(neap_response_shelf_take(&shelf)); /* one holds it yet */
+    neap_response_free(response);
+    response = neap_response_shelf_take(&shelf);
+    assert_ptr_equal(response, first);
+    assert_null(response->shelf);
+    assert_none("A", 0);
+    assert_true(response->head.capacity > 0);
+    assert_null(neap_response_shelf_take(&shelf));
+    neap_response_shelf_deinit(&shelf);
+}
+
+static void a_shelf_takes_no_more_than_it_should(void **state)
+{
+    struct neap_response_shelf shelf = {0};
+    struct neap_response *more;
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(neap_response_new(&memory.alloc, &more), NEAP_OK);
+        more->shelf = &shelf;
+        neap_response_free(more);
+    }
+    assert_int_equal(shelf.count, 64);
+    neap_response_shelf_deinit(&shelf);
+    assert_int_equal(shelf.count, 0);
+    static const char large[5000];
+    assert_int_equal(neap_buffer_append(&response->body, large, sizeof large), NEAP_OK);
+    response->shelf = &shelf;
+    neap_response_free(response);
+    assert_int_equal(shelf.count, 0);
+    response = NULL;
 }
 
 static void memory_may_run_out(void **state)
@@ -161,6 +206,8 @@ int main(void)
         TEST(there_is_room_for_many),
         TEST(a_folded_line_extends_the_value),
         TEST(clearing_forgets_all_but_the_memory),
+        TEST(a_shelf_keeps_what_is_freed),
+        TEST(a_shelf_takes_no_more_than_it_should),
         TEST(memory_may_run_out),
         TEST(it_goes_with_the_last_who_holds_it),
     };
