@@ -68,6 +68,7 @@ static int on_timer(CURLM *multi, long wait_ms, void *context)
     return -1;
 }
 
+/* Looks at no clock: the first one may be made beside the thread that will work it. */
 static struct neap_shard *make(struct neap_transport *transport)
 {
     struct neap_shard *shard = neap_alloc_zeroed(transport->alloc, sizeof *shard);
@@ -80,7 +81,6 @@ static struct neap_shard *make(struct neap_transport *transport)
     }
     shard->transport = transport;
     shard->timer.fire = fire;
-    shard->used_ns = neap_loop_now(transport->loop);
     curl_multi_setopt(shard->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
     curl_multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
@@ -146,6 +146,7 @@ static struct neap_shard *add(struct neap_transport *transport)
     struct neap_shard *made = may_add(transport) ? make(transport) : NULL;
     if (!made)
         return NULL;
+    made->used_ns = neap_loop_now(transport->loop);
     set_limits(made, transport->shards.places, transport->shards.places);
     shards->at[shards->count++] = made;
     limit_first(transport);

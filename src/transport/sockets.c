@@ -207,10 +207,15 @@ void neap_sockets_forsake(struct neap_transport *transport)
             close((int)fd);
 }
 
+/* The shards, which count what is open, are gone. */
 void neap_sockets_free(struct neap_transport *transport)
 {
-    for (size_t fd = 0; fd < transport->sockets.count; fd++)
+    for (size_t fd = 0; fd < transport->sockets.count; fd++) {
+        struct neap_socket *socket = transport->sockets.at[fd];
+        if (socket)
+            socket->ours = false;
         forget(transport, (int)fd);
+    }
     neap_free(transport->alloc, transport->sockets.at);
     transport->sockets = (struct neap_sockets){.next_expiry_ns = NEAP_NEVER};
 }
