@@ -170,10 +170,13 @@ static int exchange_wait(lua_State *L)
     return neap_push_wait(L, exchange->client->engine->loop, neap_exchange_next_wakeup(exchange));
 }
 
-/* tie(tie): the call is given up when that request of the host ends. */
+/* tie(request): the call is given up when that request of the host ends. */
 static int exchange_tie(lua_State *L)
 {
-    neap_exchange_tie(neap_check_exchange(L, 1), neap_check_tie(L, 2));
+    struct neap_exchange *exchange = neap_check_exchange(L, 1);
+    struct neap_tie *tie = neap_tie_of_request(L, 2);
+    if (tie)
+        neap_exchange_tie(exchange, tie);
     return 0;
 }
 

@@ -39,12 +39,13 @@ static int keeper_collect(lua_State *L)
     return 0;
 }
 
-/* tie(tie): the call is given up when that request of the host ends. */
+/* tie(request): the call is given up when that request of the host ends. */
 static int keeper_tie(lua_State *L)
 {
     const struct neap_guarded_keeper *keeper = luaL_checkudata(L, 1, KEEPER_NAME);
-    if (keeper->call)
-        neap_guarded_tie(keeper->call, neap_check_tie(L, 2));
+    struct neap_tie *tie = keeper->call ? neap_tie_of_request(L, 2) : NULL;
+    if (tie)
+        neap_guarded_tie(keeper->call, tie);
     return 0;
 }
 

@@ -35,7 +35,6 @@ struct neap_exchange_object {
 struct neap_engine *neap_check_engine(lua_State *L, int index);
 struct neap_client *neap_check_client(lua_State *L, int index);
 struct neap_exchange *neap_check_exchange(lua_State *L, int index);
-struct neap_tie *neap_check_tie(lua_State *L, int index);
 struct neap_desk *neap_check_store(lua_State *L, int index);
 
 /* An engine that was made before a fork becomes this process's own; as neap_engine_adopt. */
@@ -85,6 +84,10 @@ int64_t neap_optional_seconds(lua_State *L, int index);
 /* Pushes the seconds from now until that moment, never below 0; nothing for NEAP_NEVER. The number
  * of values pushed. */
 int neap_push_wait(lua_State *L, struct neap_loop *loop, int64_t when_ns);
+
+/* The tie of a request of nginx that is being handled now: its address, as a light userdata or a
+ * number, is at `index`. NULL where the request's end cannot be known. Raises without memory. */
+struct neap_tie *neap_tie_of_request(lua_State *L, int index);
 
 /* Raises "not enough memory" as Lua does. */
 int neap_raise_memory(lua_State *L);

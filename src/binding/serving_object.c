@@ -179,7 +179,10 @@ static int serving_wait(lua_State *L)
 
 static int serving_tie(lua_State *L)
 {
-    neap_serving_tie(check_serving(L), neap_check_tie(L, 2));
+    struct neap_serving *serving = check_serving(L);
+    struct neap_tie *tie = neap_tie_of_request(L, 2);
+    if (tie)
+        neap_serving_tie(serving, tie);
     return 0;
 }
 

@@ -1,71 +1,118 @@
-/* The tie for Lua: one request of nginx, whose end gives up the calls that are tied to it. */
+/* Ties for Lua: one for each request of nginx that makes calls, whose end gives them up. */
 #include "binding/objects.h"
 #include "platform/memory.h"
 #include "platform/nginx.h"
 
-#define TIE_NAME "neap.tie"
+#include <string.h>
 
-struct tie_object {
+#define TIES_NAME "neap.ties"
+
+#define BUCKETS 256u
+
+/* A request with its tie, until it ends. */
+struct entry {
+    void *request;
     struct neap_tie *tie;
+    struct entry *next, **link; /* link: what points here; NULL once the Lua state is closed */
 };
 
-static struct tie_object *tie_object(lua_State *L, int index)
+struct ties {
+    struct entry *bucket[BUCKETS];
+};
+
+/* Where the registry keeps them. */
+static const char all_ties;
+
+static struct entry **bucket_of(struct ties *ties, const void *request)
 {
-    return luaL_checkudata(L, index, TIE_NAME);
+    uint64_t mixed = (uint64_t)(uintptr_t)request * UINT64_C(0x9e3779b97f4a7c15);
+    return &ties->bucket[mixed >> 56];
 }
 
-struct neap_tie *neap_check_tie(lua_State *L, int index)
+static void link_entry(struct entry **bucket, struct entry *entry)
 {
-    struct tie_object *object = tie_object(L, index);
-    luaL_argcheck(L, object->tie, index, "expected a tie");
-    return object->tie;
+    entry->next = *bucket;
+    entry->link = bucket;
+    if (entry->next)
+        entry->next->link = &entry->next;
+    *bucket = entry;
 }
 
+static void unlink_entry(struct entry *entry)
+{
+    if (!entry->link)
+        return;
+    *entry->link = entry->next;
+    if (entry->next)
+        entry->next->link = entry->link;
+    entry->link = NULL;
+}
+
+static void free_entry(struct entry *entry)
+{
+    unlink_entry(entry);
+    neap_tie_release(entry->tie);
+    neap_free(neap_platform_alloc(), entry);
+}
+
+/* Its address may be another request's from now on. */
 static void on_request_end(void *context)
 {
-    struct neap_tie *tie = context;
-    neap_tie_end(tie);
-    neap_tie_release(tie);
+    struct entry *entry = context;
+    unlink_entry(entry);
+    neap_tie_end(entry->tie);
+    free_entry(entry);
 }
 
-/* tie(address): of the request at that address, which is being handled now; nil where its end
- * cannot be known. */
-static int tie_new(lua_State *L)
+static enum neap_status make_entry(struct ties *ties, void *request, struct entry **made)
 {
-    void *request = (void *)(uintptr_t)luaL_checknumber(L, 1);
-    struct tie_object *object = neap_lua_new_userdata(L, sizeof *object);
-    object->tie = NULL;
-    luaL_setmetatable(L, TIE_NAME);
-    if (neap_tie_new(neap_platform_alloc(), &object->tie) != NEAP_OK)
-        return neap_raise_memory(L);
-    if (neap_nginx_on_request_end(request, on_request_end, neap_tie_hold(object->tie)))
-        return 1;
-    neap_tie_release(object->tie);
+    struct entry *entry = neap_alloc_zeroed(neap_platform_alloc(), sizeof *entry);
+    if (!entry || neap_tie_new(neap_platform_alloc(), &entry->tie) != NEAP_OK) {
+        neap_free(neap_platform_alloc(), entry);
+        return NEAP_NO_MEMORY;
+    }
+    entry->request = request;
+    if (!neap_nginx_on_request_end(request, on_request_end, entry)) {
+        free_entry(entry);
+        return NEAP_NOT_FOUND;
+    }
+    link_entry(bucket_of(ties, request), entry);
+    *made = entry;
+    return NEAP_OK;
+}
+
+struct neap_tie *neap_tie_of_request(lua_State *L, int index)
+{
+    struct entry *entry = NULL;
+    void *request = lua_islightuserdata(L, index) ? lua_touserdata(L, index)
+                                                  : (void *)(uintptr_t)luaL_checknumber(L, index);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &all_ties);
+    struct ties *ties = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    for (entry = *bucket_of(ties, request); entry; entry = entry->next)
+        if (entry->request == request)
+            return entry->tie;
+    enum neap_status status = make_entry(ties, request, &entry);
+    if (status == NEAP_NO_MEMORY)
+        neap_raise_memory(L);
+    return status == NEAP_OK ? entry->tie : NULL;
+}
+
+/* Requests may outlive the Lua state. */
+static int ties_collect(lua_State *L)
+{
+    struct ties *ties = luaL_checkudata(L, 1, TIES_NAME);
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (ties->bucket[i])
+            unlink_entry(ties->bucket[i]);
     return 0;
-}
-
-static int tie_collect(lua_State *L)
-{
-    struct tie_object *object = tie_object(L, 1);
-    neap_tie_release(object->tie);
-    object->tie = NULL;
-    return 0;
-}
-
-static int tie_is_ended(lua_State *L)
-{
-    lua_pushboolean(L, neap_check_tie(L, 1)->ended);
-    return 1;
 }
 
 void neap_binding_add_tie(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"is_ended", tie_is_ended},
-        {NULL, NULL},
-    };
-    neap_new_metatable(L, TIE_NAME, methods, tie_collect);
-    lua_pop(L, 1);
-    lua_pushcfunction(L, tie_new);
-    lua_setfield(L, -2, "tie");
+    struct ties *ties = neap_lua_new_userdata(L, sizeof *ties);
+    memset(ties, 0, sizeof *ties);
+    neap_add_collected(L, TIES_NAME, ties_collect);
+    luaL_setmetatable(L, TIES_NAME);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &all_ties);
 }

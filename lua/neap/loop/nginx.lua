@@ -39,10 +39,11 @@ function loop.blocks()
   return false
 end
 
--- Requests that are being handled, by their addresses, with what knows of their end.
-local ties = setmetatable({}, { __mode = "v" })
-
+-- As a light userdata, which LuaJIT has where OpenResty's own has a cdata, or a number.
 local function address_of(request)
+  if type(request) == "userdata" then
+    return request
+  end
   return tonumber(ffi.cast("uintptr_t", ffi.cast("void *", request)))
 end
 
@@ -50,17 +51,8 @@ end
 -- Where nothing can wait nothing can be dropped; in the phase of the log the end is already past.
 function loop.tie(exchange, request)
   request = request or (PARKING_PHASES[get_phase()] and get_request())
-  if not request then
-    return
-  end
-  local address = address_of(request)
-  local tie = ties[address]
-  if not tie or tie:is_ended() then
-    tie = core.tie(address)
-    ties[address] = tie
-  end
-  if tie then
-    exchange:tie(tie)
+  if request then
+    exchange:tie(address_of(request))
   end
 end
 
