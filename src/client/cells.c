@@ -235,12 +235,11 @@ struct neap_board_sums neap_board_add_up(const struct neap_board *board)
 /* --------------------------------------------------------------------------------- the region */
 
 /* In the region kinds count from 1: a cell of zeros is of none. */
-static struct neap_cell_shape shape_of(enum neap_cell_kind kind, const void *policy)
+static void measure(enum neap_cell_kind kind, const void *policy, struct neap_cell_shape *shape)
 {
-    struct neap_cell_shape shape = {.kind = (uint32_t)kind + 1};
+    *shape = (struct neap_cell_shape){.kind = (uint32_t)kind + 1};
     if (kinds[kind].measure)
-        kinds[kind].measure(policy, shape.size);
-    return shape;
+        kinds[kind].measure(policy, shape->size);
 }
 
 static void make(void *cell, const struct neap_cell_shape *shape, const void *policy)
@@ -314,7 +313,8 @@ void *neap_cells_acquire(const struct neap_cells *cells, enum neap_cell_kind kin
 {
     if (!cells->region)
         return acquire_private(cells, kind, policy);
-    struct neap_cell_shape shape = shape_of(kind, policy);
+    struct neap_cell_shape shape;
+    measure(kind, policy, &shape);
     return neap_region_pin(cells->region, name, name_bytes, &shape, kinds[kind].bytes(policy),
                            now_ns, make, policy);
 }
@@ -324,7 +324,8 @@ void *neap_cells_find(const struct neap_cells *cells, enum neap_cell_kind kind, 
 {
     if (!cells->region)
         return NULL;
-    struct neap_cell_shape shape = shape_of(kind, policy);
+    struct neap_cell_shape shape;
+    measure(kind, policy, &shape);
     void *cell = neap_region_find(cells->region, name, name_bytes, &shape);
     if (!cell || neap_region_cell_bytes(cells->region, cell) == kinds[kind].bytes(policy))
         return cell;
@@ -356,12 +357,12 @@ static void look_if_wanted(const void *cell, size_t cell_bytes, const struct nea
 bool neap_cells_each(const struct neap_cells *cells, enum neap_cell_kind kind, const char *prefix,
                      size_t prefix_bytes, const void *policy, neap_cell_look *look, void *context)
 {
-    struct search search = {.shape = shape_of(kind, policy),
-                            .cell_bytes = kinds[kind].bytes(policy),
+    struct search search = {.cell_bytes = kinds[kind].bytes(policy),
                             .prefix = prefix,
                             .prefix_bytes = prefix_bytes,
                             .look = look,
                             .context = context};
+    measure(kind, policy, &search.shape);
     return !cells->region || neap_region_each(cells->region, look_if_wanted, &search);
 }
 

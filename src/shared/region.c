@@ -66,7 +66,7 @@ static void unpin_all(struct neap_region *region)
 {
     for (uint32_t i = 0; i < region->pins.slots; i++)
         if (region->pins.slot[i].link != 0)
-            neap_region_clear_bit(region, cell_of_pin(region, &region->pins.slot[i]));
+            neap_region_drop_cell(region, &region->pins.slot[i]);
 }
 
 void neap_region_release(struct neap_region *region)
@@ -91,6 +91,7 @@ void neap_region_after_fork(struct neap_region *region)
         return;
     region->process = process;
     region->holder = 0;
+    region->full_hands = 0;
     neap_region_pins_deinit(&region->pins);
 }
 
@@ -189,7 +190,6 @@ static bool make_cell(struct neap_region *region, const struct neap_region_wante
     *place = (struct neap_region_place){(void *)at, granule, granules, (uint32_t)wanted->cell_bytes,
                                         name_bytes};
     lay_out(region, wanted, recipe, place);
-    neap_region_set_bit(region, place->cell);
     neap_region_publish(region, place->cell);
     return true;
 }
@@ -277,11 +277,10 @@ void neap_region_unpin(struct neap_region *region, void *cell, int64_t now_ns)
     struct neap_region_pin *pin = pin_at(region, cell);
     if (!pin || --pin->count > 0)
         return;
-    struct neap_region_cell *head = cell_of_pin(region, pin);
     if (pin->is_used)
-        neap_region_use(head, now_ns);
+        neap_region_use(cell_of_pin(region, pin), now_ns);
+    neap_region_drop_cell(region, pin);
     neap_region_pins_remove(&region->pins, pin);
-    neap_region_clear_bit(region, head);
 }
 
 static void visit_place(const struct neap_region_place *place, neap_cell_visit *visit,

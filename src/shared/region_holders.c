@@ -22,14 +22,40 @@ static bool is_attached(const struct neap_region_process *entry)
 
 /* ---- pins ---- */
 
-void neap_region_set_bit(const struct neap_region *region, struct neap_region_cell *cell)
+static struct neap_region_cell *cell_of(const struct neap_region *region,
+                                        const struct neap_region_pin *pin)
 {
-    atomic_fetch_or(&cell->holders[region->holder / 64], bit_of(region->holder));
+    return neap_region_cell_at(region, pin->link - 1);
 }
 
-void neap_region_clear_bit(const struct neap_region *region, struct neap_region_cell *cell)
+static void set_hand(const struct neap_region *region, uint32_t hand, uint32_t link)
 {
-    atomic_fetch_and(&cell->holders[region->holder / 64], ~bit_of(region->holder));
+    atomic_store_explicit(&entry_of(region, region->holder)->hand[hand - 1], link,
+                          memory_order_release);
+}
+
+void neap_region_hold_cell(struct neap_region *region, struct neap_region_pin *pin)
+{
+    uint32_t free_hands = ~region->full_hands & ((1u << NEAP_REGION_HANDS) - 1);
+    if (free_hands == 0) {
+        atomic_fetch_or(&cell_of(region, pin)->holders[region->holder / 64],
+                        bit_of(region->holder));
+        return;
+    }
+    region->full_hands |= free_hands & -free_hands;
+    pin->hand = (uint8_t)(__builtin_ctz(free_hands) + 1);
+    set_hand(region, pin->hand, pin->link);
+}
+
+void neap_region_drop_cell(struct neap_region *region, const struct neap_region_pin *pin)
+{
+    if (pin->hand == 0) {
+        atomic_fetch_and(&cell_of(region, pin)->holders[region->holder / 64],
+                         ~bit_of(region->holder));
+        return;
+    }
+    set_hand(region, pin->hand, 0);
+    region->full_hands &= ~(1u << (pin->hand - 1));
 }
 
 void neap_region_touch(const struct neap_region *region, uint32_t granule)
@@ -50,10 +76,21 @@ bool neap_region_is_pinned(const struct neap_region_cell *cell)
     return bits != 0;
 }
 
+/* In this order: a hand closes before `touching` is taken back. */
+static bool is_touched_by(const struct neap_region_process *entry, uint32_t link)
+{
+    if (atomic_load(&entry->touching) == link)
+        return true;
+    for (uint32_t i = 0; i < NEAP_REGION_HANDS; i++)
+        if (atomic_load(&entry->hand[i]) == link)
+            return true;
+    return false;
+}
+
 static bool is_touched(const struct neap_region *region, uint32_t granule)
 {
     for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++)
-        if (atomic_load(&entry_of(region, holder)->touching) == granule + 1)
+        if (is_touched_by(entry_of(region, holder), granule + 1))
             return true;
     return false;
 }
@@ -72,12 +109,19 @@ void neap_region_use(struct neap_region_cell *cell, int64_t now_ns)
 
 /* ---- coming and going ---- */
 
+static void empty_hands(struct neap_region_process *entry)
+{
+    atomic_store(&entry->touching, 0);
+    for (uint32_t i = 0; i < NEAP_REGION_HANDS; i++)
+        atomic_store(&entry->hand[i], 0);
+}
+
 static void attach(struct neap_region_process *entry, const struct neap_process *process)
 {
     atomic_store(&entry->pid, process->pid);
     atomic_store(&entry->start, process->start);
     atomic_store(&entry->pid_namespace, process->pid_namespace);
-    atomic_store(&entry->touching, 0);
+    empty_hands(entry);
     atomic_store(&entry->state, NEAP_PROCESS_ATTACHED);
 }
 
@@ -187,6 +231,20 @@ static void give_back(const struct neap_region_place *place, const struct dead *
     }
 }
 
+static void give_back_from_hands(const struct neap_region *region, uint32_t holder, int64_t now_ns,
+                                 neap_cell_reclaim *reclaim, void *context)
+{
+    struct neap_region_place place;
+    for (uint32_t i = 0; i < NEAP_REGION_HANDS; i++) {
+        uint32_t link = atomic_load(&entry_of(region, holder)->hand[i]);
+        if (link == 0 || !neap_region_place_at(region, link - 1, &place) ||
+            !neap_region_begins(region, link - 1))
+            continue;
+        reclaim_of(&place, holder, now_ns, reclaim, context);
+        neap_region_use(place.cell, now_ns);
+    }
+}
+
 static void bury(struct neap_region *region, const struct dead *dead, int64_t now_ns,
                  neap_cell_reclaim *reclaim, void *context)
 {
@@ -196,7 +254,8 @@ static void bury(struct neap_region *region, const struct dead *dead, int64_t no
         give_back(&place, dead, now_ns, reclaim, context);
     for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++)
         if (is_dead(dead, holder)) {
-            atomic_store(&entry_of(region, holder)->touching, 0);
+            give_back_from_hands(region, holder, now_ns, reclaim, context);
+            empty_hands(entry_of(region, holder));
             atomic_store(&entry_of(region, holder)->state, NEAP_PROCESS_FREE);
         }
 }

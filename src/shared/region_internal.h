@@ -10,7 +10,7 @@
  * nowhere outside.
  *
  * Under the lock: every change of chains, bitmaps and process table, and every walk. Without it:
- * the bits of holders, `touching`, `used_ns`, `serial` to compare, and the counters.
+ * the bits of holders, `touching`, the hands, `used_ns`, `serial` to compare, and the counters.
  *
  * Whoever looks for a cell that is there takes no lock either (region_seek.c), and what it comes by
  * may be something else by then. So it announces in `touching` which granule it is about to touch,
@@ -18,7 +18,12 @@
  * the bit in `begins` (a hazard pointer: M. Michael, "Hazard Pointers", 2004). Whoever evicts wipes
  * the serial number first, looks at `touching` and the bits of holders after that, and takes the
  * bit in `begins` away before the memory becomes something else. In the one order of all these
- * operations, one of the two sees the other. */
+ * operations, one of the two sees the other.
+ *
+ * A cell is pinned by a hand of a process or, where all its hands are full, by the process's bit in
+ * the cell. A hand costs a plain store where a bit costs two locked operations, on a cache line
+ * that others may want. `touching` is taken back after the hand has closed, and looked at before
+ * hands are: so a cell that is held is seen to be held by one of them. */
 #ifndef NEAP_SHARED_REGION_INTERNAL_H
 #define NEAP_SHARED_REGION_INTERNAL_H
 
@@ -30,6 +35,7 @@
 
 #define NEAP_GRANULE_BYTES 64u
 #define NEAP_HOLDER_WORDS 4u /* of 64 bits: one for each holder, and 0 for nobody */
+#define NEAP_REGION_HANDS 8u
 
 _Static_assert(NEAP_HOLDER_MAX < NEAP_HOLDER_WORDS * 64, "a holder lacks its bit");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "processes cannot share an atomic that has a lock");
@@ -52,8 +58,10 @@ struct neap_region_process {
     _Alignas(64) _Atomic int64_t pid;
     _Atomic uint64_t start, pid_namespace;
     _Atomic uint32_t state;
-    _Atomic uint32_t touching; /* number of a granule plus 1; 0: none */
+    _Atomic uint32_t touching;                /* number of a granule plus 1; 0: none */
+    _Atomic uint32_t hand[NEAP_REGION_HANDS]; /* likewise: what it has pinned */
 };
+_Static_assert(sizeof(struct neap_region_process) == 64, "a process has one cache line");
 
 struct neap_region_header {
     struct neap_region_title title;
@@ -85,6 +93,7 @@ _Static_assert(sizeof(struct neap_region_cell) == NEAP_GRANULE_BYTES, "a cell's 
 struct neap_region_pin {
     uint32_t link; /* the number of its granule plus 1; 0: none */
     uint32_t count;
+    uint8_t hand; /* which one holds it, from 1 on; 0: the bit does */
     bool is_used; /* since it was pinned, by more than being looked for */
 };
 
@@ -125,6 +134,7 @@ struct neap_region {
     bool was_late; /* the lock could not be had the last time */
     uint32_t next_granule;
     struct neap_region_pins pins;
+    uint32_t full_hands; /* a bit for each */
     struct neap_region_candidates candidates;
 };
 
@@ -265,10 +275,11 @@ void neap_region_pins_remove(struct neap_region_pins *pins, struct neap_region_p
 void neap_region_touch(const struct neap_region *region, uint32_t granule);
 void neap_region_let_go(const struct neap_region *region);
 
-void neap_region_set_bit(const struct neap_region *region, struct neap_region_cell *cell);
-void neap_region_clear_bit(const struct neap_region *region, struct neap_region_cell *cell);
+/* Pins for this process what nobody can evict at the moment, and gives it up. */
+void neap_region_hold_cell(struct neap_region *region, struct neap_region_pin *pin);
+void neap_region_drop_cell(struct neap_region *region, const struct neap_region_pin *pin);
 
-/* Somebody has it pinned. */
+/* Somebody has it pinned by his bit. */
 bool neap_region_is_pinned(const struct neap_region_cell *cell);
 
 /* Somebody has it pinned, or is about to. */

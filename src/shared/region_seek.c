@@ -10,7 +10,7 @@ struct neap_region_pin *neap_region_grasp(struct neap_region *region,
 {
     struct neap_region_pin *pin = neap_region_pins_get(&region->pins, place->granule + 1);
     if (pin->count++ == 0)
-        neap_region_set_bit(region, place->cell);
+        neap_region_hold_cell(region, pin);
     return pin;
 }
 
