@@ -24,6 +24,23 @@ local Error = {}
 
 local metatable = { __name = "neap.error" }
 
+-- The list is made when it is first asked for, and is an ordinary field from then on.
+function metatable.__index(err, key)
+  if key ~= "trace" then
+    return nil
+  end
+  local trace = core.error_trace(err)
+  rawset(err, "trace", trace)
+  return trace
+end
+
+-- LuaJIT and Lua 5.1 have no such hook: there, whoever goes through all fields meets the trace once
+-- it has been asked for.
+function metatable.__pairs(err)
+  local _ = err.trace
+  return next, err, nil
+end
+
 local function seconds_text(seconds)
   local text = ("%.3f"):format(seconds):gsub("%.?0+$", "")
   return text

@@ -11,8 +11,9 @@
 #define RESULT_NAME "neap.result"
 #define HEADERS_NAME "neap.headers"
 
-/* Where the registry keeps the metatable of the face's response class. */
-static const char response_class;
+/* Where the registry keeps the metatable of the face's response class, and what errors make their
+ * traces from until somebody asks: by the error, which it does not hold. */
+static const char response_class, error_traces;
 
 /* What a response table makes its headers and trace from, in one block of Lua's own: nothing is
  * left to be released when it is collected. */
@@ -194,11 +195,21 @@ static void push_error(lua_State *L, const struct neap_call *call,
            });
 }
 
+/* Of the error on top. Most are never asked for their trace, and its tables would cost more than
+ * the rest of the error. */
+static void keep_error_trace(lua_State *L, const struct neap_trace *trace)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &error_traces);
+    lua_pushvalue(L, -2);
+    push_result(L, trace, NULL);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
 void neap_push_error_of_call(lua_State *L, const struct neap_call *call, int64_t now_ns)
 {
     push_error(L, call, &call->result.outcome, now_ns);
-    neap_push_trace(L, &call->trace);
-    lua_setfield(L, -2, "trace");
+    keep_error_trace(L, &call->trace);
 }
 
 void neap_push_call_error(lua_State *L, struct neap_exchange *exchange,
@@ -208,8 +219,25 @@ void neap_push_call_error(lua_State *L, struct neap_exchange *exchange,
     push_error(L, call, outcome, neap_loop_now(exchange->client->engine->loop));
     if (!with_trace)
         return;
-    neap_push_trace(L, &call->trace);
-    lua_setfield(L, -2, "trace");
+    keep_error_trace(L, &call->trace);
+}
+
+/* error_trace(err): the list that the core has for this error; nil where it has none, or has given
+ * it already. */
+static int error_trace(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &error_traces);
+    lua_pushvalue(L, 1);
+    lua_rawget(L, 2);
+    const struct result *result = lua_touserdata(L, 3);
+    if (!result)
+        return 0;
+    push_entries(L, result->entry, result->entry_count);
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    lua_rawset(L, 2);
+    return 1;
 }
 
 /* headers(result), trace(result): tables, made anew at each call. */
@@ -254,6 +282,18 @@ static int set_response_class(lua_State *L)
     return 0;
 }
 
+static void add_error_traces(lua_State *L)
+{
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &error_traces);
+    lua_pushcfunction(L, error_trace);
+    lua_setfield(L, -2, "error_trace");
+}
+
 void neap_binding_add_result(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -269,4 +309,5 @@ void neap_binding_add_result(lua_State *L)
     lua_setfield(L, -2, "is_harmless_header");
     lua_pushcfunction(L, set_response_class);
     lua_setfield(L, -2, "set_response_class");
+    add_error_traces(L);
 }
