@@ -101,13 +101,20 @@ local function in_steps(client, fn)
     return ...
   end
 
+  local function failed(err, is_pending)
+    if is_pending then
+      host.settle(engine)
+    end
+    return nil, err
+  end
+
   local function failure(keeper, arguments, cause)
-    local is_over, outcome = fail(keeper, text_of(cause), cause)
+    local text = type(cause) == "string" and cause or text_of(cause)
+    local is_over, outcome, is_pending = fail(keeper, text, cause)
     if is_over == nil then
       return repeated(keeper, arguments)
     elseif is_over then
-      host.settle(engine)
-      return nil, outcome
+      return failed(outcome, is_pending)
     end
     return rest(outcome, cause, compat.unpack(arguments, 1, arguments.n))
   end
@@ -137,9 +144,14 @@ local function in_steps(client, fn)
   end
 
   return function(...)
-    local keeper = begin()
+    local keeper, outcome, is_pending = begin()
     if not keeper then
+      if outcome then
+        return rest(outcome, nil, ...)
+      end
       return whole(...)
+    elseif outcome then
+      return failed(outcome, is_pending)
     end
     host.tie(engine, keeper)
     local count = select("#", ...)

@@ -104,6 +104,13 @@ static int end_by_exchange(lua_State *L, struct neap_guarded_call *call, int cau
     return call_through(L, GO_ON, lua_gettop(L) - arguments - 2);
 }
 
+static int end_without_values(lua_State *L, struct neap_guarded_call *call,
+                              enum neap_guarded_next next, int cause)
+{
+    return next == NEAP_GUARDED_DONE ? end_with_error(L, call, cause)
+                                     : end_by_exchange(L, call, cause);
+}
+
 /* The text of an error; what writes it may itself fail. Pushed. */
 static const char *push_text(lua_State *L, int cause, size_t *bytes)
 {
@@ -143,17 +150,12 @@ static bool has_to_be_repeated(lua_State *L, struct neap_guarded_call *call, int
     }
     int cause = status == LUA_OK ? base + 2 : base + 1;
     neap_check_guarded_call(L, call);
-    switch (fail(L, call, cause)) {
-    case NEAP_GUARDED_AGAIN:
+    enum neap_guarded_next next = fail(L, call, cause);
+    if (next == NEAP_GUARDED_RUN) {
         lua_settop(L, base);
         return true;
-    case NEAP_GUARDED_DONE:
-        *results = end_with_error(L, call, cause);
-        break;
-    case NEAP_GUARDED_WAITS:
-        *results = end_by_exchange(L, call, cause);
-        break;
     }
+    *results = end_without_values(L, call, next, cause);
     return false;
 }
 
@@ -186,7 +188,8 @@ static void keep(lua_State *L, struct neap_guarded_call *call)
     struct neap_guarded_keeper *keeper = lua_touserdata(L, -1);
     keeper->call = call;
     call->keeper = keeper;
-    neap_guarded_stand_in(call, L);
+    if (call->state != NEAP_GUARDED_OVER)
+        neap_guarded_stand_in(call, L);
 }
 
 /* Only a coroutine can be dropped with the function in it. */
@@ -198,7 +201,8 @@ static int guarded_call(lua_State *L)
     bool can_be_dropped = lua_isyieldable(L);
     if (can_be_dropped)
         push_keeper(L);
-    struct neap_guarded_call *call = neap_guarded_begin(*guarded);
+    enum neap_guarded_next next;
+    struct neap_guarded_call *call = neap_guarded_begin(*guarded, &next);
     if (!call) {
         lua_settop(L, arguments);
         return call_through(L, WHOLE, 0);
@@ -207,7 +211,10 @@ static int guarded_call(lua_State *L)
     call->base = lua_gettop(L);
     if (can_be_dropped)
         keep(L, call);
-    return run(L, call);
+    if (next == NEAP_GUARDED_RUN)
+        return run(L, call);
+    lua_pushnil(L);
+    return end_without_values(L, call, next, lua_gettop(L));
 }
 
 /* guarded(client, fn, whole, go_on, text_of, settle): the function that calls fn. */

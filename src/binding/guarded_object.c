@@ -60,6 +60,8 @@ struct neap_guarded_keeper *neap_push_keeper(lua_State *L)
 void neap_push_guarded_error(lua_State *L, const struct neap_guarded_call *call, int cause)
 {
     neap_push_error_of_call(L, &call->call, neap_guarded_now(call));
+    if (lua_isnil(L, cause))
+        return;
     lua_pushliteral(L, "cause");
     lua_pushvalue(L, cause);
     lua_rawset(L, -3);

@@ -45,18 +45,39 @@ static struct neap_guarded_call *call_of(lua_State *L, int index)
     return keeper->call;
 }
 
-/* begin(): what holds the call, which goes straight; nil where it cannot. */
+/* What a call whose function is not to be called came to: true, the error, and whether there is
+ * something left to be done on the engine; or false and the exchange that goes on with it. */
+static int end_without_values(lua_State *L, enum neap_guarded_next next, int keeper, int cause)
+{
+    struct neap_guarded_call *call = call_of(L, keeper);
+    lua_pushboolean(L, next == NEAP_GUARDED_DONE);
+    if (next == NEAP_GUARDED_DONE)
+        neap_push_guarded_error(L, call, cause);
+    else
+        neap_push_handed_over(L, call);
+    let_go(L, keeper);
+    lua_pushboolean(L, neap_guarded_is_pending(guarded_of(L)));
+    return 3;
+}
+
+/* begin(): what holds the call, whose function is to be called; or nothing, where it needs an
+ * exchange from the beginning; or as above. */
 static int begin(lua_State *L)
 {
+    enum neap_guarded_next next;
     lua_settop(L, 0);
     struct neap_guarded_keeper *keeper = push_keeper(L);
-    keeper->call = neap_guarded_begin(guarded_of(L));
-    if (keeper->call) {
+    keeper->call = neap_guarded_begin(guarded_of(L), &next);
+    if (!keeper->call) {
+        lua_rawseti(L, lua_upvalueindex(AT_REST), 1);
+        return 0;
+    }
+    if (next == NEAP_GUARDED_RUN) {
         neap_guarded_stand_in(keeper->call, L);
         return 1;
     }
-    lua_rawseti(L, lua_upvalueindex(AT_REST), 1);
-    return 0;
+    lua_pushnil(L);
+    return end_without_values(L, next, 1, 2);
 }
 
 /* succeed(keeper): true if there is something left to be done on the engine. */
@@ -68,8 +89,7 @@ static int succeed(lua_State *L)
     return 1;
 }
 
-/* fail(keeper, text, cause): nothing where the function is to be called again; true and the error
- * that the call came to; or false and the exchange that goes on with it. */
+/* fail(keeper, text, cause): nothing where the function is to be called again; else as above. */
 static int fail(lua_State *L)
 {
     size_t bytes;
@@ -78,15 +98,7 @@ static int fail(lua_State *L)
     lua_settop(L, 3);
     neap_check_guarded_call(L, call);
     enum neap_guarded_next next = neap_guarded_fail(call, text, bytes);
-    if (next == NEAP_GUARDED_AGAIN)
-        return 0;
-    lua_pushboolean(L, next == NEAP_GUARDED_DONE);
-    if (next == NEAP_GUARDED_DONE)
-        neap_push_guarded_error(L, call, 3);
-    else
-        neap_push_handed_over(L, call);
-    let_go(L, 1);
-    return 2;
+    return next == NEAP_GUARDED_RUN ? 0 : end_without_values(L, next, 1, 3);
 }
 
 static void push_step(lua_State *L, lua_CFunction step)

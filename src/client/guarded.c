@@ -90,25 +90,6 @@ static struct neap_guarded_call *take(struct neap_guarded *guarded)
     return call;
 }
 
-struct neap_guarded_call *neap_guarded_begin(struct neap_guarded *guarded)
-{
-    struct neap_client *client = guarded->client;
-    if (!may_go_straight(guarded))
-        return NULL;
-    struct neap_guarded_call *call = take(guarded);
-    if (!call)
-        return NULL;
-    int64_t now_ns = neap_loop_update(client->engine->loop);
-    neap_cells_reap(&client->cells, now_ns);
-    if (!neap_straight_begin(&call->way, &guarded->setup, now_ns)) {
-        neap_guarded_spare(call);
-        return NULL;
-    }
-    call->state = NEAP_GUARDED_STRAIGHT;
-    client->engine->busy++;
-    return call;
-}
-
 /* A place in the bulkhead may be free. */
 static void wake_queue(struct neap_client *client)
 {
@@ -146,6 +127,51 @@ static void step(struct neap_guarded_call *call, const struct neap_event *event)
 {
     struct neap_loop *loop = call->guarded->client->engine->loop;
     call->effect = neap_call_step(&call->call, neap_loop_now(loop), event);
+}
+
+static enum neap_guarded_next next_of(struct neap_guarded_call *call)
+{
+    switch (call->effect.kind) {
+    case NEAP_EFFECT_SEND:
+        wake_queue(call->guarded->client);
+        return NEAP_GUARDED_RUN;
+    case NEAP_EFFECT_DONE:
+        end(call);
+        return NEAP_GUARDED_DONE;
+    case NEAP_EFFECT_CANCEL:
+    case NEAP_EFFECT_WAIT:
+    case NEAP_EFFECT_ASK:
+    case NEAP_EFFECT_FALLBACK:
+    case NEAP_EFFECT_STORED:
+        break;
+    }
+    return NEAP_GUARDED_WAITS;
+}
+
+/* Who is not admitted at once has states: to wait, to be refused, or to be a probe. */
+static enum neap_guarded_next begin_call(struct neap_guarded_call *call)
+{
+    neap_call_init(&call->call, &call->guarded->setup);
+    call->state = NEAP_GUARDED_CALL;
+    step(call, &(struct neap_event){.kind = NEAP_EVENT_BEGIN});
+    return next_of(call);
+}
+
+struct neap_guarded_call *neap_guarded_begin(struct neap_guarded *guarded,
+                                             enum neap_guarded_next *next)
+{
+    struct neap_client *client = guarded->client;
+    struct neap_guarded_call *call = may_go_straight(guarded) ? take(guarded) : NULL;
+    if (!call)
+        return NULL;
+    int64_t now_ns = neap_loop_update(client->engine->loop);
+    neap_cells_reap(&client->cells, now_ns);
+    client->engine->busy++;
+    call->state = NEAP_GUARDED_STRAIGHT;
+    *next = NEAP_GUARDED_RUN;
+    if (!neap_straight_begin(&call->way, &guarded->setup, now_ns))
+        *next = begin_call(call);
+    return call;
 }
 
 static void tell_outcome(struct neap_guarded_call *call, const struct neap_outcome *outcome)
@@ -222,14 +248,7 @@ enum neap_guarded_next neap_guarded_fail(struct neap_guarded_call *call, const c
     if (call->state == NEAP_GUARDED_STRAIGHT)
         become(call);
     tell_outcome(call, &outcome);
-    if (call->effect.kind == NEAP_EFFECT_SEND) {
-        wake_queue(client);
-        return NEAP_GUARDED_AGAIN;
-    }
-    if (call->effect.kind != NEAP_EFFECT_DONE)
-        return NEAP_GUARDED_WAITS;
-    end(call);
-    return NEAP_GUARDED_DONE;
+    return next_of(call);
 }
 
 enum neap_status neap_guarded_hand_over(struct neap_guarded_call *call,

@@ -1,15 +1,17 @@
 /* A guarded function: what the calls of one that needs nobody share, and what each of them holds.
  *
- * Where pipeline/straight admits a call, it needs no exchange. The driver takes a call, runs the
- * function, and says how that went, for as long as the answer is NEAP_GUARDED_AGAIN:
+ * While nobody has to be waited for, told or asked, a call needs no exchange; where
+ * pipeline/straight admits it, and it succeeds, not even the states of a call. The driver takes a
+ * call, runs the function, and says how that went, for as long as `next` is RUN:
  *
  *     neap_guarded_begin      NULL: nothing has happened; go the ordinary way, by an exchange
  *     neap_guarded_succeed    the function has succeeded: the call is over
- *     neap_guarded_fail       AGAIN: run the function again
- *                             DONE: the call is over, its result is in call->call
- *                             WAITS: somebody is to be waited for, or to be asked: an exchange goes
- *                             on with it, see neap_guarded_hand_over
+ *     neap_guarded_fail       it has failed
  *     neap_guarded_spare      at last, in each of these cases
+ *
+ *     RUN      run the function
+ *     DONE     the call is over; what it came to is in call->call
+ *     WAITS    an exchange must go on with it, see neap_guarded_hand_over
  *
  * A call whose driver goes away is given up instead. Belongs to the engine's thread. */
 #ifndef NEAP_CLIENT_GUARDED_H
@@ -23,7 +25,7 @@ struct neap_guarded;
 enum neap_guarded_state {
     NEAP_GUARDED_SPARE,    /* in its function's list */
     NEAP_GUARDED_STRAIGHT, /* `way` holds its permits */
-    NEAP_GUARDED_CALL,     /* `call` does, since its first attempt failed */
+    NEAP_GUARDED_CALL,     /* `call` does */
     NEAP_GUARDED_OVER      /* nothing is held; what there is to know is in `call` */
 };
 
@@ -52,9 +54,10 @@ void neap_guarded_free(struct neap_guarded *guarded);
 
 /* NULL too where there is no memory, the client is closed, or this is a forked child that has not
  * adopted it. */
-struct neap_guarded_call *neap_guarded_begin(struct neap_guarded *guarded);
+enum neap_guarded_next { NEAP_GUARDED_RUN, NEAP_GUARDED_DONE, NEAP_GUARDED_WAITS };
 
-enum neap_guarded_next { NEAP_GUARDED_AGAIN, NEAP_GUARDED_DONE, NEAP_GUARDED_WAITS };
+struct neap_guarded_call *neap_guarded_begin(struct neap_guarded *guarded,
+                                             enum neap_guarded_next *next);
 
 /* Both change nothing where the call is over, because it was given up meanwhile. */
 void neap_guarded_succeed(struct neap_guarded_call *call);

@@ -1,5 +1,6 @@
 #include "pipeline/call.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,7 +63,7 @@ void neap_call_note_breaker(struct neap_call *call, const struct neap_breaker_ch
 
 void neap_call_init(struct neap_call *call, const struct neap_call_setup *setup)
 {
-    memset(call, 0, sizeof *call);
+    memset(call, 0, offsetof(struct neap_call, trace));
     call->setup = *setup;
     call->response_retry_after_ns = -1;
     call->result.retry_after_ns = -1;

@@ -232,9 +232,11 @@ struct neap_call {
     bool revalidated;          /* the last response stands for a stored one */
     enum neap_kind broken_off; /* CANCELLED or PHASE: what ended it from outside; NONE: nothing */
 
+    uint32_t notice_count;
+
+    /* What follows is as large as the rest, and is not touched before it is needed. */
     struct neap_trace trace;
     struct neap_notice notice[NEAP_NOTICE_MAX];
-    uint32_t notice_count;
 };
 
 /* The call must not move afterwards, but by neap_call_move. What `setup` points at must outlive it.
