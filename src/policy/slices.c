@@ -105,15 +105,14 @@ NEAP_INLINE struct neap_tally subtract_saturating(struct neap_tally tally, struc
 
 /* Changes the counts that belong to `owner`, unless the slice has changed hands meanwhile. */
 NEAP_INLINE void apply(struct neap_slice *slice, uint64_t owner, struct neap_tally addend,
-                       struct neap_tally (*change)(struct neap_tally, struct neap_tally),
-                       bool is_private)
+                       uint64_t (*changed)(uint64_t, uint64_t, struct neap_tally), bool is_private)
 {
     uint64_t seen = atomic_load(&slice->counts);
     uint64_t next;
     do {
         if (!has_stamp(seen, owner) && atomic_load(&slice->owner) != owner)
             return;
-        next = pack_counts(owner, change(unpack_counts(owner, seen), addend));
+        next = changed(owner, seen, addend);
     } while (!NEAP_SWAP(&slice->counts, &seen, next, is_private));
 }
 
@@ -159,12 +158,30 @@ void neap_slices_init(struct neap_slice *slices, uint32_t count)
     }
 }
 
+/* Where every counter is below half of what it holds, and so is what is added, nothing carries. */
+#define HALF (NEAP_SLICE_MAX / 2 + 1)
+#define HALVES                                                                                     \
+    ((uint64_t)HALF | (uint64_t)HALF << COUNTER_BITS | (uint64_t)HALF << 2 * COUNTER_BITS)
+
+static uint64_t added(uint64_t owner, uint64_t seen, struct neap_tally addend)
+{
+    uint64_t packed = 0;
+    uint64_t largest = 0;
+    for (int i = 0; i < COUNTERS; i++) {
+        packed |= addend.counter[i] << (i * COUNTER_BITS);
+        largest |= addend.counter[i];
+    }
+    if (has_stamp(seen, owner) && largest < HALF && !(seen & HALVES))
+        return seen + packed;
+    return pack_counts(owner, add_saturating(unpack_counts(owner, seen), addend));
+}
+
 static void add(struct neap_slice *slice, uint16_t generation, int64_t second,
                 struct neap_tally addend, bool is_private)
 {
     uint64_t owner;
     if (take_over(slice, generation, second, &owner))
-        apply(slice, owner, addend, add_saturating, is_private);
+        apply(slice, owner, addend, added, is_private);
 }
 
 void neap_slices_add(struct neap_slice *slices, uint32_t count, uint16_t generation, int64_t now_ns,
@@ -200,6 +217,11 @@ void neap_slices_add_hinted(struct neap_slice *slices, uint32_t count, uint16_t 
     add(&slices[(uint64_t)*hint & HINT_INDEX_MASK], generation, second, addend, true);
 }
 
+static uint64_t subtracted(uint64_t owner, uint64_t seen, struct neap_tally addend)
+{
+    return pack_counts(owner, subtract_saturating(unpack_counts(owner, seen), addend));
+}
+
 void neap_slices_subtract(struct neap_slice *slices, uint32_t count, uint16_t generation,
                           int64_t now_ns, struct neap_tally addend)
 {
@@ -207,7 +229,7 @@ void neap_slices_subtract(struct neap_slice *slices, uint32_t count, uint16_t ge
     struct neap_slice *slice = &slices[index_of(second, count)];
     uint64_t owner = atomic_load(&slice->owner);
     if (generation_of(owner) == generation && second_of(owner) == second)
-        apply(slice, owner, addend, subtract_saturating, false);
+        apply(slice, owner, addend, subtracted, false);
 }
 
 struct neap_tally neap_slices_sum(const struct neap_slice *slices, uint32_t count,
