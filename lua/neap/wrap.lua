@@ -81,22 +81,27 @@ local function settle_of(client)
   end
 end
 
--- Where C code can be yielded across, all of it is one C function.
-local function in_one(client, fn)
+-- All of it in one C function. Where C code cannot be yielded across, a caller that can yield is
+-- answered `elsewhere`, and nothing has happened.
+local function in_one(client, fn, elsewhere)
   return core.guarded(client._core, fn, whole_of(client, 3), rest_of(client), text_of,
-    settle_of(client))
+    settle_of(client), elsewhere)
 end
 
--- Elsewhere fn is called from here.
-local function in_steps(client, fn)
+-- In steps, between which fn is called from here. `on_alone` is told of a caller that cannot yield.
+local function in_steps(client, fn, on_alone)
   local begin, succeed, fail = core.guarded_steps(client._core)
   local whole, rest, engine = whole_of(client, 2), rest_of(client), client._engine
   local pcall, select = compat.pcall, select
   local repeated
 
   local function values(keeper, ...)
-    if succeed(keeper) then
+    local is_pending, is_alone = succeed(keeper)
+    if is_pending then
       host.settle(engine)
+    end
+    if is_alone then
+      on_alone()
     end
     return ...
   end
@@ -156,7 +161,34 @@ local function in_steps(client, fn)
     host.tie(engine, keeper)
     local count = select("#", ...)
     local a, b, c = ...
-    return settle(keeper, count, a, b, c, count > 3 and compat.pack(...) or nil, pcall(fn, ...))
+    local packed = count > 3 and compat.pack(...) or nil
+    return settle(keeper, count, a, b, c, packed, pcall(fn, ...))
+  end
+end
+
+-- Who calls from the main program cannot yield, and one C function is faster than two; most programs
+-- keep to the one or the other.
+local function in_one_or_in_steps(client, fn)
+  local elsewhere = {}
+  local is_alone = true
+  local one = in_one(client, fn, elsewhere)
+  local steps = in_steps(client, fn, function() is_alone = true end)
+
+  local function pass(count, a, b, ...)
+    if ... ~= elsewhere then
+      return ...
+    end
+    is_alone = false
+    return steps(compat.unpack({ a, b }, 1, count))
+  end
+
+  return function(...)
+    local count = select("#", ...)
+    if is_alone and count <= 2 then
+      local a, b = ...
+      return pass(count, a, b, one(...))
+    end
+    return steps(...)
   end
 end
 
@@ -182,7 +214,7 @@ local function wrap(policy, fn)
   if cannot_go_straight then
     return whole_of(client, 2)
   end
-  return core.guarded and in_one(client, fn) or in_steps(client, fn)
+  return core.guarded_steps and in_one_or_in_steps(client, fn) or in_one(client, fn)
 end
 
 return wrap

@@ -187,3 +187,8 @@ bool neap_lua_is_yieldable(lua_State *L)
 {
     return lua_isyieldable(L);
 }
+
+bool neap_lua_may_yield(lua_State *L)
+{
+    return !neap_lua_knows_yieldable() || lua_isyieldable(L);
+}

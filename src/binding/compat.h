@@ -32,6 +32,9 @@ bool neap_lua_integer(lua_State *L, int index, int64_t *value);
 bool neap_lua_knows_yieldable(void);
 bool neap_lua_is_yieldable(lua_State *L);
 
+/* The same; true too where this Lua cannot tell. */
+bool neap_lua_may_yield(lua_State *L);
+
 #if LUA_VERSION_NUM < 502
 
 #ifndef LUA_OK
@@ -69,6 +72,30 @@ const char *neap_lua_tolstring(lua_State *L, int index, size_t *bytes);
     lua_createtable(L, 0, (int)(sizeof(functions) / sizeof((functions)[0]) - 1))
 #define luaL_newlib(L, functions) (luaL_newlibtable(L, functions), luaL_setfuncs(L, functions, 0))
 
+#endif
+
+/* From 5.3 on C code can be yielded across, and goes on in a continuation. */
+#if LUA_VERSION_NUM >= 503
+#define NEAP_LUA_CONTINUES true
+#else
+#define NEAP_LUA_CONTINUES false
+typedef intptr_t neap_lua_context;
+static inline void neap_lua_call(lua_State *L, int arguments, int results)
+{
+    lua_call(L, arguments, results);
+}
+static inline int neap_lua_pcall(lua_State *L, int arguments, int results, int handler)
+{
+    return lua_pcall(L, arguments, results, handler);
+}
+#undef lua_KContext
+#undef lua_callk
+#undef lua_pcallk
+#define lua_KContext neap_lua_context
+#define lua_callk(L, arguments, results, context, continuation)                                    \
+    ((void)(context), (void)(continuation), neap_lua_call(L, arguments, results))
+#define lua_pcallk(L, arguments, results, handler, context, continuation)                          \
+    ((void)(context), (void)(continuation), neap_lua_pcall(L, arguments, results, handler))
 #endif
 
 /* From 5.3 on two kinds of number; before that a number which is integral counts as an integer. */

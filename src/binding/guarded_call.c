@@ -1,8 +1,6 @@
-/* The guarded function where C code can be yielded across: one C function, which calls the Lua
- * function between two steps of the core. */
+/* The guarded function in one C function, which calls the Lua function between two steps of the
+ * core. Where C code cannot be yielded across, it does so only for callers that cannot yield. */
 #include "binding/guarded_object.h"
-
-#if LUA_VERSION_NUM >= 503
 
 /* What the C function has at hand. */
 enum {
@@ -12,7 +10,8 @@ enum {
     GO_ON,   /* its function that drives an exchange which is under way */
     TEXT_OF, /* its function that writes an error as a text */
     SETTLE,  /* its function that does what the end of a call leaves to be done */
-    KEEPER,  /* a keeper that nobody uses, or nil */
+    KEEPER,  /* a keeper that nobody uses, or nil; without continuations: what is answered where the
+                face has to call the function */
     UPVALUES = KEEPER
 };
 
@@ -195,10 +194,14 @@ static void keep(lua_State *L, struct neap_guarded_call *call)
 /* Only a coroutine can be dropped with the function in it. */
 static int guarded_call(lua_State *L)
 {
+    bool can_be_dropped = neap_lua_may_yield(L);
+    if (can_be_dropped && !NEAP_LUA_CONTINUES) {
+        lua_pushvalue(L, lua_upvalueindex(KEEPER));
+        return 1;
+    }
     struct neap_guarded **guarded = lua_touserdata(L, lua_upvalueindex(GUARDED));
     int arguments = lua_gettop(L);
     luaL_checkstack(L, arguments + SLOTS, "too many arguments");
-    bool can_be_dropped = lua_isyieldable(L);
     if (can_be_dropped)
         push_keeper(L);
     enum neap_guarded_next next;
@@ -217,22 +220,20 @@ static int guarded_call(lua_State *L)
     return end_without_values(L, call, next, lua_gettop(L));
 }
 
-/* guarded(client, fn, whole, go_on, text_of, settle): the function that calls fn. */
+/* guarded(client, fn, whole, go_on, text_of, settle, elsewhere): the function that calls fn;
+ * `elsewhere` as for KEEPER. */
 static int guarded_new(lua_State *L)
 {
     struct neap_client *client = neap_check_client(L, 1);
-    lua_settop(L, UPVALUES - 1);
+    lua_settop(L, UPVALUES);
     neap_push_guarded(L, client);
     lua_replace(L, GUARDED);
-    lua_pushnil(L);
     lua_pushcclosure(L, guarded_call, UPVALUES);
     return 1;
 }
 
-void neap_binding_add_guarded_functions(lua_State *L)
+void neap_binding_add_guarded_call(lua_State *L)
 {
     lua_pushcfunction(L, guarded_new);
     lua_setfield(L, -2, "guarded");
 }
-
-#endif

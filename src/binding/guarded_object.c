@@ -112,5 +112,6 @@ void neap_binding_add_guarded(lua_State *L)
     lua_pop(L, 1);
     lua_pushcfunction(L, give_up_calls);
     lua_setfield(L, -2, "give_up_calls");
-    neap_binding_add_guarded_functions(L);
+    neap_binding_add_guarded_call(L);
+    neap_binding_add_guarded_steps(L);
 }

@@ -1,7 +1,7 @@
 /* The guarded function for Lua: what the versions of Lua have in common.
  *
- * Where C code can be yielded across, guarded_call.c makes one C function of it; where it cannot,
- * guarded_steps.c gives the face steps to make one of. */
+ * guarded_call.c makes one C function of it. Where C code cannot be yielded across, that serves
+ * callers that cannot yield; for others guarded_steps.c gives the face steps to make one of. */
 #ifndef NEAP_BINDING_GUARDED_OBJECT_H
 #define NEAP_BINDING_GUARDED_OBJECT_H
 
@@ -31,6 +31,7 @@ void neap_check_guarded_call(lua_State *L, const struct neap_guarded_call *call)
 
 /* Adds its metatables, and to the table on top of the stack what this version of Lua has. */
 void neap_binding_add_guarded(lua_State *L);
-void neap_binding_add_guarded_functions(lua_State *L);
+void neap_binding_add_guarded_call(lua_State *L);
+void neap_binding_add_guarded_steps(lua_State *L);
 
 #endif

@@ -3,8 +3,6 @@
  * them, so a keeper is not looked at twice. */
 #include "binding/guarded_object.h"
 
-#if LUA_VERSION_NUM < 503
-
 /* Each step has the first, begin and end_call the second: a table that holds a keeper at rest. */
 enum { GUARDED = 1, AT_REST };
 
@@ -80,13 +78,15 @@ static int begin(lua_State *L)
     return end_without_values(L, next, 1, 2);
 }
 
-/* succeed(keeper): true if there is something left to be done on the engine. */
+/* succeed(keeper): is there something left to be done on the engine, and could the caller not yield
+ * anyway? */
 static int succeed(lua_State *L)
 {
     neap_guarded_succeed(call_of(L, 1));
     let_go(L, 1);
     lua_pushboolean(L, neap_guarded_is_pending(guarded_of(L)));
-    return 1;
+    lua_pushboolean(L, !neap_lua_may_yield(L));
+    return 2;
 }
 
 /* fail(keeper, text, cause): nothing where the function is to be called again; else as above. */
@@ -121,10 +121,10 @@ static int guarded_steps(lua_State *L)
     return 3;
 }
 
-void neap_binding_add_guarded_functions(lua_State *L)
+void neap_binding_add_guarded_steps(lua_State *L)
 {
+    if (NEAP_LUA_CONTINUES)
+        return;
     lua_pushcfunction(L, guarded_steps);
     lua_setfield(L, -2, "guarded_steps");
 }
-
-#endif
