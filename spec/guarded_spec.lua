@@ -105,7 +105,8 @@ describe("a guarded function", function()
   end)
 
   everywhere("fails by whatever it raises", function(host)
-    for _, problem in ipairs { "text", 5, false, {}, print, coroutine.create(print) } do
+    for _, problem in ipairs { "text", 5, false, {}, print,
+      coroutine.create(function() end) } do
       local guarded = neap.wrap(full("raise " .. host, { retry = false }),
         function() error(problem, 0) end)
       local value, err = guarded(1, 2)
