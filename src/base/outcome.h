@@ -3,6 +3,9 @@
 #define NEAP_BASE_OUTCOME_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "base/kind.h"
 
@@ -16,5 +19,14 @@ struct neap_outcome {
     bool certificate; /* NEAP_KIND_TLS: a certificate, theirs or ours, was refused or is unusable */
     char message[NEAP_MESSAGE_BYTES]; /* for people; never holds a credential or a URL's query */
 };
+
+/* The text up to its NUL, or to `bytes`, as far as there is room. */
+static inline void neap_outcome_say(struct neap_outcome *outcome, const char *text, size_t bytes)
+{
+    size_t room = sizeof outcome->message - 1;
+    size_t length = strnlen(text, bytes < room ? bytes : room);
+    memcpy(outcome->message, text, length);
+    outcome->message[length] = '\0';
+}
 
 #endif

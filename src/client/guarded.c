@@ -1,7 +1,5 @@
 #include "client/guarded.h"
 
-#include <string.h>
-
 #include "base/owner.h"
 #include "platform/process.h"
 
@@ -228,14 +226,6 @@ void neap_guarded_succeed(struct neap_guarded_call *call)
     }
 }
 
-static void copy_message(struct neap_outcome *outcome, const char *message, size_t bytes)
-{
-    size_t room = sizeof outcome->message - 1;
-    size_t kept = strnlen(message, bytes < room ? bytes : room);
-    memcpy(outcome->message, message, kept);
-    outcome->message[kept] = '\0';
-}
-
 enum neap_guarded_next neap_guarded_fail(struct neap_guarded_call *call, const char *message,
                                          size_t message_bytes)
 {
@@ -244,7 +234,7 @@ enum neap_guarded_next neap_guarded_fail(struct neap_guarded_call *call, const c
     neap_loop_update(client->engine->loop);
     if (has_ended(call))
         return NEAP_GUARDED_DONE;
-    copy_message(&outcome, message, message_bytes);
+    neap_outcome_say(&outcome, message, message_bytes);
     if (call->state == NEAP_GUARDED_STRAIGHT)
         become(call);
     tell_outcome(call, &outcome);

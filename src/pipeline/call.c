@@ -206,7 +206,7 @@ struct neap_effect neap_call_finish_refused(struct neap_call *call, int64_t now_
     const char *why = kind == NEAP_KIND_BREAKER_OPEN
                           ? neap_breaker_refusal(neap_breaker_state(call->setup.state.breaker))
                           : text[kind];
-    snprintf(call->error.message, sizeof call->error.message, "%s", why);
+    neap_outcome_say(&call->error, why, SIZE_MAX);
     call->result.retry_after_ns = retry_after_ns;
     return neap_call_conclude(call, now_ns);
 }
