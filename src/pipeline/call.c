@@ -21,8 +21,7 @@ double neap_call_random(struct neap_call *call)
 
 void neap_call_note(struct neap_call *call, const struct neap_notice *notice)
 {
-    bool wanted = call->setup.watched & (1u << notice->kind);
-    if (wanted && call->notice_count < NEAP_NOTICE_MAX)
+    if (call->notice_count < NEAP_NOTICE_MAX)
         call->notice[call->notice_count++] = *notice;
 }
 
@@ -53,7 +52,8 @@ struct neap_breaker_change neap_count_result(const struct neap_call_setup *setup
 void neap_call_note_breaker(struct neap_call *call, const struct neap_breaker_change *change,
                             int64_t now_ns)
 {
-    if (!change->changed && !change->would_open)
+    bool has_news = change->changed || change->would_open;
+    if (!has_news || !neap_call_tells(call, NEAP_NOTICE_BREAKER))
         return;
     neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_BREAKER,
                                                .at_ns = now_ns,
@@ -118,6 +118,8 @@ static void count_end(struct neap_call *call, int64_t now_ns, bool ok, int statu
 static void note_done(struct neap_call *call, int64_t now_ns, bool ok)
 {
     const struct neap_outcome *outcome = &call->result.outcome;
+    if (!neap_call_tells(call, NEAP_NOTICE_DONE))
+        return;
     struct neap_trace_entry entry = {.at_ns = now_ns,
                                      .elapsed_ns = neap_time_since(now_ns, call->began_ns)};
     if (call->result.kind != NEAP_RESULT_FALLBACK) {
@@ -241,6 +243,8 @@ static void close_trace(struct neap_call *call, const struct neap_attempt *attem
     entry->status = attempt->outcome.status;
     entry->error = attempt->outcome.kind;
     entry->phase = attempt->outcome.phase;
+    if (!neap_call_tells(call, NEAP_NOTICE_ATTEMPT))
+        return;
     neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_ATTEMPT,
                                                .at_ns = now_ns,
                                                .attempt = attempt->number,

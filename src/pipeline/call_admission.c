@@ -164,6 +164,8 @@ static void trace_rejection(struct neap_call *call, int64_t now_ns, enum neap_ki
     entry->error = kind;
     entry->reason = neap_kind_name(kind);
     entry->not_enforced = !enforced;
+    if (!neap_call_tells(call, NEAP_NOTICE_REJECT))
+        return;
     neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_REJECT,
                                                .at_ns = now_ns,
                                                .attempt = call->attempts,

@@ -75,6 +75,8 @@ static void trace_fallback(struct neap_call *call, int64_t now_ns, const struct 
     entry->reason = neap_source_name(answer->source);
     entry->error = answer->error;
     entry->status = answer->status;
+    if (!neap_call_tells(call, NEAP_NOTICE_FALLBACK))
+        return;
     neap_call_note(call, &(struct neap_notice){.kind = NEAP_NOTICE_FALLBACK,
                                                .at_ns = now_ns,
                                                .attempt = call->attempts,

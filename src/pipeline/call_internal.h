@@ -88,6 +88,13 @@ struct neap_effect neap_call_fallback_answer(struct neap_call *call, int64_t now
 /* The end, with call->result; `status` is that of the answer, a fallback's included. */
 struct neap_effect neap_call_done(struct neap_call *call, int64_t now_ns, bool ok, int status);
 
+/* Is anybody told of such events? A notice costs more to make than to throw away. */
+static inline bool neap_call_tells(const struct neap_call *call, enum neap_notice_kind kind)
+{
+    return (call->setup.watched & (1u << kind)) != 0;
+}
+
+/* Only of a kind that is told. */
 void neap_call_note(struct neap_call *call, const struct neap_notice *notice);
 void neap_call_note_breaker(struct neap_call *call, const struct neap_breaker_change *change,
                             int64_t now_ns);

@@ -100,7 +100,7 @@ static struct neap_retry_facts facts_of(const struct neap_call *call)
     };
 }
 
-static void note_retry(struct neap_call *call, int64_t now_ns, double delay_s,
+static void tell_retry(struct neap_call *call, int64_t now_ns, double delay_s,
                        const struct neap_trace_entry *wait)
 {
     struct neap_notice notice = {
@@ -111,9 +111,16 @@ static void note_retry(struct neap_call *call, int64_t now_ns, double delay_s,
     notice.entry.status = call->judged.outcome.status;
     notice.entry.error = call->judged.outcome.kind;
     notice.entry.phase = call->judged.outcome.phase;
+    neap_call_note(call, &notice);
+}
+
+static void note_retry(struct neap_call *call, int64_t now_ns, double delay_s,
+                       const struct neap_trace_entry *wait)
+{
     enum neap_retry_reason reason = neap_retry_reason_of(&call->judged.outcome);
     neap_count(&call->setup.counters->retries[reason]);
-    neap_call_note(call, &notice);
+    if (neap_call_tells(call, NEAP_NOTICE_RETRY))
+        tell_retry(call, now_ns, delay_s, wait);
 }
 
 static struct neap_effect back_off(struct neap_call *call, int64_t now_ns,
