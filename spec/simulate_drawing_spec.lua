@@ -4,7 +4,7 @@ local json = require "neap.json"
 local simulate = require "neap.simulate"
 
 local function run_of(more, policy)
-  local setting = { clients = 50, duration = 60, capacity = 60,
+  local setting = { clients = 50, duration = 60, resolution = 1, capacity = 60,
     scenario = { { outage = true, from = 20, lasts = 10 }, { slow = 1, from = 40, lasts = 5 } } }
   for key, value in pairs(more or {}) do
     setting[key] = value
