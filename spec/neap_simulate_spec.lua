@@ -117,6 +117,8 @@ describe("neap simulate", function()
       '{"brownout":0.3,"from":12,"lasts":12}', 1, true))
     assert.is_truthy(setting_of("--slow", "2s", "--begin", "0", "--lasting", "5s"):find(
       '{"from":0,"lasts":5,"slow":2}', 1, true))
+    assert.is_truthy(setting_of("--slow", "2s", "--retry-after", "3s"):find(
+      '{"from":12,"lasts":12,"slow":2}', 1, true))
     assert.is_truthy(setting_of("--rate-limit", "600/m", "--retry-after", "3s"):find(
       '"from":0,"lasts":31536000,"rate_limit":10,"retry_after":3', 1, true))
   end)

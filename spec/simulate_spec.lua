@@ -327,6 +327,51 @@ describe("the same seed", function()
   end)
 end)
 
+describe("docs/simulate.md", function()
+  local function read(path)
+    local file = assert(io.open(path))
+    local text = file:read("*a")
+    file:close()
+    return text
+  end
+
+  local page = read("docs/simulate.md")
+
+  -- As it is written in the column of defaults.
+  local function written(value)
+    local texts = { [600] = "10m", [10] = "10s", [0.1] = "0.1s" }
+    return value == nil and "no limit" or value == false and "no" or texts[value] or tostring(value)
+  end
+
+  it("has each setting with its default", function()
+    local setting = simulate.run(policy(), { duration = 600, clients = 1000, rate = 0.001 }).setting
+    setting.rate = "1/s" -- its default would take its time
+    local documented = {}
+    for keys, default in page:gmatch("\n| `%-%-[^|]* | ([^|]+) | ([^|]+) |") do
+      for key in keys:gmatch("`([%w_]+)`") do
+        documented[key] = default
+      end
+    end
+    for key, value in pairs(setting) do
+      if key ~= "scenario" and key ~= "resolution" then
+        assert.is_truthy(documented[key], key)
+        local default = key == "replayable" and "`GET`" or documented[key]
+        value = key == "replayable" and "GET" or value
+        assert.equal(written(value), (default:gsub("`", "")), key)
+      end
+    end
+    assert.equal("no limit", documented.capacity)
+  end)
+
+  it("has each option of the command, and so has its help", function()
+    local command = require "neap.program.simulate"
+    for name in pairs(command.options) do
+      assert.is_truthy(command.help:find("--" .. name, 1, true), name)
+      assert.is_truthy(page:find("--" .. name, 1, true), name)
+    end
+  end)
+end)
+
 describe("misuse of a simulation", function()
   local function refusal(made, setting)
     local done, message = pcall(function() simulate.run(made, setting) end)
@@ -350,6 +395,9 @@ describe("misuse of a simulation", function()
     { { scenario = { { outage = true, slow = 1 } } }, "simulation.scenario[1]: expected exactly" },
     { { scenario = { { outage = false } } }, "simulation.scenario[1].outage: expected true" },
     { { scenario = { { slow = 1, answer = "503" } } }, "answer only together with outage" },
+    { { scenario = { { slow = 1, retry_after = 1 } } }, "retry_after only where the server" },
+    { { scenario = { { outage = true, answer = "silence", retry_after = 1 } } },
+      "simulation.scenario[1]: expected retry_after only where" },
     { { scenario = { { brownout = 1.5 } } }, "simulation.scenario[1].brownout: expected" },
   }
   for _, case in ipairs(CASES) do

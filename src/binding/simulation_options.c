@@ -73,8 +73,8 @@ static bool has_key(lua_State *L, const char *name)
 static bool check_incident(struct neap_option_reader *reader, void *target)
 {
     static const char *const kinds[] = {"outage", "brownout", "slow", "rate_limit"};
+    const struct incident_options *read = target;
     int given = 0;
-    (void)target;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         given += has_key(reader->L, kinds[i]);
     if (given != 1)
@@ -82,6 +82,11 @@ static bool check_incident(struct neap_option_reader *reader, void *target)
                                 "expected exactly one of outage, brownout, slow and rate_limit");
     if (has_key(reader->L, "answer") && !has_key(reader->L, "outage"))
         return neap_option_fail(reader, "expected answer only together with outage");
+    bool is_silent = read->kind == NEAP_INCIDENT_SLOW || (read->kind == NEAP_INCIDENT_OUTAGE &&
+                                                          read->outage_kind != NEAP_OUTAGE_STATUS);
+    if (is_silent && has_key(reader->L, "retry_after"))
+        return neap_option_fail(reader, "expected retry_after only where the server answers 503 or "
+                                        "429");
     return true;
 }
 

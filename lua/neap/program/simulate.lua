@@ -118,23 +118,25 @@ end
 -- What the options say of incidents.
 local function add_incidents(list, given, duration)
   local from, lasting = given.begin or duration / 5, given.lasting or duration / 5
-  local function add(incident)
-    incident.from, incident.retry_after = incident.from or from, given["retry-after"]
+  local function add(incident, names_a_delay)
+    incident.from = incident.from or from
+    incident.retry_after = names_a_delay and given["retry-after"] or nil
     list[#list + 1] = incident
   end
   if given.outage then
-    add{ outage = true, lasts = given.outage, answer = given.answer }
+    local answers = not given.answer or given.answer == "503"
+    add({ outage = true, lasts = given.outage, answer = given.answer }, answers)
   elseif given.answer then
     ending.give_up(ending.MISUSED, "--answer is for --outage")
   end
   if given.brownout then
-    add{ brownout = given.brownout, lasts = lasting }
+    add({ brownout = given.brownout, lasts = lasting }, true)
   end
   if given.slow then
-    add{ slow = given.slow, lasts = lasting }
+    add({ slow = given.slow, lasts = lasting })
   end
   if given["rate-limit"] then
-    add{ rate_limit = given["rate-limit"], from = 0 }
+    add({ rate_limit = given["rate-limit"], from = 0 }, true)
   end
 end
 
@@ -165,7 +167,7 @@ local function new_progress(label, given)
     return nil
   end
   return function(share)
-    io.stderr:write(("\r%s: %3d %%"):format(label, math.floor(share * 100)))
+    io.stderr:write(("\r%s: %3d %%"):format(label, math.floor(share * 100 + 0.5)))
     if share >= 1 then
       io.stderr:write("\r\27[K")
     end
