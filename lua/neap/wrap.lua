@@ -166,8 +166,8 @@ local function in_steps(client, fn, on_alone)
   end
 end
 
--- Who calls from the main program cannot yield, and one C function is faster than two; most programs
--- keep to the one or the other.
+-- Who calls from the main program cannot yield, and one C function is faster than two; most
+-- programs keep to the one or the other.
 local function in_one_or_in_steps(client, fn)
   local elsewhere = {}
   local is_alone = true

@@ -303,7 +303,9 @@ void *neap_cells_share(void *cell)
 
 bool neap_cells_fit(enum neap_cell_kind kind, const void *policy, const void *other)
 {
-    struct neap_cell_shape shape = shape_of(kind, policy), others = shape_of(kind, other);
+    struct neap_cell_shape shape, others;
+    measure(kind, policy, &shape);
+    measure(kind, other, &others);
     return memcmp(&shape, &others, sizeof shape) == 0 &&
            kinds[kind].bytes(policy) == kinds[kind].bytes(other);
 }

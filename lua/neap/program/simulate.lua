@@ -27,7 +27,7 @@ local function read_picture(text)
 end
 
 local command = {
-  usage = "simulate POLICY [--outage 30s] [--against OTHER] [--out FILE.html] [options]",
+  usage = "simulate POLICY [--outage 30s] [options]",
   summary = "show what a policy does to a server in an outage, before there is one",
   operands = 1,
   options = {
