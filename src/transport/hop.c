@@ -1,5 +1,6 @@
 /* Hop: the options of one request on an easy handle. A handle has carried other requests before and
- * is not reset, so each option of a request is set for each hop, to nothing where it has none. */
+ * is not reset, so each option of a request is set for each hop, to nothing where it has none,
+ * unless it is known to be set so. */
 #include <limits.h>
 #include <string.h>
 #include <strings.h>
@@ -90,22 +91,41 @@ static CURLcode set_url(CURL *easy, const struct neap_request *request)
     return code != CURLE_OK || parsed ? code : curl_easy_setopt(easy, CURLOPT_URL, request->url);
 }
 
-static CURLcode set_request(struct neap_transfer *transfer, struct curl_slist *headers)
+/* What is the same for most requests. */
+static CURLcode set_kind(struct neap_transfer *transfer)
 {
     CURL *easy = transfer->easy;
-    CURLcode code = set_url(easy, &transfer->request);
-    if (code == CURLE_OK)
-        code = set_method(easy, &transfer->request);
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    long no_progress = transfer->request.body_bytes > 0 ? 0L : 1L;
+    CURLcode code = set_method(easy, &transfer->request);
     if (code == CURLE_OK)
         code = set_connect_limit(easy, transfer->limits.connect_ns);
     if (code == CURLE_OK)
-        code =
-            curl_easy_setopt(easy, CURLOPT_NOPROGRESS, transfer->request.body_bytes > 0 ? 0L : 1L);
+        code = curl_easy_setopt(easy, CURLOPT_NOPROGRESS, no_progress);
     if (code == CURLE_OK)
         code = set_talk(transfer);
     return code;
+}
+
+/* One plain GET after another leaves the handle as it is. */
+static CURLcode change_kind(struct neap_transfer *transfer)
+{
+    bool is_plain = is(transfer->request.method, "GET") && !transfer->request.body;
+    int64_t plain_connect_ns = is_plain ? transfer->limits.connect_ns : -1;
+    if (is_plain && transfer->plain_connect_ns == plain_connect_ns)
+        return CURLE_OK;
+    transfer->plain_connect_ns = -1;
+    CURLcode code = set_kind(transfer);
+    if (code == CURLE_OK)
+        transfer->plain_connect_ns = plain_connect_ns;
+    return code;
+}
+
+static CURLcode set_request(struct neap_transfer *transfer, struct curl_slist *headers)
+{
+    CURLcode code = set_url(transfer->easy, &transfer->request);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, headers);
+    return code == CURLE_OK ? change_kind(transfer) : code;
 }
 
 static void forget_last_hop(struct neap_transfer *transfer)

@@ -32,6 +32,7 @@ struct neap_transfer *neap_transfer_new(struct neap_transport *transport, const 
     if (!transfer)
         return NULL;
     transfer->transport = transport;
+    transfer->plain_connect_ns = -1;
     transfer->easy = neap_settings_make_easy(transport, refused);
     if (!transfer->easy) {
         neap_free(transport->alloc, transfer);
@@ -52,6 +53,7 @@ static void make_blank(struct neap_transfer *transfer)
         .header_block = transfer->header_block,
         .header_block_bytes = transfer->header_block_bytes,
         .certificate_off = transfer->certificate_off,
+        .plain_connect_ns = transfer->plain_connect_ns,
         .url = {.alloc = transport->alloc},
         .next_url = {.alloc = transport->alloc},
     };

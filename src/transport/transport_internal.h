@@ -84,6 +84,8 @@ struct neap_transfer {
     bool foreign;             /* a hop left an origin: nothing private is sent any more */
     bool without_content;     /* a redirect made a GET of the request */
     bool certificate_off;     /* the handle's client certificate was taken out */
+    int64_t plain_connect_ns; /* the handle is set for a GET without content, with this limit;
+                                 below 0: for anything else */
 
     char *header_block; /* the list of this hop's headers and its texts */
     size_t header_block_bytes;

@@ -22,11 +22,10 @@ void neap_url_memo_deinit(struct neap_url_memo *memo)
         forget(memo, &memo->place[i]);
 }
 
-static bool is_kept(const char *reference, const char *query, size_t *bytes)
+static bool is_kept(const char *reference, size_t *bytes)
 {
     *bytes = strcspn(reference, "?#");
-    return (!query || query[0] == '\0') && reference[*bytes] == '\0' &&
-           *bytes <= NEAP_URL_MEMO_BYTES;
+    return reference[*bytes] == '\0' && *bytes <= NEAP_URL_MEMO_BYTES;
 }
 
 /* Who chooses references that meet in one place only loses what the memo spares. */
@@ -52,23 +51,35 @@ static void keep(struct neap_url_memo *memo, struct neap_url_memory *place, cons
     place->has_base = base != NULL;
     if (place->reference)
         place->url = neap_url_hold(url);
+    memo->last = place;
+}
+
+static enum neap_url_error resolve_new(struct neap_url_memo *memo, const char *base,
+                                       const char *reference, struct neap_url *url)
+{
+    size_t bytes;
+    bool keeps = is_kept(reference, &bytes);
+    struct neap_url_memory *place = keeps ? place_of(memo, reference, bytes) : NULL;
+    if (place && is_at(place, base, reference)) {
+        memo->last = place;
+        *url = neap_url_hold(&place->url);
+        return NEAP_URL_OK;
+    }
+    enum neap_url_error error =
+        neap_url_resolve(memo->alloc, base, reference, NULL, base != NULL, url);
+    if (error == NEAP_URL_OK && place)
+        keep(memo, place, base, reference, bytes, url);
+    return error;
 }
 
 enum neap_url_error neap_url_memo_resolve(struct neap_url_memo *memo, const char *base,
                                           const char *reference, const char *query,
                                           struct neap_url *url)
 {
-    size_t bytes;
-    if (!is_kept(reference, query, &bytes))
+    if (query && query[0] != '\0')
         return neap_url_resolve(memo->alloc, base, reference, query, base != NULL, url);
-    struct neap_url_memory *place = place_of(memo, reference, bytes);
-    if (is_at(place, base, reference)) {
-        *url = neap_url_hold(&place->url);
-        return NEAP_URL_OK;
-    }
-    enum neap_url_error error =
-        neap_url_resolve(memo->alloc, base, reference, query, base != NULL, url);
-    if (error == NEAP_URL_OK)
-        keep(memo, place, base, reference, bytes, url);
-    return error;
+    if (!memo->last || !is_at(memo->last, base, reference))
+        return resolve_new(memo, base, reference, url);
+    *url = neap_url_hold(&memo->last->url);
+    return NEAP_URL_OK;
 }

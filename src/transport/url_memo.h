@@ -21,6 +21,7 @@ struct neap_url_memory {
 
 struct neap_url_memo {
     const struct neap_alloc *alloc;
+    struct neap_url_memory *last; /* that was found or kept; NULL: none yet */
     struct neap_url_memory place[NEAP_URL_MEMO_PLACES];
 };
 
