@@ -16,6 +16,7 @@
 #include "client/engine.h"
 #include "client/policy.h"
 #include "pipeline/call.h"
+#include "policy/idempotency_key.h"
 #include "transport/url_memo.h"
 
 /* What carries an attempt. */
@@ -32,6 +33,15 @@ enum neap_client_role { NEAP_CLIENT_IN_CHARGE, NEAP_CLIENT_CANDIDATE, NEAP_CLIEN
 
 struct neap_exchange;
 
+/* The digest of the last credential. It is known again by a hash under the engine's secret seed and
+ * by its length: the credential itself is not kept. */
+struct neap_credential_memo {
+    bool known;
+    uint64_t hash;
+    size_t bytes;
+    char digest[NEAP_DIGEST_BYTES];
+};
+
 struct neap_client {
     const struct neap_alloc *alloc;
     struct neap_engine *engine;
@@ -42,6 +52,7 @@ struct neap_client {
     uint32_t holder;           /* in whose name permits are out */
     struct neap_board *board;  /* counters */
     struct neap_url_memo urls; /* resolved against the policy's base */
+    struct neap_credential_memo credential;
     struct neap_connections *connections;
 
     struct neap_breaker *breaker; /* the one of the client; NULL if keyed or off */

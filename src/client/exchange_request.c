@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "base/method.h"
 #include "client/exchange_internal.h"
 #include "policy/idempotency_key.h"
@@ -90,14 +91,28 @@ static enum neap_status pin_credential(struct neap_exchange *exchange, struct ne
     return status;
 }
 
+/* Most clients have one credential: to hash it as a digest does costs as much as all else here. */
+static struct neap_text digest_of(struct neap_client *client, struct neap_text credential)
+{
+    struct neap_credential_memo *memo = &client->credential;
+    uint64_t hash = neap_hash(&client->engine->gates.seed, credential.text, credential.bytes);
+    if (!memo->known || memo->hash != hash || memo->bytes != credential.bytes) {
+        neap_credential_digest(credential.text, credential.bytes, memo->digest);
+        memo->known = true;
+        memo->hash = hash;
+        memo->bytes = credential.bytes;
+    }
+    return neap_text_of(memo->digest);
+}
+
 static enum neap_status pin_authorization(struct neap_exchange *exchange)
 {
-    char digest[NEAP_DIGEST_BYTES] = "";
+    struct neap_text digest = {"", 0};
     const char *authorization =
         neap_header_find(exchange->header, exchange->header_count, "Authorization");
     if (authorization)
-        neap_credential_digest(authorization, strlen(authorization), digest);
-    return pin_credential(exchange, (struct neap_text){digest, strlen(digest)});
+        digest = digest_of(exchange->client, neap_text_of(authorization));
+    return pin_credential(exchange, digest);
 }
 
 /* Where no gate can be had, because all are in use, the call goes without. */
