@@ -10,8 +10,8 @@ local program = {}
 
 -- In the order of the help.
 local COMMANDS = {
-  "get", "post", "explain", "check", "simulate", "drain", "dead", "revive", "drop", "status",
-  "version",
+  "get", "post", "explain", "check", "options", "simulate", "drain", "dead", "revive", "drop",
+  "status", "version",
 }
 
 local EXIT_STATUSES = [[

@@ -17,13 +17,20 @@ static const struct neap_option_choice error_kinds[] = {
 
 static const struct neap_option chaos_rows[] = {
     {"rate", .kind = NEAP_OPTION_NUMBER, .flags = NEAP_OPTION_REQUIRED | NEAP_OPTION_ABOVE,
-     .offset = CHAOS(rate), .max = 1, .number = 1},
-    {"latency", .kind = NEAP_OPTION_SECONDS, .offset = CHAOS(latency_ns), .number = 0},
+     .offset = CHAOS(rate), .max = 1, .number = 1, .about = "share of attempts that are disturbed"},
+    {"latency", .kind = NEAP_OPTION_SECONDS, .offset = CHAOS(latency_ns), .number = 0,
+     .about = "how late the attempt is, or what comes instead of it"},
     {"error", .kind = NEAP_OPTION_CHOICE, .offset = CHAOS(error), .choices = error_kinds,
-     .number = NEAP_KIND_NONE},
+     .number = NEAP_KIND_NONE,
+     .about = "the kind of [error](errors.md) it ends in, unsent; a `timeout` has phase `read`",
+     .otherwise = "none"},
     {"status", .kind = NEAP_OPTION_INTEGER, .offset = CHAOS(status), .min = 200, .max = 599,
-     .number = 0},
-    {"only", .kind = NEAP_OPTION_FUNCTION},
+     .number = 0,
+     .about = "a response of that status, without body, in the server's place; not together with "
+              "`error`",
+     .otherwise = "none"},
+    {"only", .kind = NEAP_OPTION_FUNCTION,
+     .about = "`(req) -> boolean`, asked once a call: false or nil lets all its attempts be"},
 };
 const struct neap_option_table neap_chaos_options = NEAP_OPTION_ROWS(chaos_rows);
 

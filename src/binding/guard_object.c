@@ -5,6 +5,7 @@
 
 #include "base/method.h"
 #include "binding/objects.h"
+#include "binding/option_tables.h"
 #include "binding/options.h"
 #include "binding/policy_readers.h"
 #include "platform/memory.h"
@@ -41,31 +42,51 @@ static const struct neap_option fingerprint_function = {.kind = NEAP_OPTION_FUNC
 /* Store and env are the face's. */
 static const struct neap_option guard_rows[] = {
     {"store", .kind = NEAP_OPTION_VALUE, .flags = NEAP_OPTION_REQUIRED, .types = TYPE(TABLE),
-     .expected = "a store"},
-    {"env", .kind = NEAP_OPTION_VALUE, .types = TYPE(TABLE), .expected = "a table"},
+     .expected = "a store", .about = "a [store](stores.md): where claims and answers are kept"},
+    {"env", .kind = NEAP_OPTION_VALUE, .types = TYPE(TABLE), .expected = "a table",
+     .about = "the clock of a [testing kit](testing.md)"},
     {"ttl", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE, .offset = GUARD(policy.ttl_ns),
-     .number = 86400},
+     .number = 86400,
+     .about = "a key is new again so long after its first request, even if that one still runs: "
+              "keep it above `max_run`"},
     {"lease", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE,
-     .offset = GUARD(policy.lease_ns), .number = 60},
+     .offset = GUARD(policy.lease_ns), .number = 60,
+     .about = "how long a claim outlives a process that died; renewed every third of it while the "
+              "handler runs"},
     {"max_run", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE,
-     .offset = GUARD(policy.max_run_ns), .number = 600},
+     .offset = GUARD(policy.max_run_ns), .number = 600,
+     .about = "renewals stop so long after the claim: a handler that hangs does not hold its key "
+              "for ever"},
     {"header", .kind = NEAP_OPTION_TEXT, .offset = GUARD(header), .is_valid = neap_is_header_name,
-     .noun = "a header name", .text = "Idempotency-Key"},
-    {"required", .kind = NEAP_OPTION_BOOLEAN, .offset = GUARD(policy.required), .number = true},
+     .noun = "a header name", .text = "Idempotency-Key", .about = "the name of the key's header"},
+    {"required", .kind = NEAP_OPTION_BOOLEAN, .offset = GUARD(policy.required), .number = true,
+     .about = "`false`: a request without a key goes to the handler unguarded"},
     {"methods", .kind = NEAP_OPTION_TEXTS, .flags = NEAP_OPTION_UPPER, .offset = GUARD(methods),
      .count = GUARD(method_count), .is_valid = neap_method_is_safe, .noun = "a method name",
-     .expected = "a list of method names", .text = "POST PATCH"},
+     .expected = "a list of method names", .text = "POST PATCH",
+     .about = "the methods that are guarded; others go to the handler as they are"},
     {"fingerprint", .kind = NEAP_OPTION_CHOICE, .offset = GUARD(fingerprint),
      .choices = fingerprints, .number = NEAP_FINGERPRINT_BYTES_OF_BODY,
-     .other = &fingerprint_function},
+     .other = &fingerprint_function,
+     .about = "what makes two requests the same: method, path with query, and the body byte for "
+              "byte; `\"json\"`: the order of members and white space do not matter; "
+              "`function(req) -> string`: what you say"},
     {"on_conflict", .kind = NEAP_OPTION_CHOICE, .offset = GUARD(policy.on_conflict),
-     .choices = conflicts, .number = NEAP_ON_CONFLICT_REJECT},
+     .choices = conflicts, .number = NEAP_ON_CONFLICT_REJECT,
+     .about = "while the first request runs, others get 409; `\"wait\"`: they wait for its answer, "
+              "no longer than `lease`"},
     {"on_error", .kind = NEAP_OPTION_CHOICE, .offset = GUARD(policy.on_error), .choices = errors,
-     .number = NEAP_ON_ERROR_STORE},
-    {"scope", .kind = NEAP_OPTION_FUNCTION, .offset = GUARD(asks_scope)},
-    {"store_statuses", .kind = NEAP_OPTION_FUNCTION, .offset = GUARD(asks_statuses)},
+     .number = NEAP_ON_ERROR_STORE,
+     .about = "a handler that raises is answered 500, which is stored, since nobody knows what it "
+              "did; `\"release\"`: the key is free again"},
+    {"scope", .kind = NEAP_OPTION_FUNCTION, .offset = GUARD(asks_scope),
+     .about = "`function(req) -> string`: whose key it is; the same key in another scope is "
+              "another key"},
+    {"store_statuses", .kind = NEAP_OPTION_FUNCTION, .offset = GUARD(asks_statuses),
+     .about = "`function(status) -> boolean`: which answers are stored; none: all but 408, 425, "
+              "429 and 503"},
 };
-static const struct neap_option_table guard_table = NEAP_OPTION_ROWS(guard_rows);
+const struct neap_option_table neap_guard_options = NEAP_OPTION_ROWS(guard_rows);
 
 static struct neap_guard_object *guard_object(lua_State *L, int index)
 {
@@ -99,8 +120,8 @@ static int guard_new(lua_State *L)
     *guard = (struct neap_guard_object){.header = NULL};
     luaL_setmetatable(L, GUARD_NAME);
     lua_newtable(L);
-    neap_options_defaults(L, &guard_table, guard, alloc);
-    if (!neap_options_read(L, 1, "options", &guard_table, guard, alloc, 3)) {
+    neap_options_defaults(L, &neap_guard_options, guard, alloc);
+    if (!neap_options_read(L, 1, "options", &neap_guard_options, guard, alloc, 3)) {
         lua_pushnil(L);
         lua_insert(L, -2);
     }

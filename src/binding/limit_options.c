@@ -10,8 +10,10 @@
 
 static const struct neap_option gate_rows[] = {
     {"max_wait", .kind = NEAP_OPTION_SECONDS, .offset = CLIENT(pipeline.gate.max_wait_ns),
-     .number = 10},
-    {"key", .kind = NEAP_OPTION_FUNCTION, .offset = CLIENT(gate_key_is_function)},
+     .number = 10, .about = "who would wait longer is refused at once"},
+    {"key", .kind = NEAP_OPTION_FUNCTION, .offset = CLIENT(gate_key_is_function),
+     .about = "`(req) -> string`: what tells credentials apart, in place of the digest of "
+              "`Authorization`"},
 };
 const struct neap_option_table neap_gate_options = NEAP_OPTION_ROWS(gate_rows);
 
@@ -21,18 +23,21 @@ const struct neap_option_table neap_gate_options = NEAP_OPTION_ROWS(gate_rows);
 
 static const struct neap_option rate_rows[] = {
     {"rate", .kind = NEAP_OPTION_NUMBER, .flags = NEAP_OPTION_REQUIRED | NEAP_OPTION_ABOVE,
-     .offset = RATE(rate)},
+     .offset = RATE(rate), .about = "units in `per` seconds"},
     {"per", .kind = NEAP_OPTION_NUMBER, .flags = NEAP_OPTION_ABOVE, .offset = RATE(per),
-     .unit = "seconds", .number = 1},
-    {"burst", .kind = NEAP_OPTION_NUMBER, .offset = RATE(burst), .min = 1, .number = 0},
+     .unit = "seconds", .number = 1, .about = "see rate"},
+    {"burst", .kind = NEAP_OPTION_NUMBER, .offset = RATE(burst), .min = 1, .number = 0,
+     .about = "units at once after a pause; at least 1", .otherwise = "rate"},
 };
 const struct neap_option_table neap_rate_options = NEAP_OPTION_ROWS(rate_rows);
 
 static const struct neap_option client_rate_rows[] = {
     {.kind = NEAP_OPTION_INCLUDE, .table = &neap_rate_options},
-    {"max_wait", .kind = NEAP_OPTION_SECONDS, .offset = RATE(max_wait_ns), .number = 0},
+    {"max_wait", .kind = NEAP_OPTION_SECONDS, .offset = RATE(max_wait_ns), .number = 0,
+     .about = "who would wait longer is refused: `rate_limited`; stand-alone: no limit"},
     {"enforce", .kind = NEAP_OPTION_BOOLEAN, .flags = NEAP_OPTION_INVERTED,
-     .offset = RATE(in_shadow), .number = true},
+     .offset = RATE(in_shadow), .number = true,
+     .about = "`false`: [shadow mode](shadow.md), nobody waits, nobody is refused"},
 };
 const struct neap_option_table neap_client_rate_options = NEAP_OPTION_ROWS(client_rate_rows);
 
@@ -63,9 +68,12 @@ bool neap_read_client_rate_limit(struct neap_option_reader *reader, void *target
 
 static const struct neap_option bulkhead_rows[] = {
     {"max_concurrent", .kind = NEAP_OPTION_INTEGER, .flags = NEAP_OPTION_REQUIRED,
-     .offset = BULKHEAD(max_concurrent), .min = 1, .max = NEAP_BULKHEAD_MAX},
-    {"max_wait", .kind = NEAP_OPTION_SECONDS, .offset = BULKHEAD(max_wait_ns), .number = 0},
-    {"max_queue", .kind = NEAP_OPTION_INTEGER, .offset = BULKHEAD(max_queue), .number = 1000},
+     .offset = BULKHEAD(max_concurrent), .min = 1, .max = NEAP_BULKHEAD_MAX,
+     .about = "attempts on the wire at once"},
+    {"max_wait", .kind = NEAP_OPTION_SECONDS, .offset = BULKHEAD(max_wait_ns), .number = 0,
+     .about = "longest wait for a place"},
+    {"max_queue", .kind = NEAP_OPTION_INTEGER, .offset = BULKHEAD(max_queue), .number = 1000,
+     .about = "calls that may wait; more are refused at once"},
 };
 const struct neap_option_table neap_bulkhead_options = NEAP_OPTION_ROWS(bulkhead_rows);
 
@@ -74,7 +82,8 @@ static const struct neap_option client_bulkhead_rows[] = {
      .offset = CLIENT(pipeline.bulkhead),
      .table = &neap_bulkhead_options},
     {"enforce", .kind = NEAP_OPTION_BOOLEAN, .flags = NEAP_OPTION_INVERTED,
-     .offset = CLIENT(pipeline.bulkhead_shadow), .number = true},
+     .offset = CLIENT(pipeline.bulkhead_shadow), .number = true,
+     .about = "`false`: [shadow mode](shadow.md), nobody queues, nobody is refused"},
 };
 const struct neap_option_table neap_client_bulkhead_options =
     NEAP_OPTION_ROWS(client_bulkhead_rows);

@@ -12,8 +12,12 @@
 static bool read_lone_name(struct neap_option_reader *reader, void *target);
 
 static const struct neap_option lone_name_row = {
-    "name", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(STRING),
-    .expected = "a string of printable characters", .read = read_lone_name};
+    "name",
+    .kind = NEAP_OPTION_CUSTOM,
+    .types = TYPE(STRING),
+    .expected = "a string of printable characters",
+    .read = read_lone_name,
+    .about = "of the state that processes share, see [a name](standalone.md#a-name)"};
 static const struct neap_option_table lone_name_table = {.rows = &lone_name_row, .count = 1};
 
 static bool read_lone_name(struct neap_option_reader *reader, void *target)
@@ -62,7 +66,8 @@ static const struct neap_option lone_limiter_rows[] = {
      .offset = offsetof(struct lone_limiter, rate),
      .table = &neap_rate_options},
     {"max_wait", .kind = NEAP_OPTION_SECONDS,
-     .offset = offsetof(struct lone_limiter, rate.max_wait_ns), .number = HUGE_VAL},
+     .offset = offsetof(struct lone_limiter, rate.max_wait_ns), .number = HUGE_VAL,
+     .about = "who would wait longer is refused; none: no limit"},
 };
 static const struct neap_option lone_budget_rows[] = {
     {.kind = NEAP_OPTION_INCLUDE, .table = &lone_name_table},
@@ -70,10 +75,10 @@ static const struct neap_option lone_budget_rows[] = {
      .offset = offsetof(struct lone_budget, policy),
      .table = &neap_budget_options},
 };
-static const struct neap_option_table lone_breaker_table = NEAP_OPTION_ROWS(lone_breaker_rows);
-static const struct neap_option_table lone_bulkhead_table = NEAP_OPTION_ROWS(lone_bulkhead_rows);
-static const struct neap_option_table lone_limiter_table = NEAP_OPTION_ROWS(lone_limiter_rows);
-static const struct neap_option_table lone_neap_budget_options = NEAP_OPTION_ROWS(lone_budget_rows);
+const struct neap_option_table neap_lone_breaker_options = NEAP_OPTION_ROWS(lone_breaker_rows);
+const struct neap_option_table neap_lone_bulkhead_options = NEAP_OPTION_ROWS(lone_bulkhead_rows);
+const struct neap_option_table neap_lone_limiter_options = NEAP_OPTION_ROWS(lone_limiter_rows);
+const struct neap_option_table neap_lone_budget_options = NEAP_OPTION_ROWS(lone_budget_rows);
 
 static bool read_lone(lua_State *L, int index, const struct neap_option_table *table, void *target)
 {
@@ -85,7 +90,7 @@ bool neap_read_breaker_policy(lua_State *L, int index, struct neap_breaker_polic
                               struct neap_policy_name *name)
 {
     struct lone_breaker read = {.name.text = NULL};
-    if (!read_lone(L, index, &lone_breaker_table, &read))
+    if (!read_lone(L, index, &neap_lone_breaker_options, &read))
         return false;
     *policy = read.policy;
     *name = read.name;
@@ -96,7 +101,7 @@ bool neap_read_bulkhead_policy(lua_State *L, int index, struct neap_bulkhead_pol
                                struct neap_policy_name *name)
 {
     struct lone_bulkhead read = {.name.text = NULL};
-    if (!read_lone(L, index, &lone_bulkhead_table, &read))
+    if (!read_lone(L, index, &neap_lone_bulkhead_options, &read))
         return false;
     *policy = read.policy;
     *name = read.name;
@@ -107,7 +112,7 @@ bool neap_read_rate_limiter_policy(lua_State *L, int index, struct neap_rate_lim
                                    struct neap_policy_name *name)
 {
     struct lone_limiter read = {.name.text = NULL};
-    if (!read_lone(L, index, &lone_limiter_table, &read))
+    if (!read_lone(L, index, &neap_lone_limiter_options, &read))
         return false;
     *policy = neap_limiter_of(&read.rate);
     *name = read.name;
@@ -118,7 +123,7 @@ bool neap_read_retry_budget_policy(lua_State *L, int index, struct neap_retry_bu
                                    struct neap_policy_name *name)
 {
     struct lone_budget read = {.name.text = NULL};
-    if (!read_lone(L, index, &lone_neap_budget_options, &read))
+    if (!read_lone(L, index, &neap_lone_budget_options, &read))
         return false;
     *policy = read.policy;
     *name = read.name;

@@ -51,6 +51,7 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_result(L);
     neap_binding_add_policies(L);
     neap_binding_add_check(L);
+    neap_binding_add_option_rows(L);
     neap_binding_add_simulation(L);
     neap_binding_add_scrape(L);
     neap_binding_add_roster(L);

@@ -64,6 +64,7 @@ void neap_binding_add_scrape(lua_State *L);
 void neap_binding_add_roster(lua_State *L);
 void neap_binding_add_policies(lua_State *L);
 void neap_binding_add_check(lua_State *L);
+void neap_binding_add_option_rows(lua_State *L);
 
 /* Pushes a new metatable with these methods and this collector, which may be NULL. */
 void neap_new_metatable(lua_State *L, const char *name, const luaL_Reg *methods,

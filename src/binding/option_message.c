@@ -124,6 +124,11 @@ static const char *const units[NEAP_OPTION_KIND_COUNT] = {
     [NEAP_OPTION_BYTES] = "bytes",
 };
 
+const char *neap_option_unit(const struct neap_option *row)
+{
+    return row->unit ? row->unit : units[row->kind];
+}
+
 static bool is_numeric(enum neap_option_kind kind)
 {
     return kind == NEAP_OPTION_INTEGER || kind == NEAP_OPTION_NUMBER ||
@@ -142,7 +147,7 @@ static void add_range(luaL_Buffer *out, const struct neap_option *row, double ma
 {
     char low[NUMBER_BYTES], high[NUMBER_BYTES], range[3 * NUMBER_BYTES];
     bool is_above = (row->flags & NEAP_OPTION_ABOVE) != 0;
-    const char *unit = row->unit ? row->unit : units[row->kind];
+    const char *unit = neap_option_unit(row);
     format_number(row->min, low);
     format_number(max, high);
     if (!(max > 0))
@@ -198,6 +203,11 @@ static void push_expected(struct neap_option_reader *reader, const struct neap_o
     if (takes_false)
         luaL_addstring(&out, " or false");
     luaL_pushresult(&out);
+}
+
+void neap_option_push_expected(struct neap_option_reader *reader, const struct neap_option *row)
+{
+    push_expected(reader, row, row->max);
 }
 
 /* ------------------------------------------------------------------------------ what was there */

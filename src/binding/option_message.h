@@ -24,6 +24,12 @@ bool neap_option_fail_unknown(struct neap_option_reader *reader,
 /* The same where keys are no names: `<path>: unknown key 99, expected <what keys are>`. */
 bool neap_option_fail_key(struct neap_option_reader *reader, const char *expected);
 
+/* Pushes what the row takes, in all its forms: "a table, a function or false". */
+void neap_option_push_expected(struct neap_option_reader *reader, const struct neap_option *row);
+
+/* What stands behind a number of that row: "seconds", or NULL. */
+const char *neap_option_unit(const struct neap_option *row);
+
 /* Pushes the path without its root: "retry.when". */
 void neap_option_push_place(struct neap_option_reader *reader);
 

@@ -102,6 +102,11 @@ struct neap_option {
     size_t mark; /* where `mark_value` is written once the key is given; 0: nowhere */
     int mark_value;
     neap_option_read *check; /* after the key was read in whatever form: what one row cannot say */
+
+    /* For documents, as Markdown whose links count from docs/: what the key means, and what is
+     * there in place of a default that a value of its kind could say. */
+    const char *about, *otherwise;
+    const struct neap_option_table *keys; /* CUSTOM: rows that `read` reads by itself */
 };
 
 struct neap_option_table {

@@ -5,6 +5,7 @@
 
 #include "base/duration.h"
 #include "binding/objects.h"
+#include "binding/option_tables.h"
 #include "binding/policy_objects.h"
 #include "pipeline/delivery.h"
 
@@ -24,29 +25,38 @@ struct outbox_object {
 
 static const struct neap_option outbox_rows[] = {
     {"store", .kind = NEAP_OPTION_VALUE, .flags = NEAP_OPTION_REQUIRED, .types = TYPE(TABLE),
-     .expected = "a store"},
-    {"client", .kind = NEAP_OPTION_VALUE, .types = TYPE(TABLE), .expected = "a client"},
-    {"name", .kind = NEAP_OPTION_VALUE, .types = TYPE(STRING), .expected = "a string"},
-    {"ordering_key", .kind = NEAP_OPTION_VALUE, .types = TYPE(FUNCTION), .expected = "a function"},
+     .expected = "a store",
+     .about = "`neap.store.sqlite` (one machine), `neap.store.redis` (several), "
+              "`neap.store.memory` (gone with the process)"},
+    {"client", .kind = NEAP_OPTION_VALUE, .types = TYPE(TABLE), .expected = "a client",
+     .about = "its calls are the deliveries", .otherwise = "the first one that queues with it"},
+    {"name", .kind = NEAP_OPTION_VALUE, .types = TYPE(STRING), .expected = "a string",
+     .about = "one of the store's outboxes", .otherwise = "`\"outbox\"`"},
+    {"ordering_key", .kind = NEAP_OPTION_VALUE, .types = TYPE(FUNCTION), .expected = "a function",
+     .about = "`function(req) -> string or nil`: entries of one key go one at a time, in order"},
     {"max_attempts", .kind = NEAP_OPTION_INTEGER, .offset = OUTBOX(policy.max_attempts), .min = 1,
-     .number = 20},
+     .number = 20, .about = "rounds that may fail; each is a call with the client's own retries"},
     {"backoff", .kind = NEAP_OPTION_TABLE, .offset = OUTBOX(policy.backoff),
-     .table = &neap_backoff_options},
+     .table = &neap_backoff_options,
+     .about = "the wait between rounds; keys as in [retry.backoff](retry.md)",
+     .otherwise = "`{ kind = \"exponential\", base = 5, factor = 2, max = 3600, jitter = 0.5 }`"},
     {"max_age", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE,
-     .offset = OUTBOX(policy.max_age_ns), .number = 604800},
-    {"env", .kind = NEAP_OPTION_VALUE, .types = TYPE(TABLE), .expected = "a table"},
+     .offset = OUTBOX(policy.max_age_ns), .number = 604800,
+     .about = "since it was put, by the wall clock; nothing waits past it"},
+    {"env", .kind = NEAP_OPTION_VALUE, .types = TYPE(TABLE), .expected = "a table",
+     .about = "`time` and `random` of a [testing kit](testing.md)", .otherwise = "the machine's"},
 };
-static const struct neap_option_table outbox_table = NEAP_OPTION_ROWS(outbox_rows);
+const struct neap_option_table neap_outbox_options = NEAP_OPTION_ROWS(outbox_rows);
 
 /* outbox_policy(options, env): or nil and what is wrong with them. */
 static int outbox_new(lua_State *L)
 {
     struct outbox_object read = {.policy.one_breaker = false};
     lua_settop(L, 2);
-    neap_options_defaults(L, &outbox_table, &read, NULL);
+    neap_options_defaults(L, &neap_outbox_options, &read, NULL);
     read.policy.backoff.base_s = BACKOFF_BASE_S;
     read.policy.backoff.max_s = BACKOFF_MAX_S;
-    if (!neap_options_read(L, 1, "options", &outbox_table, &read, NULL, 0) ||
+    if (!neap_options_read(L, 1, "options", &neap_outbox_options, &read, NULL, 0) ||
         !neap_env_read(L, 2, &read.env))
         return neap_object_misuse(L);
     struct outbox_object *object = neap_object_new(L, sizeof *object, OUTBOX_NAME);

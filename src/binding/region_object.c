@@ -1,6 +1,7 @@
 /* Shared memory for Lua: `neap.shared`. */
 #include "binding/error_object.h"
 #include "binding/objects.h"
+#include "binding/option_tables.h"
 #include "binding/options.h"
 #include "platform/memory.h"
 #include "shared/region.h"
@@ -19,15 +20,17 @@ static const struct neap_option shared_rows[] = {
      .offset = offsetof(struct shared_options, name),
      .text = "neap",
      .is_valid = neap_region_is_name,
-     .noun = "a name of 1 to 64 letters, digits, '.', '_' and '-'"},
+     .noun = "a name of 1 to 64 letters, digits, '.', '_' and '-'",
+     .about = "of the region; processes with one name share it"},
     {.name = "size",
      .kind = NEAP_OPTION_BYTES,
      .offset = offsetof(struct shared_options, bytes),
      .min = (double)NEAP_REGION_BYTES_MIN,
      .max = (double)NEAP_REGION_BYTES_MAX,
-     .number = 8388608},
+     .number = 8388608,
+     .about = "of a region that is made; one that is there keeps its own"},
 };
-static const struct neap_option_table shared_table = NEAP_OPTION_ROWS(shared_rows);
+const struct neap_option_table neap_shared_options = NEAP_OPTION_ROWS(shared_rows);
 
 /* What was read and the region that came of it, so that an error in between leaks nothing. */
 struct region_object {
@@ -63,8 +66,8 @@ static int region_new(lua_State *L)
     *object = (struct region_object){.region = NULL};
     luaL_setmetatable(L, REGION_NAME);
     const struct neap_alloc *alloc = neap_platform_alloc();
-    neap_options_defaults(L, &shared_table, &object->options, alloc);
-    if (!neap_options_read(L, 2, "shared", &shared_table, &object->options, alloc, 0)) {
+    neap_options_defaults(L, &neap_shared_options, &object->options, alloc);
+    if (!neap_options_read(L, 2, "shared", &neap_shared_options, &object->options, alloc, 0)) {
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;

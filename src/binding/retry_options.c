@@ -18,15 +18,17 @@ _Static_assert(sizeof(enum neap_backoff_kind) == sizeof(int), "a choice is writt
 
 static const struct neap_option timeout_rows[] = {
     {"connect", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE,
-     .offset = TIMEOUT(connect_ns), .number = 2},
+     .offset = TIMEOUT(connect_ns), .number = 2,
+     .about = "resolving, connecting, a proxy and TLS, until the connection can be used"},
     {"write", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE, .offset = TIMEOUT(write_ns),
-     .number = 5},
+     .number = 5, .about = "longest silence while the request is being sent"},
     {"read", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE, .offset = TIMEOUT(read_ns),
-     .number = 5},
+     .number = 5, .about = "longest silence while waiting for the response or its next byte"},
     {"attempt", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE,
-     .offset = TIMEOUT(attempt_ns), .number = HUGE_VAL},
+     .offset = TIMEOUT(attempt_ns), .number = HUGE_VAL,
+     .about = "one attempt as a whole, redirects and the wait for the pool included"},
     {"total", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE, .offset = TIMEOUT(total_ns),
-     .number = 30},
+     .number = 30, .about = "the call as a whole: attempts, waits, fallbacks that use the network"},
 };
 const struct neap_option_table neap_timeout_options = NEAP_OPTION_ROWS(timeout_rows);
 
@@ -60,12 +62,16 @@ static const struct neap_option jitter_share = {.kind = NEAP_OPTION_NUMBER,
 
 static const struct neap_option backoff_rows[] = {
     {"kind", .kind = NEAP_OPTION_CHOICE, .offset = BACKOFF(kind), .choices = backoff_kinds,
-     .number = NEAP_BACKOFF_EXPONENTIAL},
-    {"base", .kind = NEAP_OPTION_NUMBER, .offset = BACKOFF(base_s), .unit = "seconds", .number = 1},
-    {"factor", .kind = NEAP_OPTION_NUMBER, .offset = BACKOFF(factor), .min = 1, .number = 2},
-    {"max", .kind = NEAP_OPTION_NUMBER, .offset = BACKOFF(max_s), .unit = "seconds", .number = 10},
+     .number = NEAP_BACKOFF_EXPONENTIAL, .about = "base; base*n; base*factor^(n-1)"},
+    {"base", .kind = NEAP_OPTION_NUMBER, .offset = BACKOFF(base_s), .unit = "seconds", .number = 1,
+     .about = "the first wait before jitter"},
+    {"factor", .kind = NEAP_OPTION_NUMBER, .offset = BACKOFF(factor), .min = 1, .number = 2,
+     .about = "growth; exponential only"},
+    {"max", .kind = NEAP_OPTION_NUMBER, .offset = BACKOFF(max_s), .unit = "seconds", .number = 10,
+     .about = "no wait is longer, jitter included"},
     {"jitter", .kind = NEAP_OPTION_CHOICE, .offset = BACKOFF(jitter), .choices = jitters,
-     .number = NEAP_JITTER_SHARE, .other = &jitter_share},
+     .number = NEAP_JITTER_SHARE, .other = &jitter_share,
+     .about = "how waits are spread; a number is plus or minus that share"},
 };
 const struct neap_option_table neap_backoff_options = NEAP_OPTION_ROWS(backoff_rows);
 
@@ -74,10 +80,13 @@ const struct neap_option_table neap_backoff_options = NEAP_OPTION_ROWS(backoff_r
 #define BUDGET(member) offsetof(struct neap_retry_budget_policy, member)
 
 static const struct neap_option budget_rows[] = {
-    {"ratio", .kind = NEAP_OPTION_NUMBER, .offset = BUDGET(ratio), .number = 0.2},
-    {"min_per_second", .kind = NEAP_OPTION_NUMBER, .offset = BUDGET(min_per_second), .number = 10},
+    {"ratio", .kind = NEAP_OPTION_NUMBER, .offset = BUDGET(ratio), .number = 0.2,
+     .about = "retries that each call pays in"},
+    {"min_per_second", .kind = NEAP_OPTION_NUMBER, .offset = BUDGET(min_per_second), .number = 10,
+     .about = "reserve: so many times `ttl` retries in any `ttl` seconds"},
     {"ttl", .kind = NEAP_OPTION_INTEGER, .offset = BUDGET(ttl_seconds), .min = 1,
-     .max = NEAP_SLICES_MAX, .unit = "seconds", .number = 10},
+     .max = NEAP_SLICES_MAX, .unit = "seconds", .number = 10,
+     .about = "how long a deposit or a withdrawal counts"},
 };
 const struct neap_option_table neap_budget_options = NEAP_OPTION_ROWS(budget_rows);
 
@@ -106,20 +115,28 @@ static const struct neap_option backoff_function = {.kind = NEAP_OPTION_FUNCTION
 
 static const struct neap_option retry_rows[] = {
     {"max_attempts", .kind = NEAP_OPTION_INTEGER, .offset = CLIENT(pipeline.retry.max_attempts),
-     .min = 1, .number = 3},
+     .min = 1, .number = 3, .about = "attempts in all, the first one and a refreshed one counted"},
     {"backoff", .kind = NEAP_OPTION_TABLE, .offset = CLIENT(pipeline.retry.backoff),
-     .table = &neap_backoff_options, .other = &backoff_function},
+     .table = &neap_backoff_options, .other = &backoff_function,
+     .about = "the wait before the n-th retry; a function is `(n, outcome) -> seconds`"},
     {"statuses", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(TABLE),
-     .expected = "a table of statuses", .read = neap_read_statuses,
-     .set_default = default_statuses},
-    {"refresh", .kind = NEAP_OPTION_FUNCTION, .offset = CLIENT(pipeline.asks_refresh)},
-    {"when", .kind = NEAP_OPTION_FUNCTION, .offset = CLIENT(pipeline.asks_when)},
+     .expected = "a table of statuses", .read = neap_read_statuses, .set_default = default_statuses,
+     .about = "status (100 to 599) to `true`, `\"once\"` or `false`; overrides one by one the "
+              "defaults: `true` for 408, 425, 429, 502, 503, 504, `\"once\"` for 500",
+     .otherwise = "see retry.md"},
+    {"refresh", .kind = NEAP_OPTION_FUNCTION, .offset = CLIENT(pipeline.asks_refresh),
+     .about = "`(req, res) -> headers or nil`, on 401, once a call: a new token"},
+    {"when", .kind = NEAP_OPTION_FUNCTION, .offset = CLIENT(pipeline.asks_when),
+     .about = "`(outcome) -> true, false or nil`; nil leaves the default"},
     {"honor_retry_after", .kind = NEAP_OPTION_BOOLEAN,
-     .offset = CLIENT(pipeline.retry.honor_retry_after), .number = true},
+     .offset = CLIENT(pipeline.retry.honor_retry_after), .number = true,
+     .about = "a server's delay replaces the backoff"},
     {"max_server_delay", .kind = NEAP_OPTION_SECONDS,
-     .offset = CLIENT(pipeline.retry.max_server_delay_ns), .number = 60},
+     .offset = CLIENT(pipeline.retry.max_server_delay_ns), .number = 60,
+     .about = "a longer one ends the call at once; also the longest time a gate closes for"},
     {"budget", .kind = NEAP_OPTION_TABLE, .flags = NEAP_OPTION_OR_FALSE,
      .offset = CLIENT(pipeline.budget), .table = &neap_budget_options,
-     .on = CLIENT(pipeline.has_budget)},
+     .on = CLIENT(pipeline.has_budget),
+     .about = "retries as a share of calls, see [limits](limits.md); `false`: no budget"},
 };
 const struct neap_option_table neap_retry_options = NEAP_OPTION_ROWS(retry_rows);

@@ -4,6 +4,7 @@
 
 #include "binding/error_object.h"
 #include "binding/objects.h"
+#include "binding/option_tables.h"
 #include "binding/options.h"
 #include "platform/memory.h"
 
@@ -27,39 +28,57 @@ struct store_object {
 /* Read by the face. */
 #define ENV_ROW                                                                                    \
     {                                                                                              \
-        "env", .kind = NEAP_OPTION_VALUE, .types = TYPE(TABLE), .expected = "a table"              \
+        "env", .kind = NEAP_OPTION_VALUE, .types = TYPE(TABLE), .expected = "a table",             \
+               .about = "the clock of a [testing kit](testing.md) for guards that work on the "    \
+                        "store and have none of their own; an outbox takes its own `env`, a "      \
+                        "cache its client's clock"                                                 \
     }
 
 static const struct neap_option memory_rows[] = {
     ENV_ROW,
     {"max_bytes", .kind = NEAP_OPTION_BYTES, .offset = STORE(max_bytes), .min = 1024,
-     .number = 67108864},
+     .number = 67108864, .about = "keys, values, and all that belongs to them"},
     {"max_entries", .kind = NEAP_OPTION_INTEGER, .offset = STORE(max_entries), .min = 1,
-     .number = 0},
+     .number = 0, .about = "cached answers at most; claims and entries of an outbox do not count",
+     .otherwise = "none"},
 };
 
 static const struct neap_option sqlite_rows[] = {
     ENV_ROW,
-    {"path", .kind = NEAP_OPTION_TEXT, .flags = NEAP_OPTION_REQUIRED, .offset = STORE(path)},
-    {"busy_timeout", .kind = NEAP_OPTION_SECONDS, .offset = STORE(busy_ns), .number = 5},
+    {"path", .kind = NEAP_OPTION_TEXT, .flags = NEAP_OPTION_REQUIRED, .offset = STORE(path),
+     .about = "of the file; its directory must be there"},
+    {"busy_timeout", .kind = NEAP_OPTION_SECONDS, .offset = STORE(busy_ns), .number = 5,
+     .about = "how long a step waits for another process's write"},
 };
 
 static const struct neap_option redis_rows[] = {
     ENV_ROW,
-    {"host", .kind = NEAP_OPTION_TEXT, .offset = STORE(host), .text = "127.0.0.1"},
+    {"host", .kind = NEAP_OPTION_TEXT, .offset = STORE(host), .text = "127.0.0.1",
+     .about = "or the path of a unix socket"},
     {"port", .kind = NEAP_OPTION_INTEGER, .offset = STORE(port), .min = 1, .max = 65535,
-     .number = 6379},
-    {"db", .kind = NEAP_OPTION_INTEGER, .offset = STORE(db), .max = 1000000, .number = 0},
-    {"user", .kind = NEAP_OPTION_TEXT, .offset = STORE(user)},
-    {"password", .kind = NEAP_OPTION_TEXT, .flags = NEAP_OPTION_SECRET, .offset = STORE(password)},
-    {"prefix", .kind = NEAP_OPTION_TEXT, .offset = STORE(prefix), .text = "neap:"},
-    {"tls", .kind = NEAP_OPTION_BOOLEAN, .offset = STORE(tls)},
-    {"ca_file", .kind = NEAP_OPTION_TEXT, .offset = STORE(ca_file)},
+     .number = 6379, .about = "of the server"},
+    {"db", .kind = NEAP_OPTION_INTEGER, .offset = STORE(db), .max = 1000000, .number = 0,
+     .about = "number of the database"},
+    {"user", .kind = NEAP_OPTION_TEXT, .offset = STORE(user),
+     .about = "of an access list; only together with `password`"},
+    {"password", .kind = NEAP_OPTION_TEXT, .flags = NEAP_OPTION_SECRET, .offset = STORE(password),
+     .about = "never shown in an error"},
+    {"prefix", .kind = NEAP_OPTION_TEXT, .offset = STORE(prefix),
+     .text = "neap:", .about = "in front of every key"},
+    {"tls", .kind = NEAP_OPTION_BOOLEAN, .offset = STORE(tls),
+     .about = "the certificate must be valid for `host`, which is no path then"},
+    {"ca_file", .kind = NEAP_OPTION_TEXT, .offset = STORE(ca_file),
+     .about = "certificates to trust, instead of the system's"},
     {"connect_timeout", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE,
-     .offset = STORE(connect_ns), .number = 2},
+     .offset = STORE(connect_ns), .number = 2,
+     .about = "for connecting and logging in; not for looking up a name"},
     {"timeout", .kind = NEAP_OPTION_SECONDS, .flags = NEAP_OPTION_ABOVE, .offset = STORE(step_ns),
-     .number = 2},
+     .number = 2, .about = "for each of the two tries of a step"},
 };
+
+const struct neap_option_table neap_memory_store_options = NEAP_OPTION_ROWS(memory_rows);
+const struct neap_option_table neap_sqlite_store_options = NEAP_OPTION_ROWS(sqlite_rows);
+const struct neap_option_table neap_redis_store_options = NEAP_OPTION_ROWS(redis_rows);
 
 static enum neap_store_status open_memory(const struct store_object *object,
                                           struct neap_store **store, char *message)
@@ -100,15 +119,15 @@ static enum neap_store_status open_redis(const struct store_object *object,
 /* The one of that name; `is_there` is NULL where no library is needed. */
 static const struct kind {
     const char *name;
-    struct neap_option_table table;
+    const struct neap_option_table *table;
     enum neap_store_status (*open)(const struct store_object *object, struct neap_store **store,
                                    char *message);
     bool is_quick;
     const bool *is_there;
 } kinds[] = {
-    {"memory", NEAP_OPTION_ROWS(memory_rows), open_memory, true, NULL},
-    {"sqlite", NEAP_OPTION_ROWS(sqlite_rows), open_sqlite, false, &neap_store_has_sqlite},
-    {"redis", NEAP_OPTION_ROWS(redis_rows), open_redis, false, &neap_store_has_redis},
+    {"memory", &neap_memory_store_options, open_memory, true, NULL},
+    {"sqlite", &neap_sqlite_store_options, open_sqlite, false, &neap_store_has_sqlite},
+    {"redis", &neap_redis_store_options, open_redis, false, &neap_store_has_redis},
 };
 
 static void free_texts(struct store_object *object)
@@ -175,8 +194,8 @@ static int store_new(lua_State *L)
     const struct neap_alloc *alloc = neap_platform_alloc();
     lua_settop(L, 2);
     struct store_object *object = push_store(L);
-    neap_options_defaults(L, &kind->table, object, alloc);
-    if (!neap_options_read(L, 2, "options", &kind->table, object, alloc, 0)) {
+    neap_options_defaults(L, kind->table, object, alloc);
+    if (!neap_options_read(L, 2, "options", kind->table, object, alloc, 0)) {
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;
