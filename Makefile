@@ -319,6 +319,10 @@ spec: ## run specs: SPEC=spec/foo_spec.lua [VARIANT=lua5.1…5.4|luajit|nginx|as
 examples: ## run every program in examples/, and the demonstration
 examples: test-examples
 
+.PHONY: docs
+docs: build-lua5.4 ## make the tables of options in the documents anew, from the declarations
+	@$(RUN_LUA) .ci/book.lua README.md docs/*.md
+
 .PHONY: figures
 figures: build-lua5.4 ## make the documents' figures anew, by the commands that stand there
 	@sed -n 's|^    neap \(simulate .* --out docs/figures/.*\)|\1|p' docs/*.md | \
