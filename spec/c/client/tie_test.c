@@ -65,7 +65,7 @@ static void its_end_gives_up_what_is_tied(void **state)
     assert_true(sends->given_up && waits->given_up && not_begun->given_up);
     assert_null(tie->first);
     assert_int_equal(engine->busy, 0);
-    assert_int_equal(client->bulkhead_waiting, 0);
+    assert_int_equal(client->queue->waiting, 0);
     assert_null(client->exchanges);
     assert_int_equal(neap_loop_next(engine->loop), NEAP_NEVER);
     assert_null(neap_engine_take_ready(engine));
