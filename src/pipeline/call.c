@@ -74,6 +74,7 @@ void neap_call_move(struct neap_call *from, struct neap_call *to)
 {
     *to = *from;
     neap_trace_move(&from->trace, &to->trace);
+    neap_call_enter(from, NEAP_CALL_DONE);
 }
 
 void neap_call_settle(struct neap_call *call, struct neap_attempt *attempt,

@@ -243,7 +243,7 @@ struct neap_call {
  */
 void neap_call_init(struct neap_call *call, const struct neap_call_setup *setup);
 
-/* To memory that is not in use; `from` must not be used afterwards, but for neap_call_init. */
+/* To memory that is not in use. `from` is done afterwards, and holds nothing. */
 void neap_call_move(struct neap_call *from, struct neap_call *to);
 
 /* In a forked child, for a call that is the parent's: it is done, and gives nothing back. */

@@ -663,6 +663,29 @@ static void an_abandoned_call_gives_its_permits_back(void **state)
     assert_int_equal(places_taken(), 0);
 }
 
+static void a_call_that_has_moved_holds_nothing_where_it_was(void **state)
+{
+    (void)state;
+    pipeline.has_bulkhead = true;
+    pipeline.bulkhead.max_wait_ns = 5 * S;
+    make_state();
+    int64_t elsewhere = take_place_elsewhere();
+    init_call(&call);
+    tell(&call, NEAP_EVENT_BEGIN);
+    assert_effect(NEAP_EFFECT_WAIT);
+    neap_call_move(&call, &other);
+    neap_call_deinit(&call, now_ns);
+    assert_int_equal(atomic_load(&in_flight), 1);
+    assert_int_equal(atomic_load(&counters.abandoned), 0);
+    assert_int_equal(bulkhead_waiting, 1);
+    free_place_elsewhere(elsewhere);
+    tell(&other, NEAP_EVENT_TIME);
+    assert_send(1);
+    tell_status(&other, 1, 200);
+    assert_response(&other, 200);
+    end_call(&other);
+}
+
 /* ---- a host that cannot wait */
 
 static void assert_refused_by_the_phase(void)
@@ -1015,6 +1038,7 @@ int main(void)
         TEST(cancelling_while_lua_is_asked_ends_the_call),
         TEST(cancelling_in_backoff_ends_the_call),
         TEST(an_abandoned_call_gives_its_permits_back),
+        TEST(a_call_that_has_moved_holds_nothing_where_it_was),
         TEST(refusing_before_the_begin_makes_no_attempt),
         TEST(refusing_a_wait_for_admission_gives_the_probe_back),
         TEST(refusing_ends_the_live_attempt_and_gives_all_back),
