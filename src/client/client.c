@@ -90,6 +90,20 @@ static struct neap_client *busy_one(struct neap_client *client)
     return client;
 }
 
+static void set_before(struct neap_client *client, struct neap_client *before)
+{
+    struct neap_client *old = client->before;
+    client->before = before ? neap_client_hold(before) : NULL;
+    neap_client_release(old);
+}
+
+/* Or else there were one more for each change of the policy that a call was under way at. */
+static void let_idle_go(struct neap_client *client)
+{
+    for (; client; client = client->before)
+        set_before(client, busy_one(client->before));
+}
+
 enum neap_status neap_client_propose(struct neap_client *before, struct neap_client_policy *policy,
                                      struct neap_client **candidate)
 {
@@ -104,8 +118,8 @@ enum neap_status neap_client_take_over(struct neap_client *candidate, struct nea
     enum neap_status status = neap_client_start_state(candidate);
     if (status != NEAP_OK)
         return status;
-    struct neap_client *busy = busy_one(before);
-    candidate->before = busy ? neap_client_hold(busy) : NULL;
+    set_before(candidate, busy_one(before));
+    let_idle_go(candidate);
     candidate->watched = before->watched;
     candidate->closed = before->closed;
     candidate->role = NEAP_CLIENT_IN_CHARGE;

@@ -4,6 +4,7 @@
 #include "client/cells_fixture.h"
 #include "client/client.h"
 #include "client/engine.h"
+#include "client/exchange.h"
 #include "platform/clock.h"
 
 /* Engines on the real clock, since only these go through a fork. */
@@ -582,6 +583,44 @@ static void closing_the_successor_closes_both(void **state)
     neap_client_release(successor);
 }
 
+static struct neap_client *succeed(struct neap_client *before)
+{
+    struct neap_client *successor = proposed(before, policy_of_name("api"));
+    assert_int_equal(neap_client_take_over(successor, before), NEAP_OK);
+    neap_client_release(before);
+    return successor;
+}
+
+static struct neap_exchange *call_of(struct neap_client *of)
+{
+    struct neap_exchange *exchange = NULL;
+    struct neap_draft draft = {.method = "GET", .deadline_ns = NEAP_NEVER};
+    assert_int_equal(neap_exchange_new(of, &draft, &exchange), NEAP_OK);
+    return exchange;
+}
+
+static void a_successor_keeps_none_before_it_whose_calls_are_over(void **state)
+{
+    (void)state;
+    struct neap_client_policy policy = policy_of_name("api");
+    engine = new_engine(NULL);
+    assert_int_equal(neap_client_new(engine, &policy, NEAP_CARRIER_FUNCTION, &client), NEAP_OK);
+    struct neap_exchange *of_first = call_of(client);
+    client = succeed(client);
+    struct neap_client *second = client;
+    struct neap_exchange *of_second = call_of(second);
+    client = succeed(second);
+    assert_ptr_equal(client->before, second);
+    assert_non_null(second->before);
+    neap_exchange_free(of_first);
+    client = succeed(client);
+    assert_ptr_equal(client->before, second);
+    assert_null(second->before);
+    neap_exchange_free(of_second);
+    client = succeed(client);
+    assert_null(client->before);
+}
+
 /* Each allocation of a proposal fails in turn: what there was works on. */
 static void a_proposal_without_memory_changes_nothing(void **state)
 {
@@ -684,6 +723,7 @@ int main(void)
         SPEC(what_does_not_fit_is_its_own),
         SPEC(a_region_gives_a_candidate_the_same_cells),
         SPEC(closing_the_successor_closes_both),
+        SPEC(a_successor_keeps_none_before_it_whose_calls_are_over),
         SPEC(a_proposal_without_memory_changes_nothing),
         SPEC(a_hundred_thousand_keys_fit_into_32_mib),
         SPEC(a_hundred_thousand_shared_keys_fit_into_32_mib),
