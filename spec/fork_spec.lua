@@ -337,10 +337,14 @@ describe("after a fork", function()
 
   it("the refusal is raised at the caller's line", function()
     local before = neap.client{ name = "line", base_url = s.url }
+    local wrapped = neap.wrap({ name = "wrapped line" }, function() return true end)
     assert.is_true(while_calling(function()
       return in_child(function()
+        local line = "fork_spec.lua:%d+: client: this process"
         local _, message = pcall(function() before:get("/status/200") end)
-        return message:find("fork_spec.lua:%d+: client: this process") ~= nil
+        local _, alone = pcall(function() wrapped() end)
+        local _, within = pcall(coroutine.wrap(function() wrapped() end))
+        return message:find(line) ~= nil and alone:find(line) ~= nil and within:find(line) ~= nil
       end)
     end))
     before:close()

@@ -82,9 +82,9 @@ local function settle_of(client)
 end
 
 -- All of it in one C function. Where C code cannot be yielded across, a caller that can yield is
--- answered `elsewhere`, and nothing has happened.
-local function in_one(client, fn, elsewhere)
-  return core.guarded(client._core, fn, whole_of(client, 3), rest_of(client), text_of,
+-- answered `elsewhere`, and nothing has happened. `level` is the caller's, for whole_of.
+local function in_one(client, fn, level, elsewhere)
+  return core.guarded(client._core, fn, whole_of(client, level), rest_of(client), text_of,
     settle_of(client), elsewhere)
 end
 
@@ -171,7 +171,7 @@ end
 local function in_one_or_in_steps(client, fn)
   local elsewhere = {}
   local is_alone = true
-  local one = in_one(client, fn, elsewhere)
+  local one = in_one(client, fn, 4, elsewhere)
   local steps = in_steps(client, fn, function() is_alone = true end)
 
   local function pass(count, a, b, ...)
@@ -214,7 +214,7 @@ local function wrap(policy, fn)
   if cannot_go_straight then
     return whole_of(client, 2)
   end
-  return core.guarded_steps and in_one_or_in_steps(client, fn) or in_one(client, fn)
+  return core.guarded_steps and in_one_or_in_steps(client, fn) or in_one(client, fn, 3)
 end
 
 return wrap
