@@ -242,6 +242,20 @@ describe("a guarded function that waits", function()
     end
   end)
 
+  it("is called from the main program and from others after its coroutine was dropped", function()
+    local answer = coroutine.yield
+    local guarded = neap.wrap(full("left"), function(...) return answer(...) end)
+    coroutine.wrap(function() return guarded(1) end)()
+    collectgarbage()
+    collectgarbage()
+    answer = function(...) return ... end
+    for _ = 1, 3 do
+      assert.equal(7, guarded(7))
+      assert.equal(8, coroutine.wrap(function() return guarded(8) end)())
+    end
+    assert.equal(0, stats_of("left").in_flight)
+  end)
+
   it("gives its permits back when the run that it is in ends by an error", function()
     local guarded = neap.wrap(full("abandoned"), function() neap.sleep(100) end)
     local done = pcall(neap.run, function()

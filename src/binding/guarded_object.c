@@ -34,6 +34,7 @@ static int keeper_collect(lua_State *L)
     keeper->call = NULL;
     if (!call)
         return 0;
+    call->keeper = NULL;
     neap_guarded_give_up(call);
     neap_guarded_spare(call);
     return 0;

@@ -41,7 +41,7 @@ struct neap_guarded_call {
     struct neap_guarded_call **link;  /* NULL: it stands in no coroutine that may be dropped */
     struct neap_guarded_call *beside; /* in the engine's list of those that do */
     const void *coroutine;            /* names it, and is never looked into */
-    void *keeper;                     /* the driver's */
+    void *keeper;                     /* the driver's; NULL in a spare one */
     int arguments, base;              /* the driver's */
 };
 
