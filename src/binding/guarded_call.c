@@ -148,6 +148,7 @@ static bool has_to_be_repeated(lua_State *L, struct neap_guarded_call *call, int
         return false;
     }
     int cause = status == LUA_OK ? base + 2 : base + 1;
+    lua_settop(L, cause); /* a function may have left any number of values: there is room again */
     neap_check_guarded_call(L, call);
     enum neap_guarded_next next = fail(L, call, cause);
     if (next == NEAP_GUARDED_RUN) {
