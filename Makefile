@@ -53,6 +53,7 @@ NGINX_SPEC_FILES := $(sort $(wildcard spec/nginx/*_spec.lua))
 SPEC_FILES := $(filter-out $(NGINX_SPEC_FILES),\
     $(sort $(shell find spec -name '*_spec.lua' 2>/dev/null)))
 PROGRAMS := $(sort $(wildcard bin/*))
+DEFINITIONS := $(sort $(shell find library -name '*.lua' 2>/dev/null))
 
 # -------------------------------------------------------------------------------------- libraries
 
@@ -320,8 +321,8 @@ examples: ## run every program in examples/, and the demonstration
 examples: test-examples
 
 .PHONY: docs
-docs: build-lua5.4 ## make the tables of options in the documents anew, from the declarations
-	@$(RUN_LUA) .ci/book.lua README.md docs/*.md
+docs: build-lua5.4 ## make tables of options, and classes for editors, anew from the declarations
+	@$(RUN_LUA) .ci/book.lua README.md docs/*.md library/neap/options.lua
 
 .PHONY: figures
 figures: build-lua5.4 ## make the documents' figures anew, by the commands that stand there
@@ -415,7 +416,7 @@ test-install:
 # ----------------------------------------------------------------------------------------- checks
 
 C_FILES = find src spec bench examples -name '*.[ch]' 2>/dev/null | sort
-LUA_ROOTS = $(wildcard lua spec examples bench .ci/*.lua *.rockspec .luacheckrc) \
+LUA_ROOTS = $(wildcard lua library spec examples bench .ci/*.lua *.rockspec .luacheckrc) \
     $(if $(PROGRAMS),$(shell grep -lE '^\#!.*lua' $(PROGRAMS)))
 
 .PHONY: check-format
@@ -492,6 +493,7 @@ INSTALL ?= install
 INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 INST_BINDIR ?= $(PREFIX)/bin
+INST_DATADIR ?= $(PREFIX)/share/neap
 # A plain `lua` may be of another version than the module.
 PROGRAM_LUA ?= $(notdir $(firstword $(shell command -v lua$(LUA_VERSION) || \
     { [ $(LUA_VERSION) = 5.1 ] && command -v luajit; }) lua))
@@ -516,6 +518,10 @@ install: module
 	    $(INSTALL) -d "$(DESTDIR)$(INST_LUADIR)/$${file%/*}" && \
 	    $(INSTALL) -m 644 "lua/$$file" "$(DESTDIR)$(INST_LUADIR)/$$file" || exit 1; \
 	done
+	@for file in $(DEFINITIONS); do \
+	    $(INSTALL) -d "$(DESTDIR)$(INST_DATADIR)/$${file%/*}" && \
+	    $(INSTALL) -m 644 "$$file" "$(DESTDIR)$(INST_DATADIR)/$$file" || exit 1; \
+	done
 	@for program in $(PROGRAMS); do \
 	    $(INSTALL) -d "$(DESTDIR)$(INST_BINDIR)" && \
 	    $(INSTALL) -m 755 "$$program" "$(DESTDIR)$(INST_BINDIR)/$${program##*/}" && \
@@ -526,7 +532,9 @@ install: module
 uninstall:
 	rm -f $(DESTDIR)$(INST_LIBDIR)/neap/core.so \
 	    $(patsubst lua/%,$(DESTDIR)$(INST_LUADIR)/%,$(LUA_FILES)) \
-	    $(patsubst bin/%,$(DESTDIR)$(INST_BINDIR)/%,$(PROGRAMS))
-	@for root in $(DESTDIR)$(INST_LIBDIR)/neap $(DESTDIR)$(INST_LUADIR)/neap; do \
+	    $(patsubst bin/%,$(DESTDIR)$(INST_BINDIR)/%,$(PROGRAMS)) \
+	    $(addprefix $(DESTDIR)$(INST_DATADIR)/,$(DEFINITIONS))
+	@for root in $(DESTDIR)$(INST_LIBDIR)/neap $(DESTDIR)$(INST_LUADIR)/neap \
+	    $(DESTDIR)$(INST_DATADIR); do \
 	    [ ! -d "$$root" ] || find "$$root" -depth -type d -empty -delete; \
 	done

@@ -59,5 +59,6 @@ build = {
       INST_LUADIR = "$(LUADIR)",
       INST_LIBDIR = "$(LIBDIR)",
       INST_BINDIR = "$(BINDIR)",
+      INST_DATADIR = "$(PREFIX)",
    },
 }

@@ -3,8 +3,14 @@
 --     <!-- options policy: retry breaker.key -->      <!-- options store.redis -->
 --     <!-- end -->
 --
--- which are the options of `policy` within these keys, or all. `lua .ci/book.lua` writes the pages
--- anew (`make docs`); spec/docs_spec.lua takes the module and fails where that would change one.
+-- which are the options of `policy` within these keys, or all; and classes for editors, between
+--
+--     -- <options policy neap.Policy>
+--     -- <end>
+--
+-- `lua .ci/book.lua FILE…` writes the files anew (`make docs`); spec/book_spec.lua takes the module
+-- and fails where that would change one.
+local classes = dofile(".ci/classes.lua")
 local option_words = require "neap.program.option_words"
 
 local book = {}
@@ -46,11 +52,19 @@ local function table_of(of, keys, page)
   return table.concat(lines, "\n")
 end
 
+local function rewrite_classes(text)
+  return (text:gsub("(%-%- <options ([%w_.]+) ([%w_.]+)>\n).-(%-%- <end>)",
+    function(head, of, root, tail)
+      return head .. classes.of(of, root) .. "\n" .. tail
+    end))
+end
+
 --- The page as it should be.
 ---@param text string
 ---@param page string its name without folder, "retry.md"
 ---@return string
 function book.rewrite(text, page)
+  text = rewrite_classes(text)
   return (text:gsub("(<!%-%- options ([%w_.]+):?([^\n]-) %-%->\n).-(<!%-%- end %-%->)",
     function(head, of, words, tail)
       local keys = {}

@@ -69,7 +69,7 @@ end
 ---
 ---     local report = neap.check({ name = "api", timeout = { attempt = 2 } }, { rate = 50 })
 ---     for _, finding in ipairs(report.findings) do print(finding.path, finding.message) end
----@param policy table as for neap.client
+---@param policy neap.Policy as for neap.client
 ---@param facts? neap.CheckFacts
 ---@return neap.Report
 local function check(policy, facts)

@@ -147,7 +147,7 @@ end
 --- A client for the policy. Raises at the caller's line if the policy is misused.
 ---
 ---     local payments = neap.client{ name = "payments", base_url = "https://pay.example" }
----@param policy table see docs/policy.md
+---@param policy neap.Policy see docs/policy.md
 ---@return neap.Client
 function Client.new(policy)
   local client, message = Client.make(policy, "network", host.default_engine())
@@ -304,7 +304,7 @@ end
 --- outside world causes is `nil, err`. Raises at the caller's line if the request is misused.
 ---
 ---     local res, err = client:request{ method = "POST", path = "/payments", json = payment }
----@param req table method, path or url, query, headers, body or json or form, timeout, deadline, …
+---@param req neap.Request
 ---@return neap.Response? res
 ---@return neap.Error? err
 function Client:request(req)
@@ -382,7 +382,7 @@ end
 --- the caller's line if the policy is misused or has another name; then nothing has changed.
 ---
 ---     payments:update(require "payments_policy")
----@param policy table the whole policy, as for neap.client
+---@param policy neap.Policy the whole policy, as for neap.client
 function Client:update(policy)
   if getmetatable(self) ~= Client then
     error("client: expected a client; its methods are called with a colon", 2)

@@ -150,7 +150,7 @@ function Kit:time()
 end
 
 --- A client whose attempts are answered by the script.
----@param policy table as for neap.client
+---@param policy neap.Policy as for neap.client
 ---@return neap.Client
 function Kit:client(policy)
   local client, message = Client.make(policy, "script", self._engine)

@@ -197,7 +197,7 @@ end
 --- `cause`, or a refusal.
 ---
 ---     local charge = neap.wrap({ name = "charge", retry = { max_attempts = 2 } }, charge_once)
----@param policy table as for neap.client; what is about HTTP has no effect
+---@param policy neap.Policy as for neap.client; what is about HTTP has no effect
 ---@param fn function
 ---@return function
 local function wrap(policy, fn)

@@ -128,7 +128,7 @@ end
 ---       clients = 100, duration = 300, scenario = { { outage = true, from = 60, lasts = 30 } },
 ---     })
 ---     assert(run.amplification < 1.2)
----@param policy table a client's policy
+---@param policy neap.Policy a client's policy
 ---@param setting? neap.SimulationSetting
 ---@return neap.SimulationRun
 function simulate.run(policy, setting)
