@@ -1,4 +1,5 @@
--- The book in docs/: its tables are what the code declares, and each page of a policy has one form.
+-- The book in docs/: its tables are what the code declares, each page of a policy has one form, and
+-- each page stands in the index.
 local book = dofile(".ci/book.lua")
 local process = require "spec.support.process"
 
@@ -91,4 +92,14 @@ describe("the page of a policy", function()
       assert.is_truthy(example:find("```lua\n-- runs", 1, true))
     end)
   end
+end)
+
+describe("docs/README.md", function()
+  it("leads to each page", function()
+    local index = process.read_file("docs/README.md")
+    for _, path in ipairs(pages()) do
+      local name = path:match("[^/]+$")
+      assert.is_truthy(name == "README.md" or index:find("](" .. name .. ")", 1, true), name)
+    end
+  end)
 end)
