@@ -143,7 +143,27 @@ describe("the first program of README.md", function()
   end)
 end)
 
+-- The anchors of a page, as GitHub makes them of its headings.
+local function anchors_of(text)
+  local anchors = {}
+  for heading in ("\n" .. text):gmatch("\n#+ ([^\n]+)") do
+    local words = heading:lower():gsub("%[([^%]]*)%]%b()", "%1"):gsub("[^%w%s_-]", "")
+    anchors[(words:gsub(" ", "-"))] = true
+  end
+  return anchors
+end
+
 describe("a link", function()
+  for _, page in ipairs(pages) do
+    it("of " .. page .. " leads to a heading that is there", function()
+      local folder = page:match("^(.*/)") or ""
+      for target, anchor in read(page):gmatch("%]%(([%w_./-]*)#([^)]+)%)") do
+        local text = read(target == "" and page or folder .. target)
+        assert.is_true(anchors_of(text)[anchor], target .. "#" .. anchor)
+      end
+    end)
+  end
+
   for _, page in ipairs(pages) do
     it("of " .. page .. " leads to what is there", function()
       local folder = page:match("^(.*/)") or ""
