@@ -38,7 +38,7 @@
 ---@class neap.Policy.Retry
 ---@field max_attempts? integer attempts in all, the first one and a refreshed one counted; an integer >= 1; default 3
 ---@field backoff? neap.Policy.Retry.Backoff|(fun(n: integer, outcome: neap.Outcome): number) the wait before the n-th retry; a function is (n, outcome) -> seconds; a table or a function; default {}
----@field statuses? table<integer, boolean|"once"> status (100 to 599) to true, "once" or false; overrides one by one the defaults: true for 408, 425, 429, 502, 503, 504, "once" for 500; a table of statuses; default see retry.md
+---@field statuses? table<integer, boolean|"once"> status (100 to 599) to true, "once" (a single retry for this reason in the call) or false; yours override the defaults one by one; a table of statuses; default { [408] = true, [425] = true, [429] = true, [500] = "once", [502] = true, [503] = true, [504] = true }
 ---@field refresh? (fun(req: neap.Request, res: neap.Response): table<string, string>?) (req, res) -> headers or nil, on 401, once a call: a new token; a function; default none
 ---@field when? (fun(outcome: neap.Outcome): boolean?) (outcome) -> true, false or nil; nil leaves the default; a function; default none
 ---@field honor_retry_after? boolean a server's delay replaces the backoff; a boolean; default true

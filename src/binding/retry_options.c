@@ -121,9 +121,10 @@ static const struct neap_option retry_rows[] = {
      .about = "the wait before the n-th retry; a function is `(n, outcome) -> seconds`"},
     {"statuses", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(TABLE),
      .expected = "a table of statuses", .read = neap_read_statuses, .set_default = default_statuses,
-     .about = "status (100 to 599) to `true`, `\"once\"` or `false`; overrides one by one the "
-              "defaults: `true` for 408, 425, 429, 502, 503, 504, `\"once\"` for 500",
-     .otherwise = "see retry.md"},
+     .about = "status (100 to 599) to `true`, `\"once\"` (a single retry for this reason in the "
+              "call) or `false`; yours override the defaults one by one",
+     .otherwise = "`{ [408] = true, [425] = true, [429] = true, [500] = \"once\", [502] = true, "
+                  "[503] = true, [504] = true }`"},
     {"refresh", .kind = NEAP_OPTION_FUNCTION, .offset = CLIENT(pipeline.asks_refresh),
      .about = "`(req, res) -> headers or nil`, on 401, once a call: a new token"},
     {"when", .kind = NEAP_OPTION_FUNCTION, .offset = CLIENT(pipeline.asks_when),
