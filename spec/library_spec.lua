@@ -5,6 +5,10 @@ local process = require "spec.support.process"
 local store = require("neap.store.memory").new()
 local testing = require "neap.testing"
 
+-- PUC Lua 5.1 does not tell the names of a function's parameters.
+local knows_parameters = pcall(debug.getlocal, pcall, 1)
+local if_known = knows_parameters and it or pending
+
 -- Public functions by name. What a class has besides its methods is not for programs.
 local function functions_of(exported, are_methods)
   local found = {}
@@ -39,8 +43,6 @@ local function parameters_of(fn)
   end
   return table.concat(names, ", ")
 end
-
-local knows_parameters = parameters_of(parameters_of) == "fn"
 
 local function compare(defined, exported)
   assert.same(names_of(exported), names_of(defined))
@@ -84,7 +86,7 @@ describe("a definition in library/", function()
   local client = kit:client{ name = "library", base_url = "http://library.example/" }
   local classes = definition_of("neap.classes")
 
-  it("has the methods of a client", function()
+  if_known("has the methods of a client", function()
     compare(functions_of(classes["neap.Client"]), functions_of(getmetatable(client), true))
   end)
 
@@ -92,7 +94,7 @@ describe("a definition in library/", function()
     compare(functions_of(classes["neap.ErrorClass"]), functions_of(neap.Error))
   end)
 
-  it("has the methods of kit, outbox and guard", function()
+  if_known("has the methods of kit, outbox and guard", function()
     local outbox = require("neap.outbox").new{ store = store }
     local guard = require("neap.idempotency").new{ store = store }
     for name, object in pairs{ testing = kit, outbox = outbox, idempotency = guard } do
