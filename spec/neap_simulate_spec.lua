@@ -184,6 +184,8 @@ describe("neap simulate", function()
       { { path, "--scenario", write_file("a.lua", "return 5") }, "expected a table of settings" },
       { { path, "--scenario", write_file("b.lua", "return { client = 1 }") },
         "b.lua: simulation.client: unknown key" },
+      { { path, "--scenario", write_file("e.lua", "return { scenario = { a = { slow = 1 } } }") },
+        'e.lua: simulation.scenario.a: unknown key, expected a list' },
       { { path, "--scenario", write_file("c.lua", "return { progress = 1 }") }, "not for this" },
       { { small(path, "--out", folder .. "/none/picture.svg") }, "No such file" },
     }

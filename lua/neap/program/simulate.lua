@@ -109,8 +109,8 @@ local function copy_list(list)
   if type(list) ~= "table" then
     return list
   end
-  for index, value in ipairs(list) do
-    copy[index] = value
+  for key, value in pairs(list) do -- also what no list has: the core refuses it by its key
+    copy[key] = value
   end
   return copy
 end
