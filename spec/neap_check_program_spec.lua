@@ -128,6 +128,12 @@ describe("neap check", function()
     assert.matches("policy: expected a table, got 7\n2 errors", said)
   end)
 
+  it("lets no name steer the terminal", function()
+    local _, said = check([[{ ["\27[2Jkey"] = { name = "\27]0;x\7" } }]])
+    assert.is_nil(said:find("\27", 1, true), said)
+    assert.matches("^%[%?%[2Jkey%] %?%]0;x%?\n", said)
+  end)
+
   it("writes JSON for programs, with --json", function()
     local status, said = check("{ " .. REFUSED .. ", " .. WRONG .. " }", "--json", "--quiet")
     assert.equal(1, status)

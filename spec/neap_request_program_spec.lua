@@ -216,6 +216,14 @@ describe("neap explain", function()
     assert.truthy(said:find("nothing is known of such entries", 1, true), said)
   end)
 
+  it("takes nulls for what is not there, as other programs write it", function()
+    local status, said, errors = explain('[{"kind":"attempt","at":1,"elapsed":null,"status":503,'
+      .. '"error":null,"phase":null,"reason":null,"chaos":null}]')
+    assert.same({ 0, "" }, { status, errors })
+    assert.truthy(said:find("attempt 1 503 0.000 s", 1, true), said)
+    assert.truthy(said:find("the server answered with 503.", 1, true), said)
+  end)
+
   it("lets no text of a trace steer the terminal", function()
     local _, said = explain('[{"kind":"attempt","at":1,"error":"\\u001b[2J"}]')
     assert.is_nil(said:find("\27", 1, true), said)
@@ -227,6 +235,10 @@ describe("neap explain", function()
     ["no list"] = { '"text"', "expected a trace, a list of entries" },
     ["an entry without a kind"] = { '[{"at":1}]', "entry 1: expected an object with `kind`" },
     ["a time that is none"] = { '[{"kind":"wait","at":"x"}]',
+      "entry 1: expected numbers of seconds in `at` and `elapsed`" },
+    ["a time that no clock shows"] = { '[{"kind":"attempt","at":1e300,"elapsed":1}]',
+      "entry 1: expected numbers of seconds in `at` and `elapsed`" },
+    ["a time before all clocks"] = { '[{"kind":"attempt","at":1,"elapsed":-5}]',
       "entry 1: expected numbers of seconds in `at` and `elapsed`" },
   } do
     it("ends with 1 for " .. what, function()

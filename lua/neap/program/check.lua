@@ -145,9 +145,9 @@ end
 
 local function print_report(report, has_siblings)
   local key = report.key ~= nil and report.key ~= report.name and ("[%s] "):format(
-    tostring(report.key)) or ""
+    terminal.plain(tostring(report.key))) or ""
   local file = has_siblings and (" (%s)"):format(report.file) or ""
-  print(terminal.coloured("bold", key .. (report.name or "a policy")) .. file)
+  print(terminal.coloured("bold", key .. terminal.plain(report.name or "a policy")) .. file)
   if report.error then
     print_finding("error", "refused", report.error)
     return

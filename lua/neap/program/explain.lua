@@ -39,17 +39,41 @@ local function trace_in(value)
   return type(value) == "table" and type(value.trace) == "table" and value.trace or value
 end
 
+local SCALARS = { string = true, number = true, boolean = true }
+
+-- An entry says nothing by a null, which each library has a value of its own for, nor by a list.
+local function scalars_of(entry)
+  local kept = {}
+  for key, value in pairs(type(entry) == "table" and entry or {}) do
+    if SCALARS[type(value)] then
+      kept[key] = value
+    end
+  end
+  return kept
+end
+
+local function entries_of(trace)
+  if type(trace) ~= "table" then
+    return nil
+  end
+  local entries = {}
+  for index, entry in ipairs(trace) do
+    entries[index] = scalars_of(entry)
+  end
+  return entries
+end
+
 local function load_trace(path)
   local value, message = json.decode(read(path))
   if value == nil then
     ending.give_up(ending.FAILED, "%s: %s", path, message or "is no JSON")
   end
-  local trace = trace_in(value)
-  local flaw = timeline.flaw(trace)
+  local entries = entries_of(trace_in(value))
+  local flaw = timeline.flaw(entries)
   if flaw then
     ending.give_up(ending.FAILED, "%s: %s", path, flaw)
   end
-  return trace
+  return entries
 end
 
 local function sentence_of_attempt(entry)

@@ -56,6 +56,13 @@ function terminal.wrapped(text, indent, width)
   return table.concat(lines, "\n")
 end
 
+--- A text from elsewhere that cannot steer the terminal.
+---@param text string
+---@return string
+function terminal.plain(text)
+  return (text:gsub("%c", "?"))
+end
+
 --- Does the locale say that texts are UTF-8?
 ---@return boolean
 function terminal.is_utf8()

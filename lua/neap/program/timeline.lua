@@ -11,6 +11,22 @@ local function is_number(value)
   return type(value) == "number" and value == value and math.abs(value) ~= math.huge
 end
 
+-- Longer than any clock has run: what is beyond would not fit into its column.
+local MOST_SECONDS = 1e12
+
+local function is_length(value)
+  return is_number(value) and value >= 0 and value <= MOST_SECONDS
+end
+
+local function flaw_of_entry(entry)
+  if type(entry) ~= "table" or type(entry.kind) ~= "string" then
+    return "expected an object with `kind`"
+  end
+  if not is_length(entry.at) or (entry.elapsed ~= nil and not is_length(entry.elapsed)) then
+    return "expected numbers of seconds in `at` and `elapsed`"
+  end
+end
+
 --- What is wrong with a trace that came from elsewhere, or nil.
 ---@param trace any
 ---@return string? flaw
@@ -19,22 +35,19 @@ function timeline.flaw(trace)
     return "expected a trace, a list of entries"
   end
   for index, entry in ipairs(trace) do
-    if type(entry) ~= "table" or type(entry.kind) ~= "string" then
-      return ("entry %d: expected an object with `kind`"):format(index)
-    end
-    if not is_number(entry.at) or (entry.elapsed ~= nil and not is_number(entry.elapsed)) then
-      return ("entry %d: expected numbers of seconds in `at` and `elapsed`"):format(index)
+    local flaw = flaw_of_entry(entry)
+    if flaw then
+      return ("entry %d: %s"):format(index, flaw)
     end
   end
   return #trace == 0 and "the trace has no entries" or nil
 end
 
--- Texts from elsewhere must not steer the terminal.
 local function plain(value)
   if is_number(value) and value % 1 == 0 then -- JSON's 503 may be read as 503.0
     return ("%d"):format(value)
   end
-  return (tostring(value):gsub("%c", "?"))
+  return terminal.plain(tostring(value))
 end
 
 --- What an entry came to: "503", "timeout (read)", "backoff".
