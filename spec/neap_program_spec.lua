@@ -305,6 +305,20 @@ describe("the program neap", function()
     assert.matches('no command "drian"', said)
   end)
 
+  it("ends with 1 where stdout does not take what it prints", function()
+    local policy = write_file("mine.lua", "return { name = 'mine' }")
+    local small = policy .. " --clients 5 --duration 20s"
+    for _, line in ipairs{ "version", "--help", "help check", "check " .. policy, "check --rules",
+      "check --json " .. policy, "simulate " .. small, "simulate --json " .. small } do
+      for _, stdout in ipairs{ ">/dev/full", ">&-" } do
+        local status = os.execute(("%s bin/neap %s %s 2>%s/stderr"):format(process.quoted(LUA),
+          line, stdout, folder))
+        assert.is_true(status ~= true and status ~= 0, line .. stdout)
+        assert.matches("^neap: stdout: [^\n]+\n$", process.read_file(folder .. "/stderr"))
+      end
+    end
+  end)
+
   it("tells how each command is used, and its exit statuses", function()
     local _, overview = run("--help")
     local commands = 0

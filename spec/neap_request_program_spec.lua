@@ -57,6 +57,18 @@ describe("neap get", function()
     assert.same({ 0, "x" }, { status, said })
   end)
 
+  it("ends with 1 where the body cannot be written", function()
+    for _, count in ipairs{ 5, 200000 } do
+      local trace = write_file("body", ("x"):rep(count))
+      local command = ("%s bin/neap post %s/echo --data @%s >/dev/full 2>%s/full; echo $?"):format(
+        process.quoted(LUA), s.url, trace, folder)
+      local pipe = assert(io.popen(command))
+      assert.equal("1\n", pipe:read("*a"))
+      pipe:close()
+      assert.matches("^neap: stdout: [^\n]+\n$", process.read_file(folder .. "/full"))
+    end
+  end)
+
   it("prints the head with -i", function()
     local _, said = run("get", "-i", s.url .. "/status/200?body=x&header=X-A:one&header=X-A:two")
     assert.truthy(said:find("^HTTP/1.1 200 OK\n"), said)

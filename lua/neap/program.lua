@@ -58,7 +58,7 @@ local function asks_for_help(words)
   end
 end
 
-local function run(words)
+local function run_command(words)
   local wanted = asks_for_help(words)
   if wanted then
     print_help(wanted ~= true and wanted or nil)
@@ -72,6 +72,13 @@ local function run(words)
     ending.give_up(ending.MISUSED, "%q is one argument too many", surplus)
   end
   return command.run(given, operands)
+end
+
+-- Who prints half of it to a full disk has not done what was asked for.
+local function run(words)
+  local status = run_command(words)
+  ending.flush()
+  return status
 end
 
 --- Runs the program with these arguments.

@@ -8,6 +8,8 @@ local neap = require "neap"
 local policy_file = require "neap.program.policy_file"
 local terminal = require "neap.program.terminal"
 
+local print = ending.print_line
+
 local WIDTH = 100
 
 local check = {

@@ -3,6 +3,8 @@ local arguments = require "neap.program.arguments"
 local ending = require "neap.program.ending"
 local outbox_file = require "neap.program.outbox_file"
 
+local print = ending.print_line
+
 local dead = {
   usage = "dead FILE [--name NAME]",
   summary = "list the dead letters of an outbox",

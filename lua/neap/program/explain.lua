@@ -5,6 +5,8 @@ local reasons = require "neap.program.reasons"
 local terminal = require "neap.program.terminal"
 local timeline = require "neap.program.timeline"
 
+local print = ending.print_line
+
 local WIDTH = 100
 
 local explain = {

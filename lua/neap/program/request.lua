@@ -8,6 +8,8 @@ local quantities = require "neap.program.quantities"
 local terminal = require "neap.program.terminal"
 local timeline = require "neap.program.timeline"
 
+local print = ending.print_line
+
 local STATUSES = [[
 Status 0: answered with a status below 400; 1: answered with another one, or not answered, or it
 cannot work; 2: wrong usage.
@@ -160,9 +162,9 @@ local function print_answer(given, res)
     print_head(res)
   end
   local body = res.body or (res.value ~= nil and tostring(res.value)) or ""
-  io.stdout:write(body)
+  ending.print(body)
   if body ~= "" and body:sub(-1) ~= "\n" and terminal.is(1) then
-    io.stdout:write("\n")
+    ending.print("\n")
   end
 end
 

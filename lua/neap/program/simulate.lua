@@ -234,9 +234,9 @@ local function show(runs, given)
     write_to(given.out, picture(runs, { show = given.show }))
   end
   if given.json then
-    io.stdout:write(simulate.json(runs), "\n")
+    ending.print(simulate.json(runs), "\n")
   elseif not given.out then
-    io.stdout:write(simulate.text(runs, {
+    ending.print(simulate.text(runs, {
       width = given.width or terminal.width(),
       colour = terminal.has_colours(),
       ascii = given.ascii or not terminal.is_utf8(),

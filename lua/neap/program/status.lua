@@ -43,7 +43,7 @@ function status.run(given)
     ending.give_up(ending.FAILED,
       "the region %q cannot be read now: too many processes use it", name)
   end
-  io.stdout:write(status_page.page(clients, {
+  ending.print(status_page.page(clients, {
     made_at = os.time(),
     source = "shared memory " .. name,
   }))

@@ -2,6 +2,8 @@
 local ending = require "neap.program.ending"
 local neap = require "neap"
 
+local print = ending.print_line
+
 local version = {
   usage = "version",
   summary = "print the version",
