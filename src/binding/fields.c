@@ -50,3 +50,12 @@ double neap_get_number(lua_State *L, int index, const char *name, double absent)
     lua_pop(L, 1);
     return number;
 }
+
+bool neap_has_field(lua_State *L, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, -2);
+    bool is_there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return is_there;
+}

@@ -15,6 +15,9 @@ void neap_set_bytes(lua_State *L, const char *name, struct neap_text text);
 void neap_set_seconds(lua_State *L, const char *name, int64_t ns);
 void neap_set_count(lua_State *L, const char *name, uint64_t count);
 
+/* Has the table on top of the stack itself such a field? */
+bool neap_has_field(lua_State *L, const char *name);
+
 /* Of the table at `index`, an absolute one; what is of another type counts as absent. The text, ""
  * where it is absent, stays in the table. */
 struct neap_text neap_get_text(lua_State *L, int index, const char *name);

@@ -1,5 +1,6 @@
 #include "binding/policy_fallback.h"
 
+#include "binding/fields.h"
 #include "binding/option_message.h"
 #include "client/policy.h"
 
@@ -60,15 +61,6 @@ static const struct neap_option entry_rows[] = {
 };
 static const struct neap_option_table entry_table = NEAP_OPTION_ROWS(entry_rows);
 
-static bool has_key(lua_State *L, const char *name)
-{
-    lua_pushstring(L, name);
-    lua_rawget(L, -2);
-    bool is_there = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    return is_there;
-}
-
 /* The value on top answers in exactly one way. */
 static bool check_entry(struct neap_option_reader *reader, void *target)
 {
@@ -76,19 +68,19 @@ static bool check_entry(struct neap_option_reader *reader, void *target)
     (void)target;
     if (lua_isfunction(L, -1))
         return true;
-    bool is_service = has_key(L, "service");
-    bool is_default = has_key(L, "default");
-    bool is_queue = has_key(L, "queue");
+    bool is_service = neap_has_field(L, "service");
+    bool is_default = neap_has_field(L, "default");
+    bool is_queue = neap_has_field(L, "queue");
     lua_rawgeti(L, -1, 1);
     bool is_function = !lua_isnil(L, -1);
     lua_pop(L, 1);
-    bool is_cache = has_key(L, "cache");
+    bool is_cache = neap_has_field(L, "cache");
     if (is_cache + is_service + is_default + is_queue + is_function != 1)
         return neap_option_fail(reader, "expected exactly one of cache, service, default, queue "
                                         "and a function at [1]");
-    if (has_key(L, "max_stale") && !is_cache)
+    if (neap_has_field(L, "max_stale") && !is_cache)
         return neap_option_fail(reader, "expected max_stale only together with cache");
-    if (has_key(L, "request") && !is_service)
+    if (neap_has_field(L, "request") && !is_service)
         return neap_option_fail(reader, "expected request only together with service");
     return true;
 }
@@ -154,7 +146,7 @@ static bool read_entry(struct neap_option_reader *reader, void *target)
     neap_options_defaults(L, &entry_table, &entry, reader->alloc);
     if (!neap_option_read_row(reader, &entry_row, &entry))
         return false;
-    if (lua_istable(L, -1) && has_key(L, "cache"))
+    if (lua_istable(L, -1) && neap_has_field(L, "cache"))
         add_cache(policy, entry.max_stale_ns);
     lua_getfield(L, reader->functions, "fallback");
     lua_pushvalue(L, -2);

@@ -167,16 +167,6 @@ static void push_uuid(struct maker *maker)
     lua_pushlstring(maker->L, uuid, NEAP_UUID_BYTES - 1);
 }
 
-static bool method_wants_key(const struct neap_idempotency_policy *policy, const char *method)
-{
-    if (policy->source == NEAP_KEY_SOURCE_NONE)
-        return false;
-    for (size_t i = 0; i < policy->method_count; i++)
-        if (strcmp(policy->methods[i], method) == 0)
-            return true;
-    return false;
-}
-
 static bool stands_in_policy(const struct neap_client *client)
 {
     const struct neap_client_policy *policy = &client->policy;
@@ -216,7 +206,8 @@ static bool has_own_header(lua_State *L, int request, const char *name)
 bool neap_request_wants_key(lua_State *L, int request, const struct neap_client *client,
                             const char *method)
 {
-    if (!method_wants_key(&client->policy.idempotency, method) || stands_in_policy(client))
+    if (!neap_idempotency_wants_key(&client->policy.idempotency, method) ||
+        stands_in_policy(client))
         return false;
     if (!lua_istable(L, request))
         return true;
@@ -241,7 +232,7 @@ bool neap_read_request_key(lua_State *L, const struct neap_request_source *sourc
                         neap_client_key_header(client));
         return false;
     }
-    bool is_wanted = method_wants_key(policy_of(&maker), draft->method);
+    bool is_wanted = neap_idempotency_wants_key(policy_of(&maker), draft->method);
     if (own_header || stands_in_policy(client) || !(is_wanted || source->must_have_key))
         return true;
     if (push_text(L, source->extras, "idempotency_key"))

@@ -61,30 +61,21 @@ static const struct neap_option incident_rows[] = {
 };
 static const struct neap_option_table incident_table = NEAP_OPTION_ROWS(incident_rows);
 
-static bool has_key(lua_State *L, const char *name)
-{
-    lua_pushstring(L, name);
-    lua_rawget(L, -2);
-    bool is_there = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    return is_there;
-}
-
 static bool check_incident(struct neap_option_reader *reader, void *target)
 {
     static const char *const kinds[] = {"outage", "brownout", "slow", "rate_limit"};
     const struct incident_options *read = target;
     int given = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        given += has_key(reader->L, kinds[i]);
+        given += neap_has_field(reader->L, kinds[i]);
     if (given != 1)
         return neap_option_fail(reader,
                                 "expected exactly one of outage, brownout, slow and rate_limit");
-    if (has_key(reader->L, "answer") && !has_key(reader->L, "outage"))
+    if (neap_has_field(reader->L, "answer") && !neap_has_field(reader->L, "outage"))
         return neap_option_fail(reader, "expected answer only together with outage");
     bool is_silent = read->kind == NEAP_INCIDENT_SLOW || (read->kind == NEAP_INCIDENT_OUTAGE &&
                                                           read->outage_kind != NEAP_OUTAGE_STATUS);
-    if (is_silent && has_key(reader->L, "retry_after"))
+    if (is_silent && neap_has_field(reader->L, "retry_after"))
         return neap_option_fail(reader, "expected retry_after only where the server answers 503 or "
                                         "429");
     return true;
@@ -209,16 +200,6 @@ bool neap_read_simulation_options(lua_State *L, int index, struct neap_simulatio
     return true;
 }
 
-static bool makes_key(const struct neap_idempotency_policy *policy, const char *method)
-{
-    if (policy->source == NEAP_KEY_SOURCE_NONE)
-        return false;
-    for (size_t i = 0; i < policy->method_count; i++)
-        if (strcmp(policy->methods[i], method) == 0)
-            return true;
-    return false;
-}
-
 void neap_simulation_options_apply(const struct neap_simulation_options *options,
                                    const struct neap_client_policy *policy,
                                    struct neap_simulation_setup *setup)
@@ -232,7 +213,7 @@ void neap_simulation_options_apply(const struct neap_simulation_options *options
         .clients = options->clients,
         .shared = options->shared,
         .replayable = options->replayable || neap_method_is_idempotent(method) ||
-                      makes_key(&policy->idempotency, method),
+                      neap_idempotency_wants_key(&policy->idempotency, method),
         .caches = policy->cache.enabled && is_read,
         .resources = is_read ? options->resources : 0,
         .cache = policy->cache.freshness,

@@ -58,3 +58,13 @@ void neap_client_policy_deinit(struct neap_client_policy *policy)
     neap_free(alloc, policy->name);
     memset(policy, 0, sizeof *policy);
 }
+
+bool neap_idempotency_wants_key(const struct neap_idempotency_policy *policy, const char *method)
+{
+    if (policy->source == NEAP_KEY_SOURCE_NONE)
+        return false;
+    for (size_t i = 0; i < policy->method_count; i++)
+        if (strcmp(policy->methods[i], method) == 0)
+            return true;
+    return false;
+}

@@ -69,4 +69,7 @@ void neap_client_policy_init(struct neap_client_policy *policy, const struct nea
 /* Releases the texts; an initialised policy may be released at any stage of its filling. */
 void neap_client_policy_deinit(struct neap_client_policy *policy);
 
+/* Does a request of that method, in upper case, get a key by itself? */
+bool neap_idempotency_wants_key(const struct neap_idempotency_policy *policy, const char *method);
+
 #endif
