@@ -4,9 +4,6 @@
 
 #include "base/duration.h"
 
-/* An attempt is not begun with less left; see call_admission.c. */
-#define LEAST_LEFT_NS NEAP_MS
-
 /* A random number comes as near to it as one likes. */
 #define LARGEST_R 1.0
 
@@ -16,9 +13,6 @@
 
 /* Where retry is off there is no max_server_delay to bound a gate. */
 #define GATE_LIMIT_WITHOUT_RETRY_NS (60 * NEAP_SECOND)
-
-/* The share of a delay, or of a gate's length, by which those who wait are spread. */
-#define SPREAD_SHARE 0.1
 
 int64_t neap_bounds_gate_ns(const struct neap_pipeline *pipeline)
 {
@@ -95,7 +89,7 @@ static int64_t longest_gate(const struct neap_pipeline *pipeline)
     if (!pipeline->has_gate || pipeline->gate.max_wait_ns <= 0)
         return 0;
     double spread_s =
-        LARGEST_R * SPREAD_SHARE * neap_seconds_from_ns(neap_bounds_gate_ns(pipeline));
+        LARGEST_R * NEAP_GATE_SPREAD * neap_seconds_from_ns(neap_bounds_gate_ns(pipeline));
     return neap_time_add(pipeline->gate.max_wait_ns, neap_ns_from_seconds(spread_s));
 }
 
@@ -114,7 +108,7 @@ static double longest_server_delay_s(const struct neap_pipeline *pipeline)
     double told_s = neap_seconds_from_ns(retry->max_server_delay_ns);
     if (!retry->honor_retry_after || (!pipeline->asks_when && !retries_a_status(retry)))
         return 0;
-    return told_s + LARGEST_R * SPREAD_SHARE * told_s;
+    return told_s + LARGEST_R * NEAP_RETRY_SPREAD * told_s;
 }
 
 /* All waits between the attempts. Decorrelated jitter goes on from what the server asked for. */
@@ -184,7 +178,7 @@ uint32_t neap_bounds_attempts(const struct neap_pipeline *pipeline)
 {
     struct waits waits = {.backoff = &pipeline->retry.backoff};
     uint32_t most = pipeline->retry.max_attempts, attempts = 1;
-    double left_s = neap_seconds_from_ns(pipeline->timeout.total_ns - LEAST_LEFT_NS);
+    double left_s = neap_seconds_from_ns(pipeline->timeout.total_ns - NEAP_LEAST_LEFT_NS);
     if (pipeline->asks_backoff)
         return most;
     while (attempts < most && attempts < STEPS_MAX) {

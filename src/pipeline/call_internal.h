@@ -6,9 +6,6 @@
 
 #include "pipeline/call.h"
 
-/* An attempt is not begun with less left. */
-#define NEAP_LEAST_LEFT_NS NEAP_MS
-
 /* The one place where a state is assigned.
  *
  *     NEW         -> FOLLOWING, ADMISSION, DONE

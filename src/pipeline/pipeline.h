@@ -18,6 +18,9 @@
 
 #define NEAP_FALLBACK_MAX 32
 
+/* An attempt is not begun with less left before the deadline. */
+#define NEAP_LEAST_LEFT_NS (INT64_C(1) * 1000 * 1000)
+
 /* How often a call that is queued for a bulkhead asks again where other processes may free a place,
  * which they cannot tell. */
 #define NEAP_BULKHEAD_POLL_NS (INT64_C(5) * 1000 * 1000)

@@ -2,8 +2,6 @@
 
 #include "base/duration.h"
 
-#define SPREAD_SHARE 0.1
-
 void neap_gate_init(struct neap_gate *gate)
 {
     atomic_init(&gate->until_ns, 0);
@@ -58,7 +56,7 @@ struct neap_admission neap_gate_ask(struct neap_gate *const *gates, size_t count
     struct neap_admission refusal = {.decision = NEAP_REFUSE, .until_ns = end_ns};
     if (neap_time_add(neap_time_since(end_ns, now_ns), waited_ns) > policy->max_wait_ns)
         return refusal;
-    double spread_s = r * SPREAD_SHARE * neap_seconds_from_ns(length_ns);
+    double spread_s = r * NEAP_GATE_SPREAD * neap_seconds_from_ns(length_ns);
     int64_t go_ns = neap_time_add(end_ns, neap_ns_from_seconds(spread_s));
     if (go_ns >= deadline_ns)
         return refusal;

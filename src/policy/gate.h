@@ -13,6 +13,9 @@
 
 #include "policy/admission.h"
 
+/* The share of a gate's length by which those who wait are spread. */
+#define NEAP_GATE_SPREAD 0.1
+
 struct neap_gate {
     _Atomic int64_t until_ns;  /* closed before this moment; 0 at first */
     _Atomic int64_t length_ns; /* how long it closed for, which is what the spread is a share of */
@@ -30,8 +33,8 @@ bool neap_gate_close(struct neap_gate *gate, int64_t delay_ns, int64_t longest_n
 
 /* May a caller go that has `waited_ns` of its max_wait behind it and must go before `deadline_ns`?
  * Of the `count` gates (NULL entries are skipped) the one that opens last decides. Who waits goes
- * at end + r * 0.1 * length. REFUSE where end - now + waited is more than max_wait, or end + spread
- * is at or past the deadline; `until_ns` is then the end. */
+ * at end + r * NEAP_GATE_SPREAD * length. REFUSE where end - now + waited is more than max_wait, or
+ * end + spread is at or past the deadline; `until_ns` is then the end. */
 struct neap_admission neap_gate_ask(struct neap_gate *const *gates, size_t count,
                                     const struct neap_gate_policy *policy, int64_t waited_ns,
                                     int64_t deadline_ns, int64_t now_ns, double r);

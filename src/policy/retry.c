@@ -96,7 +96,7 @@ static double delay_of(const struct neap_retry_policy *policy, const struct neap
 {
     if (server_decides(policy, facts)) {
         double told_s = neap_seconds_from_ns(facts->server_delay_ns);
-        return told_s + r * 0.1 * told_s;
+        return told_s + r * NEAP_RETRY_SPREAD * told_s;
     }
     if (facts->custom_delay_s >= 0)
         return facts->custom_delay_s;

@@ -14,6 +14,9 @@
 
 #define NEAP_STATUS_COUNT 600
 
+/* The share of a delay that a server asks for by which those who wait it are spread. */
+#define NEAP_RETRY_SPREAD 0.1
+
 enum neap_status_rule { NEAP_STATUS_NEVER, NEAP_STATUS_RETRY, NEAP_STATUS_ONCE };
 
 struct neap_retry_policy {
