@@ -9,7 +9,6 @@
 #include "pipeline/classify.h"
 
 #define RESULT_NAME "neap.result"
-#define HEADERS_NAME "neap.headers"
 
 /* Where the registry keeps the metatable of the face's response class, and what errors make their
  * traces from until somebody asks: by the error, which it does not hold. */
