@@ -1,7 +1,5 @@
 #include "client/exchange.h"
 
-#include <string.h>
-
 #include "base/duration.h"
 #include "client/exchange_cache.h"
 #include "client/exchange_internal.h"
@@ -24,40 +22,6 @@ static void arm_timer(struct neap_exchange *exchange)
         neap_loop_set(loop, &exchange->timer, neap_call_next_wakeup(&exchange->call));
     if (status != NEAP_OK)
         neap_engine_post(exchange->client->engine, &exchange->job);
-}
-
-struct neap_flight *neap_flight_find(struct neap_exchange *exchange, uint32_t attempt)
-{
-    for (int i = 0; i < NEAP_LIVE_MAX; i++)
-        if (exchange->flight[i].attempt == attempt)
-            return &exchange->flight[i];
-    return NULL;
-}
-
-static void land(struct neap_flight *flight)
-{
-    struct neap_exchange *exchange = flight->exchange;
-    neap_loop_clear(exchange->client->engine->loop, &flight->timer);
-    neap_response_free(flight->response);
-    flight->response = NULL;
-    flight->wire = (struct neap_wire){NULL, NULL};
-    flight->delayed = false;
-    flight->attempt = 0;
-}
-
-/* Ends the transfer of an attempt that the call gives up; true if nothing of it has been sent. */
-static bool abandon(struct neap_exchange *exchange, uint32_t attempt)
-{
-    struct neap_flight *flight = neap_flight_find(exchange, attempt);
-    if (!flight)
-        return true;
-    bool unsent = neap_network_cancel(&exchange->client->connections->network,
-                                      exchange->client->engine, &flight->wire);
-    unsent |= flight->delayed;
-    land(flight);
-    if (exchange->attention == NEAP_ATTENTION_ATTEMPT && exchange->effect.attempt == attempt)
-        exchange->attention = NEAP_ATTENTION_NONE;
-    return unsent;
 }
 
 static void perform_wait(struct neap_exchange *exchange, const struct neap_effect *effect)
@@ -102,8 +66,9 @@ static bool perform(struct neap_exchange *exchange, const struct neap_effect *ef
         perform_send(exchange, effect);
         return false;
     case NEAP_EFFECT_CANCEL:
-        *outcome = (struct neap_outcome){.kind = NEAP_KIND_CANCELLED,
-                                         .unsent = abandon(exchange, effect->attempt)};
+        *outcome =
+            (struct neap_outcome){.kind = NEAP_KIND_CANCELLED,
+                                  .unsent = neap_exchange_abandon(exchange, effect->attempt)};
         *event = (struct neap_event){.kind = NEAP_EVENT_OUTCOME,
                                      .attempt = effect->attempt,
                                      .outcome = outcome,
@@ -193,7 +158,7 @@ static void tell_outcome(struct neap_flight *flight)
         exchange->response = flight->response;
         flight->response = NULL;
     }
-    land(flight);
+    neap_flight_land(flight);
     neap_exchange_step(exchange, &event);
 }
 
@@ -249,191 +214,16 @@ static bool reply_is_due(struct neap_exchange *exchange, int64_t now_ns)
     return false;
 }
 
-static void on_timer(struct neap_loop_timer *timer, int64_t now_ns)
+void neap_exchange_on_timer(struct neap_loop_timer *timer, int64_t now_ns)
 {
     struct neap_exchange *exchange = NEAP_OWNER(timer, struct neap_exchange, timer);
     if (!reply_is_due(exchange, now_ns))
         on_time(exchange);
 }
 
-static void on_job(struct neap_job *job)
+void neap_exchange_on_job(struct neap_job *job)
 {
     on_time(NEAP_OWNER(job, struct neap_exchange, job));
-}
-
-/* A function has no transport. */
-static bool can_be_disturbed(const struct neap_client *client, const struct neap_draft *draft)
-{
-    return client->carrier != NEAP_CARRIER_FUNCTION && !draft->without_chaos;
-}
-
-static void init_call(struct neap_exchange *exchange, const struct neap_draft *draft)
-{
-    struct neap_client *client = exchange->client;
-    struct neap_call_setup setup;
-    neap_client_call_setup(client, &setup);
-    setup.state.breaker = exchange->breaker;
-    setup.state.gate_origin = exchange->gates[0];
-    setup.state.gate_credential = exchange->gates[1];
-    setup.timeout = draft->timeout;
-    setup.deadline_ns = draft->deadline_ns;
-    setup.replayable = exchange->replayable;
-    setup.without_fallbacks = draft->without_fallbacks;
-    setup.chaos_off = can_be_disturbed(client, draft) ? &client->board->chaos_off : NULL;
-    neap_call_init(&exchange->call, &setup);
-}
-
-static void link_to_client(struct neap_exchange *exchange)
-{
-    struct neap_client *client = exchange->client;
-    exchange->next_of_client = client->exchanges;
-    if (client->exchanges)
-        client->exchanges->previous_of_client = exchange;
-    client->exchanges = exchange;
-}
-
-static void unlink_from_client(struct neap_exchange *exchange)
-{
-    if (exchange->previous_of_client)
-        exchange->previous_of_client->next_of_client = exchange->next_of_client;
-    else
-        exchange->client->exchanges = exchange->next_of_client;
-    if (exchange->next_of_client)
-        exchange->next_of_client->previous_of_client = exchange->previous_of_client;
-}
-
-/* Blank but for `call`, with the arena of the one that had the memory before. */
-static struct neap_exchange *take_memory(struct neap_client *client)
-{
-    struct neap_arena arena;
-    struct neap_exchange *exchange = client->spare;
-    client->spare = NULL;
-    if (exchange)
-        arena = exchange->arena;
-    else
-        neap_arena_init(&arena, client->alloc);
-    if (!exchange)
-        exchange = neap_alloc(client->alloc, sizeof *exchange);
-    if (!exchange)
-        return NULL;
-    memset(exchange, 0, offsetof(struct neap_exchange, call));
-    exchange->arena = arena;
-    return exchange;
-}
-
-static void give_memory_back(struct neap_client *client, struct neap_exchange *exchange)
-{
-    if (client->spare) {
-        neap_arena_deinit(&exchange->arena);
-        neap_free(client->alloc, exchange);
-        return;
-    }
-    neap_arena_clear(&exchange->arena);
-    client->spare = exchange;
-}
-
-void neap_exchange_free_spare(struct neap_client *client)
-{
-    if (!client->spare)
-        return;
-    neap_arena_deinit(&client->spare->arena);
-    neap_free(client->alloc, client->spare);
-    client->spare = NULL;
-}
-
-static struct neap_exchange *make(struct neap_client *client)
-{
-    struct neap_exchange *exchange = take_memory(client);
-    if (!exchange)
-        return NULL;
-    exchange->client = neap_client_hold(client);
-    client->engine->busy++;
-    neap_waiter_init(&exchange->waiter, client->engine);
-    exchange->timer.fire = on_timer;
-    exchange->job.run = on_job;
-    for (int i = 0; i < NEAP_LIVE_MAX; i++)
-        neap_flight_init(&exchange->flight[i], exchange);
-    link_to_client(exchange);
-    return exchange;
-}
-
-enum neap_status neap_exchange_new(struct neap_client *client, struct neap_draft *draft,
-                                   struct neap_exchange **made)
-{
-    struct neap_exchange *exchange = make(client);
-    if (!exchange) {
-        neap_url_deinit(&draft->url);
-        return NEAP_NO_MEMORY;
-    }
-    exchange->url = draft->url;
-    memset(&draft->url, 0, sizeof draft->url);
-    enum neap_status status = neap_exchange_prepare(exchange, draft);
-    init_call(exchange, draft);
-    if (status != NEAP_OK) {
-        neap_exchange_free(exchange);
-        return status;
-    }
-    *made = exchange;
-    return NEAP_OK;
-}
-
-/* A call that was under way at a fork is the parent's: what it holds of shared memory must not be
- * given back by the child. */
-static bool is_parents(const struct neap_exchange *exchange)
-{
-    const struct neap_client *client = exchange->client;
-    return client->cells.region && neap_engine_is_inherited(client->engine);
-}
-
-void neap_exchange_give_up(struct neap_exchange *exchange)
-{
-    struct neap_engine *engine = exchange->client->engine;
-    if (exchange->given_up)
-        return;
-    exchange->given_up = true;
-    for (int i = 0; i < NEAP_LIVE_MAX; i++)
-        if (exchange->flight[i].attempt)
-            abandon(exchange, exchange->flight[i].attempt);
-    neap_coalescing_leave(exchange);
-    if (is_parents(exchange))
-        neap_call_forsake(&exchange->call);
-    neap_call_deinit(&exchange->call, neap_loop_now(engine->loop));
-    neap_exchange_dequeue(exchange);
-    neap_exchange_wake_queue(exchange);
-    neap_loop_clear(engine->loop, &exchange->timer);
-    neap_engine_drop(engine, &exchange->job);
-    neap_waiter_forget(&exchange->waiter, engine);
-    if (!is_parents(exchange))
-        neap_exchange_unprepare(exchange);
-    neap_tie_remove(&exchange->tied);
-    unlink_from_client(exchange);
-    engine->busy--;
-}
-
-static void on_tie_end(struct neap_tied *tied)
-{
-    neap_exchange_give_up(NEAP_OWNER(tied, struct neap_exchange, tied));
-}
-
-void neap_exchange_tie(struct neap_exchange *exchange, struct neap_tie *tie)
-{
-    exchange->tied.engine = exchange->client->engine;
-    exchange->tied.give_up = on_tie_end;
-    if (!exchange->given_up)
-        neap_tie_add(tie, &exchange->tied);
-}
-
-void neap_exchange_free(struct neap_exchange *exchange)
-{
-    if (!exchange)
-        return;
-    struct neap_client *client = exchange->client;
-    neap_exchange_give_up(exchange);
-    neap_exchange_leave_cache(exchange);
-    neap_response_free(exchange->response);
-    neap_url_deinit(&exchange->url);
-    give_memory_back(client, exchange);
-    neap_client_release(client);
 }
 
 static enum neap_event_kind first_event(struct neap_exchange *exchange, bool may_follow)
@@ -514,7 +304,8 @@ static void end_call(struct neap_exchange *exchange, enum neap_event_kind how)
         exchange->end_asked = how;
         return;
     }
-    if (!exchange->begun || exchange->attention == NEAP_ATTENTION_DONE || is_parents(exchange))
+    if (!exchange->begun || exchange->attention == NEAP_ATTENTION_DONE ||
+        neap_exchange_is_parents(exchange))
         return;
     exchange->attention = NEAP_ATTENTION_NONE;
     neap_loop_clear(exchange->client->engine->loop, &exchange->timer);

@@ -1,4 +1,4 @@
-/* Puts an attempt on its carrier. */
+/* Puts an attempt on its carrier, and takes it off. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -129,4 +129,37 @@ void neap_exchange_send_delayed(struct neap_flight *flight)
     int64_t left_ns = deadline_ns == NEAP_NEVER ? NEAP_NEVER : neap_time_since(deadline_ns, now_ns);
     if (put_on_carrier(exchange, flight, left_ns))
         neap_exchange_ask_for_attempt(exchange);
+}
+
+struct neap_flight *neap_flight_find(struct neap_exchange *exchange, uint32_t attempt)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        if (exchange->flight[i].attempt == attempt)
+            return &exchange->flight[i];
+    return NULL;
+}
+
+void neap_flight_land(struct neap_flight *flight)
+{
+    struct neap_exchange *exchange = flight->exchange;
+    neap_loop_clear(exchange->client->engine->loop, &flight->timer);
+    neap_response_free(flight->response);
+    flight->response = NULL;
+    flight->wire = (struct neap_wire){NULL, NULL};
+    flight->delayed = false;
+    flight->attempt = 0;
+}
+
+bool neap_exchange_abandon(struct neap_exchange *exchange, uint32_t attempt)
+{
+    struct neap_flight *flight = neap_flight_find(exchange, attempt);
+    if (!flight)
+        return true;
+    bool unsent = neap_network_cancel(&exchange->client->connections->network,
+                                      exchange->client->engine, &flight->wire);
+    unsent |= flight->delayed;
+    neap_flight_land(flight);
+    if (exchange->attention == NEAP_ATTENTION_ATTEMPT && exchange->effect.attempt == attempt)
+        exchange->attention = NEAP_ATTENTION_NONE;
+    return unsent;
 }
