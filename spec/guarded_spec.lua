@@ -232,10 +232,15 @@ describe("a guarded function that waits", function()
   it("gives its permits back when its coroutine is dropped", function()
     local guarded = neap.wrap(full("dropped"), function() return coroutine.yield() end)
     for _ = 1, 5 do
-      for _ = 1, 2 do
-        coroutine.wrap(function() return guarded() end)()
+      local waiting = {}
+      for i = 1, 2 do
+        waiting[i] = coroutine.wrap(function() return guarded() end)
+        waiting[i]()
       end
       assert.equal("bulkhead_full", select(2, guarded()).kind)
+      for i in ipairs(waiting) do
+        waiting[i] = nil
+      end
       collectgarbage()
       collectgarbage()
       assert.equal(0, stats_of("dropped").in_flight)
