@@ -48,6 +48,15 @@ run_program() { # what, tree, Lua version
     fi
 }
 
+# What editors read, wherever the installer put it.
+has_definitions() { # what, tree
+    if [ -n "$(find "$2" -path '*/library/neap/options.lua')" ]; then
+        echo "[check] PASS $1"
+    else
+        fail "$1: library/neap/options.lua"
+    fi
+}
+
 # make install, once in place and once below DESTDIR; uninstall leaves no file behind.
 test_make() { # Lua version, interpreter...
     local tree=$scratch/make-$1 interpreter left
@@ -59,6 +68,7 @@ test_make() { # Lua version, interpreter...
         show_version "make install LUA_VERSION=$1 for $interpreter" "$interpreter" "$tree" "$1"
     done
     run_program "make install LUA_VERSION=$1, the program" "$tree" "$1"
+    has_definitions "make install LUA_VERSION=$1, definitions" "$tree"
 
     if $make --no-print-directory install PREFIX=/usr DESTDIR="$tree-root" LUA_VERSION="$1" \
         >"$scratch/log" 2>&1 && [ -f "$tree-root/usr/lib/lua/$1/neap/core.so" ]; then
@@ -97,7 +107,8 @@ test_either_headers() { # pkg-config's name of the headers
 test_luarocks() { # Lua version, interpreter
     local tree=$scratch/rock-$1 copy=$scratch/copy-$1 settings=()
     mkdir -p "$copy"
-    cp -R Makefile LICENSE ./*.rockspec src lua "$copy/" || { fail "copy for luarocks"; return; }
+    cp -R Makefile LICENSE ./*.rockspec src lua library bench "$copy/" ||
+        { fail "copy for luarocks"; return; }
     [ ! -d bin ] || cp -R bin "$copy/"
     # luarocks looks for headers of PUC Lua only; those of LuaJIT have to be named to it.
     if [ "$1" = 5.1 ] && ! ls /usr/include/lua5.1/lua.h /usr/local/include/lua5.1/lua.h >/dev/null 2>&1; then
@@ -110,6 +121,7 @@ test_luarocks() { # Lua version, interpreter
     fi
     show_version "luarocks --lua-version=$1 make" "$2" "$tree" "$1"
     run_program "luarocks --lua-version=$1 make, the program" "$tree" "$1"
+    has_definitions "luarocks --lua-version=$1 make, definitions" "$tree"
 }
 
 is_here() { # interpreter
