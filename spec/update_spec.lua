@@ -1,6 +1,7 @@
 -- client:update: the policy changes, state goes on where it fits, calls under way end as they
 -- began.
 local neap = require "neap"
+local socket = require "socket"
 local testing = require "neap.testing"
 
 local FINE = { { status = 200, body = "real", ["repeat"] = true } }
@@ -291,6 +292,17 @@ describe("client:update goes on with", function()
     assert.same({ "breaker_open firing", "breaker_open resolved" }, told)
   end)
 
+  it("alerts, whose window ends though no call follows", function()
+    local told = {}
+    local policy = policy_with{ breaker = false, alerts = { window = 5, min_calls = 1,
+      notify = function(alert) told[#told + 1] = alert.state end } }
+    begin(policy, FAILING)
+    call()
+    api:update(policy)
+    kit:advance(11)
+    assert.same({ "firing", "resolved" }, told)
+  end)
+
   it("gates, which are the server's", function()
     begin({ gate = { max_wait = 0 } },
       { { status = 503, headers = { ["Retry-After"] = "9" } }, FINE[1] })
@@ -324,6 +336,23 @@ describe("client:update on a real network", function()
     assert(client:get("status/200"))
     assert.same({ opened = 1, reused = 1 }, client:stats().pool)
     client:close()
+  end)
+
+  it("may be called by a listener while alerts are asked for", function()
+    for _, has_alerts in ipairs{ true, false } do
+      local alerts = { window = 0.1, min_calls = 1 }
+      local client = neap.client(real{ breaker = false, alerts = alerts })
+      local told = 0
+      client:on("alert", function()
+        told = told + 1
+        client:update(real{ breaker = false, alerts = has_alerts and alerts or nil })
+      end)
+      client:get("status/503")
+      socket.sleep(0.12)
+      assert.is_table(client:stats().alerts)
+      assert.is_true(told >= 1)
+      client:close()
+    end
   end)
 
   it("opens others for other settings", function()

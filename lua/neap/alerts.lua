@@ -101,7 +101,10 @@ local function await(self)
   if seconds then
     self.is_awaited = host.poll_later(self.engine, seconds, function()
       self.is_awaited = nil
-      self:look()
+      local current = self.client._alerts -- an update may have put others in place
+      if current then
+        current:look()
+      end
     end)
   end
 end
@@ -122,11 +125,12 @@ function Alerts:judge()
   self:look()
 end
 
---- What fires, judged now: a list of { alert, since, value }.
+--- What fires, judged now: a list of { alert, since, value }. Whoever is told meanwhile may update
+--- the client.
 ---@return table[]
 function Alerts:firing()
   self:judge()
-  return self.core:firing_alerts()
+  return self.client._core:firing_alerts()
 end
 
 return Alerts

@@ -686,6 +686,28 @@ function loops.behave(loop)
       assert.same({ "error_rate firing 204", "error_rate resolved 204" }, report.told)
     end)
 
+    it("goes on under another policy, and without alerts in it no more", function()
+      local report = run [[
+        local told = {}
+        local function policy(name, has_alerts)
+          return { name = name, base_url = url, retry = false, breaker = false,
+            alerts = has_alerts and { window = 0.1, min_calls = 1,
+              notify = function(alert) told[#told + 1] = name .. " " .. alert.state end } or nil }
+        end
+        go(function()
+          for _, name in ipairs { "kept", "dropped" } do
+            local c = neap.client(policy(name, true))
+            c:get("/status/503")
+            c:update(policy(name, name == "kept"))
+            neap.sleep(0.4)
+          end
+        end)
+        run()
+        report { told = told }
+      ]]
+      assert.same({ "kept firing", "kept resolved" }, report.told)
+    end)
+
     it("that may still come does not keep the loop", function()
       local report = fast(1, function()
         return run [[

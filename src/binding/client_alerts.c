@@ -1,4 +1,5 @@
-/* What Lua asks a client about its alerts. */
+/* What Lua asks a client about its alerts. One whose policy has none, or whose successor has taken
+ * them over while they were told, has nothing to tell. */
 #include "binding/client_methods.h"
 #include "binding/objects.h"
 #include "binding/stats_tables.h"
@@ -19,7 +20,8 @@ static int client_alerts_waiter(lua_State *L)
 /* has_alerts(): is there something to tell? */
 static int client_has_alerts(lua_State *L)
 {
-    lua_pushboolean(L, neap_check_client(L, 1)->alert_watch->count > 0);
+    const struct neap_client *client = neap_check_client(L, 1);
+    lua_pushboolean(L, client->alerts && client->alert_watch->count > 0);
     return 1;
 }
 
@@ -28,6 +30,8 @@ static int client_has_alerts(lua_State *L)
 static int client_alerts_wait(lua_State *L)
 {
     const struct neap_client *client = neap_check_client(L, 1);
+    if (!client->alerts)
+        return 0;
     return neap_push_wait(L, client->engine->loop, neap_client_alerts_wakeup(client));
 }
 
@@ -36,7 +40,7 @@ static int client_alerts_wait(lua_State *L)
 static int client_look_at_alerts(lua_State *L)
 {
     struct neap_client *client = neap_check_client(L, 1);
-    if (!neap_engine_is_inherited(client->engine))
+    if (client->alerts && !neap_engine_is_inherited(client->engine))
         neap_client_alerts_look(client, neap_loop_update(client->engine->loop));
     return 0;
 }
@@ -45,7 +49,7 @@ static int client_look_at_alerts(lua_State *L)
 static int client_firing_alerts(lua_State *L)
 {
     const struct neap_client *client = neap_check_client(L, 1);
-    uint32_t firing = neap_alerts_firing(client->alerts);
+    uint32_t firing = client->alerts ? neap_alerts_firing(client->alerts) : 0;
     int count = 0;
     lua_newtable(L);
     for (int alert = 0; alert < NEAP_ALERT_COUNT; alert++) {
@@ -64,7 +68,7 @@ static int client_take_alert(lua_State *L)
 {
     struct neap_client *client = neap_check_client(L, 1);
     struct neap_alert_change change;
-    if (!neap_client_alerts_take(client, &change))
+    if (!client->alerts || !neap_client_alerts_take(client, &change))
         return 0;
     lua_createtable(L, 0, 9);
     neap_set_text(L, "event", "alert");

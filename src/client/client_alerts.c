@@ -202,6 +202,8 @@ void neap_client_alerts_hand_over(struct neap_client *client, struct neap_client
         return;
     while (successor->alerts && neap_client_alerts_take(client, &change))
         keep(successor, &change);
+    if (successor->alerts && neap_client_alerts_wakeup(client) != NEAP_NEVER)
+        set_timer(successor);
     neap_client_alerts_end(client);
     neap_cells_release(&client->cells, client->alerts, neap_loop_now(client->engine->loop));
     client->alerts = NULL;
