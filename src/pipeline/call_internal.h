@@ -1,6 +1,6 @@
 /* What the files of the call share among themselves: call.c steps, call_admission.c asks the
- * policies before an attempt, call_judgement.c decides after one, call_fallback.c finds what stands
- * in for a failure, call_following.c waits for another call's outcome. */
+ * policies before an attempt, call_judgement.c decides after one, call_end.c ends, call_fallback.c
+ * finds what stands in for a failure, call_following.c waits for another call's outcome. */
 #ifndef NEAP_PIPELINE_CALL_INTERNAL_H
 #define NEAP_PIPELINE_CALL_INTERNAL_H
 
@@ -69,6 +69,12 @@ struct neap_effect neap_call_judge_answer(struct neap_call *call, int64_t now_ns
 /* Records an attempt's result with the breaker and gives its permits back. */
 void neap_call_settle(struct neap_call *call, struct neap_attempt *attempt,
                       enum neap_verdict verdict, int64_t now_ns);
+
+/* The outcome of what was ended from outside: CANCELLED, or PHASE. */
+struct neap_outcome neap_call_broken_off(enum neap_kind kind);
+
+/* The next live attempt to end, or the conclusion where none is left. */
+struct neap_effect neap_call_end_the_living(struct neap_call *call, int64_t now_ns);
 
 /* Ends the attempts: `stop` says why, if anything, and goes into the trace. */
 struct neap_effect neap_call_finish(struct neap_call *call, int64_t now_ns, enum neap_stop stop);
