@@ -12,6 +12,9 @@
  * there are never more connections than there were transfers at a time, and no further shard is
  * made once the first has had more of them than would be left.
  *
+ * While all shards are full, connections that are not for one host have no shard to be in. So there
+ * is only one where more than a tenth could be meant for others.
+ *
  * What may share a connection stays together: all that HTTP/2 could carry goes to the first shard,
  * and is not counted here. Names that were looked up and TLS sessions are common to all shards. A
  * further shard that has been idle for as long as a connection may be is closed. */
@@ -98,6 +101,12 @@ static void destroy(struct neap_transport *transport, struct neap_shard *shard)
     neap_free(transport->alloc, shard);
 }
 
+static bool is_for_one_host(const struct neap_transport_settings *settings)
+{
+    uint64_t connections = settings->max_connections, one = settings->per_host;
+    return connections <= one + one / 10;
+}
+
 enum neap_status neap_shards_init(struct neap_transport *transport)
 {
     struct neap_shards *shards = &transport->shards;
@@ -105,7 +114,9 @@ enum neap_status neap_shards_init(struct neap_transport *transport)
     shards->places = most / NEAP_SHARDS_MAX + 1;
     if (shards->places < FEWEST_PLACES)
         shards->places = FEWEST_PLACES;
-    shards->max = most < shards->places ? 1 : most / shards->places;
+    shards->max = is_for_one_host(&transport->settings) ? most / shards->places : 0;
+    if (shards->max == 0)
+        shards->max = 1;
     if (shards->max > 1) {
         shards->common = curl_share_init();
         if (!shards->common)

@@ -71,10 +71,22 @@ static void few_transfers_have_one_multi_handle(void **state)
 static void small_limits_never_have_a_second_one(void **state)
 {
     (void)state;
-    allow(1000, 199);
+    allow(200, 199);
     wave(MANY, "plain", "/slow?headers=0.02");
     assert_int_equal(shards(), 1);
     assert_int_equal(stats().opened, 199);
+}
+
+static void several_hosts_have_all_connections_of_the_pool(void **state)
+{
+    (void)state;
+    fetch.settings.http2 = false;
+    allow(1000, 200);
+    begin(0, 150, "plain", "/slow?headers=1");
+    begin(150, 300, "flaky", "/slow?headers=1");
+    begin(300, MANY, "good", "/slow?headers=1");
+    collect(0, MANY);
+    assert_int_equal(stats().opened, MANY);
 }
 
 static void every_connection_is_used_again(void **state)
@@ -94,7 +106,7 @@ static void every_connection_is_used_again(void **state)
 static void the_limit_of_a_host_holds_over_all(void **state)
 {
     (void)state;
-    allow(1000, 230);
+    allow(250, 230);
     wave(MANY, "plain", "/slow?headers=0.1");
     assert_int_equal(shards(), 2);
     assert_int_equal(stats().opened, 230);
@@ -243,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(few_transfers_have_one_multi_handle),
         TEST(small_limits_never_have_a_second_one),
+        TEST(several_hosts_have_all_connections_of_the_pool),
         TEST(every_connection_is_used_again),
         TEST(the_limit_of_a_host_holds_over_all),
         TEST(the_limit_of_all_hosts_holds_over_all),
