@@ -17,6 +17,7 @@ struct neap_outcome {
     int status;            /* 100 to 599 where there is a response, else 0 */
     bool unsent;           /* provably nothing of the request was processed by the server */
     bool certificate; /* NEAP_KIND_TLS: a certificate, theirs or ours, was refused or is unusable */
+    bool forbidden;   /* NEAP_KIND_CONNECT: our own policy refuses the host or its address */
     char message[NEAP_MESSAGE_BYTES]; /* for people; never holds a credential or a URL's query */
 };
 

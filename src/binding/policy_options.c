@@ -213,6 +213,16 @@ static const struct neap_option client_rows[] = {
      .expected = "a URL or \"environment\"", .read = neap_read_proxy,
      .about = "http, https, socks4, socks4a, socks5 or socks5h; without it no proxy is used, "
               "whatever the environment says"},
+    {"allow_hosts", .kind = NEAP_OPTION_TEXTS, .offset = CLIENT(transport.allow_hosts),
+     .count = CLIENT(transport.allow_host_count), .is_valid = neap_is_host_pattern,
+     .noun = "a host name, or \"*.\" and a host name", .expected = "a list of host names",
+     .check = neap_check_allow_hosts,
+     .about = "no other host is asked, nor followed a redirect to; `*.example.com` is each "
+              "sub-domain, not `example.com`"},
+    {"deny_private", .kind = NEAP_OPTION_BOOLEAN, .offset = CLIENT(transport.deny_private),
+     .number = false, .check = neap_check_deny_private,
+     .about = "`true`: no connection to an [inner address](transport.md#hosts-and-addresses); not "
+              "together with `proxy`"},
     {"redirects", .kind = NEAP_OPTION_INTEGER, .offset = CLIENT(transport.redirects), .max = 100,
      .number = 5, .about = "followed at most; 0: none, a 302 is then a response"},
     {"max_response_bytes", .kind = NEAP_OPTION_BYTES,

@@ -72,6 +72,31 @@ bool neap_check_base_url(struct neap_option_reader *reader, void *target)
     return true;
 }
 
+bool neap_check_allow_hosts(struct neap_option_reader *reader, void *target)
+{
+    const struct neap_client_policy *policy = target;
+    struct neap_url url;
+    if (!policy->base_url)
+        return true;
+    enum neap_url_error error =
+        neap_url_resolve(policy->alloc, NULL, policy->base_url, NULL, 0, &url);
+    if (error != NEAP_URL_OK)
+        luaL_error(reader->L, "not enough memory"); /* it has been read and checked before */
+    bool allowed = neap_reach_allows_host(&policy->transport, url.origin);
+    neap_url_deinit(&url);
+    return allowed || neap_option_fail(reader, "expected the host of base_url among them");
+}
+
+bool neap_check_deny_private(struct neap_option_reader *reader, void *target)
+{
+    const struct neap_client_policy *policy = target;
+    const struct neap_transport_settings *transport = &policy->transport;
+    if (!transport->deny_private || !(transport->proxy || transport->proxy_environment))
+        return true;
+    return neap_option_fail(reader, "expected no proxy beside it, which connects to addresses that "
+                                    "nobody here can check");
+}
+
 /* What libcurl takes for a proxy. Its user name and password may stand in the URL. */
 static bool is_proxy_url(const char *text, size_t bytes)
 {

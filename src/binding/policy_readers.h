@@ -17,6 +17,12 @@ neap_option_read neap_read_proxy;
 /* Is the text in `base_url` the URL of an http or https server? */
 neap_option_read neap_check_base_url;
 
+/* Is the host of base_url, if there is one, among them? */
+neap_option_read neap_check_allow_hosts;
+
+/* Not together with a proxy, whose connections nobody here sees. */
+neap_option_read neap_check_deny_private;
+
 /* For rows of TEXT and TEXTS. */
 bool neap_is_policy_name(const char *text, size_t bytes);
 bool neap_is_header_name(const char *text, size_t bytes);

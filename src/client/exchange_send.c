@@ -70,10 +70,11 @@ static size_t add_deadline_header(struct neap_exchange *exchange, int64_t left_n
     return at < exchange->header_count ? exchange->header_count : at + 1;
 }
 
-static void fail_to_send(struct neap_flight *flight, const char *message)
+static void fail_to_send(struct neap_flight *flight, bool forbidden, const char *message)
 {
     struct neap_loop *loop = flight->exchange->client->engine->loop;
-    flight->outcome = (struct neap_outcome){.kind = NEAP_KIND_CONNECT, .unsent = true};
+    flight->outcome =
+        (struct neap_outcome){.kind = NEAP_KIND_CONNECT, .unsent = true, .forbidden = forbidden};
     snprintf(flight->outcome.message, sizeof flight->outcome.message, "%s", message);
     if (neap_loop_set(loop, &flight->timer, neap_loop_now(loop)) != NEAP_OK)
         neap_flight_end(flight, &flight->outcome, NULL);
@@ -94,7 +95,7 @@ static void send_on_network(struct neap_exchange *exchange, struct neap_flight *
         &client->connections->network, client->engine, &client->policy.transport,
         &exchange->request, &limits, on_transfer_done, flight, &flight->wire, message);
     if (status != NEAP_OK)
-        fail_to_send(flight, message);
+        fail_to_send(flight, false, message);
 }
 
 /* True if Lua has to carry the attempt out. */
@@ -114,6 +115,10 @@ static bool put_on_carrier(struct neap_exchange *exchange, struct neap_flight *f
 bool neap_exchange_send(struct neap_exchange *exchange, const struct neap_effect *effect)
 {
     struct neap_flight *flight = take_flight(exchange, effect->attempt);
+    if (!neap_reach_allows_host(&exchange->client->policy.transport, exchange->url.origin)) {
+        fail_to_send(flight, true, "the host is not among policy.allow_hosts");
+        return false;
+    }
     if (!effect->chaos)
         return put_on_carrier(exchange, flight, effect->left_ns);
     neap_exchange_disturb(exchange, flight);

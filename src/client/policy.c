@@ -42,6 +42,7 @@ void neap_client_policy_deinit(struct neap_client_policy *policy)
     struct neap_idempotency_policy *idempotency = &policy->idempotency;
     const struct neap_transport_settings *transport = &policy->transport;
 
+    free_list(alloc, transport->allow_hosts, transport->allow_host_count);
     free_text(alloc, transport->proxy);
     free_text(alloc, transport->key);
     free_text(alloc, transport->cert);

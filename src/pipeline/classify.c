@@ -17,6 +17,8 @@ static const enum neap_verdict kind_verdict[NEAP_KIND_COUNT] = {
 
 enum neap_verdict neap_classify_verdict(const struct neap_outcome *outcome)
 {
+    if (outcome->forbidden)
+        return NEAP_VERDICT_IGNORE;
     if (outcome->kind != NEAP_KIND_NONE)
         return kind_verdict[outcome->kind];
     if (outcome->status == 429)
@@ -28,7 +30,7 @@ enum neap_verdict neap_classify_verdict(const struct neap_outcome *outcome)
 
 bool neap_classify_allows_stale(const struct neap_outcome *outcome)
 {
-    return neap_kind_is_refusal(outcome->kind) ||
+    return neap_kind_is_refusal(outcome->kind) || outcome->forbidden ||
            neap_classify_verdict(outcome) == NEAP_VERDICT_FAILURE;
 }
 
@@ -44,7 +46,7 @@ bool neap_classify_is_retryable(const struct neap_outcome *outcome, bool replaya
 {
     if (neap_kind_is_refusal(outcome->kind))
         return true;
-    if (outcome->kind == NEAP_KIND_NONE || outcome->certificate ||
+    if (outcome->kind == NEAP_KIND_NONE || outcome->certificate || outcome->forbidden ||
         !neap_kind_is_retried(outcome->kind))
         return false;
     return replayable || outcome->unsent;

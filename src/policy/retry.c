@@ -50,14 +50,15 @@ enum neap_status_rule neap_retry_rule(const struct neap_retry_policy *policy,
             return NEAP_STATUS_NEVER;
         return (enum neap_status_rule)policy->status_rule[outcome->status];
     }
-    if (outcome->certificate || outcome->phase == NEAP_PHASE_TOTAL)
+    if (outcome->certificate || outcome->forbidden || outcome->phase == NEAP_PHASE_TOTAL)
         return NEAP_STATUS_NEVER;
     return retried_kind[outcome->kind] ? NEAP_STATUS_RETRY : NEAP_STATUS_NEVER;
 }
 
 static bool is_wanted(const struct neap_retry_policy *policy, const struct neap_retry_facts *facts)
 {
-    if (neap_outcome_is_success(facts->outcome) || facts->outcome->kind == NEAP_KIND_CANCELLED)
+    if (neap_outcome_is_success(facts->outcome) || facts->outcome->kind == NEAP_KIND_CANCELLED ||
+        facts->outcome->forbidden)
         return false;
     if (facts->when != NEAP_OPINION_DEFAULT)
         return facts->when == NEAP_OPINION_YES;

@@ -131,6 +131,7 @@ static CURLcode set_request(struct neap_transfer *transfer, struct curl_slist *h
 static void forget_last_hop(struct neap_transfer *transfer)
 {
     transfer->fd = -1;
+    transfer->denied = false;
     transfer->dialled = false;
     transfer->sent = false;
     transfer->refused = false;

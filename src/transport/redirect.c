@@ -41,6 +41,12 @@ static const char *text_of(enum neap_url_error error)
                                     : "its Location is malformed";
 }
 
+static bool check_host(struct neap_transfer *transfer)
+{
+    return neap_reach_allows_host(&transfer->transport->settings, transfer->next_url.origin) ||
+           refuse(transfer, "it leads to a host that is not among policy.allow_hosts");
+}
+
 static bool resolve(struct neap_transfer *transfer, const char *location, size_t bytes)
 {
     const struct neap_alloc *alloc = transfer->transport->alloc;
@@ -52,7 +58,7 @@ static bool resolve(struct neap_transfer *transfer, const char *location, size_t
                                  &transfer->next_url);
     neap_buffer_deinit(&buffer);
     if (error == NEAP_URL_OK)
-        return true;
+        return check_host(transfer);
     if (error != NEAP_URL_NO_MEMORY)
         return refuse(transfer, text_of(error));
     neap_verdict_fail(transfer, NEAP_KIND_ERROR, NEAP_PHASE_NONE, "not enough memory");

@@ -158,9 +158,39 @@ static bool copy_text(const struct neap_alloc *alloc, const char **text)
     return *text != NULL;
 }
 
+static void free_hosts(struct neap_transport *transport)
+{
+    struct neap_transport_settings *settings = &transport->settings;
+    for (size_t i = 0; i < settings->allow_host_count; i++)
+        neap_free(transport->alloc, settings->allow_hosts[i]);
+    neap_free(transport->alloc, settings->allow_hosts);
+}
+
+/* What was copied is the transport's, at each moment. */
+static bool copy_hosts(struct neap_transport *transport,
+                       const struct neap_transport_settings *settings)
+{
+    struct neap_transport_settings *copy = &transport->settings;
+    size_t count = settings->allow_host_count;
+    copy->allow_host_count = 0;
+    copy->allow_hosts = NULL;
+    if (count == 0)
+        return true;
+    copy->allow_hosts = neap_alloc(transport->alloc, count * sizeof *copy->allow_hosts);
+    for (size_t i = 0; copy->allow_hosts && i < count; i++) {
+        const char *host = settings->allow_hosts[i];
+        copy->allow_hosts[i] = neap_copy_text(transport->alloc, host, strlen(host));
+        if (!copy->allow_hosts[i])
+            return false;
+        copy->allow_host_count++;
+    }
+    return copy->allow_hosts != NULL;
+}
+
 void neap_settings_free(struct neap_transport *transport)
 {
     struct neap_transport_settings *settings = &transport->settings;
+    free_hosts(transport);
     neap_free(transport->alloc, (void *)settings->ca_file);
     neap_free(transport->alloc, (void *)settings->ca_path);
     neap_free(transport->alloc, (void *)settings->cert);
@@ -175,7 +205,8 @@ enum neap_status neap_settings_copy(struct neap_transport *transport,
     const char **texts[] = {&copy->ca_file, &copy->ca_path, &copy->cert, &copy->key, &copy->proxy};
     size_t count = sizeof texts / sizeof *texts, copied = 0;
     *copy = *settings;
-    while (copied < count && copy_text(transport->alloc, texts[copied]))
+    bool has_hosts = copy_hosts(transport, settings);
+    while (has_hosts && copied < count && copy_text(transport->alloc, texts[copied]))
         copied++;
     if (copied == count)
         return NEAP_OK;
@@ -207,11 +238,23 @@ static bool is_same_pool(const struct neap_transport_settings *settings,
            settings->validate_after_ns == other->validate_after_ns;
 }
 
+static bool is_same_reach(const struct neap_transport_settings *settings,
+                          const struct neap_transport_settings *other)
+{
+    if (settings->deny_private != other->deny_private ||
+        settings->allow_host_count != other->allow_host_count)
+        return false;
+    for (size_t i = 0; i < settings->allow_host_count; i++)
+        if (!is_same_text(settings->allow_hosts[i], other->allow_hosts[i]))
+            return false;
+    return true;
+}
+
 bool neap_transport_settings_equal(const struct neap_transport_settings *settings,
                                    const struct neap_transport_settings *other)
 {
     return is_same_tls(settings, other) && is_same_pool(settings, other) &&
-           is_same_text(settings->proxy, other->proxy) &&
+           is_same_reach(settings, other) && is_same_text(settings->proxy, other->proxy) &&
            settings->proxy_environment == other->proxy_environment &&
            settings->redirects == other->redirects &&
            settings->max_response_bytes == other->max_response_bytes &&

@@ -19,6 +19,7 @@
 #include "base/outcome.h"
 #include "base/status.h"
 #include "platform/loop.h"
+#include "transport/reach.h"
 #include "transport/response.h"
 #include "transport/url.h"
 
@@ -39,6 +40,9 @@ struct neap_transport_settings {
     bool http2;                /* over TLS, by ALPN */
     uint32_t redirects;        /* 0: none are followed */
     uint64_t max_response_bytes, max_header_bytes;
+    char **allow_hosts; /* patterns of neap_is_host_pattern; none: every host */
+    size_t allow_host_count;
+    bool deny_private; /* connect to no address of neap_reach_is_inner; not with a proxy */
 };
 
 /* Would connections that were made by one be made by the other? */

@@ -96,6 +96,7 @@ struct neap_transfer {
     struct neap_loop_timer stage_timer;
     int fd; /* the last descriptor that libcurl named for it; -1 */
 
+    bool denied;        /* an address of this hop leads inside, where it may not */
     bool dialled;       /* this hop opened a connection of its own */
     bool sent;          /* this hop was handed to a connection */
     bool sent_before;   /* an earlier hop was */

@@ -111,6 +111,23 @@ void neap_verdict_fail(struct neap_transfer *transfer, enum neap_kind kind, enum
     va_end(arguments);
 }
 
+/* A name that has other addresses too is judged by what became of those. */
+static bool leads_inside(const struct neap_transfer *transfer, const struct neap_outcome *outcome)
+{
+    return transfer->denied && !transfer->dialled && outcome->kind == NEAP_KIND_CONNECT;
+}
+
+static void forbid(const struct neap_transfer *transfer, struct neap_outcome *outcome)
+{
+    bool redirected = transfer->hops > 0;
+    outcome->kind = redirected ? NEAP_KIND_REDIRECT : NEAP_KIND_CONNECT;
+    outcome->forbidden = !redirected;
+    snprintf(outcome->message, sizeof outcome->message,
+             "%s to an inner address, which "
+             "policy.deny_private refuses",
+             redirected ? "a redirect leads" : "the host leads");
+}
+
 static void judge_result(const struct neap_transfer *transfer, CURLcode code,
                          struct neap_outcome *outcome)
 {
@@ -121,6 +138,8 @@ static void judge_result(const struct neap_transfer *transfer, CURLcode code,
         outcome->phase = neap_stage_phase(transfer->stage);
     snprintf(outcome->message, sizeof outcome->message, "%.*s", NEAP_MESSAGE_BYTES - 1,
              message_of(transfer, code));
+    if (leads_inside(transfer, outcome))
+        forbid(transfer, outcome);
 }
 
 void neap_verdict_of(const struct neap_transfer *transfer, CURLcode code,
