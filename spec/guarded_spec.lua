@@ -5,6 +5,7 @@ local neap = require "neap"
 local testing = require "neap.testing"
 local calls = require "spec.support.calls"
 local kit = require "spec.support.kit"
+local process = require "spec.support.process"
 
 local words, waits_of = kit.words, kit.waits_of
 
@@ -348,6 +349,29 @@ describe("a guarded function in a collector's hands", function()
     collectgarbage()
     collectgarbage()
   end)
+
+  -- LuaJIT's traces keep what they were recorded with, so its memory says nothing.
+  if not rawget(_G, "jit") then
+    it("leaves nothing behind where the stack of C ends in it", function()
+      local function dive()
+        local guarded
+        guarded = neap.wrap(full("deep"), function() return guarded() end)
+        guarded()
+        assert.equal(0, stats_of("deep").in_flight)
+      end
+      local function resident_pages()
+        return tonumber(process.read_file("/proc/self/statm"):match("^%d+ (%d+)"))
+      end
+      local before
+      for round = 1, 50 do
+        dive()
+        collectgarbage()
+        collectgarbage()
+        before = round == 10 and resident_pages() or before
+      end
+      assert.is_true(resident_pages() - before < 2000)
+    end)
+  end
 
   it("may be running when the program ends", function()
     local printed = calls.child(nil, [[

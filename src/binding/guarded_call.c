@@ -95,7 +95,10 @@ static int end_with_error(lua_State *L, struct neap_guarded_call *call, int caus
 static int end_by_exchange(lua_State *L, struct neap_guarded_call *call, int cause)
 {
     int arguments = call->arguments;
-    neap_push_handed_over(L, call);
+    if (!neap_push_handed_over(L, call)) {
+        let_go(L, call);
+        return lua_error(L);
+    }
     lua_pushvalue(L, cause);
     let_go(L, call);
     for (int i = 1; i <= arguments; i++)

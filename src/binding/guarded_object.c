@@ -80,14 +80,14 @@ static int hand_over(lua_State *L)
     return 1;
 }
 
-void neap_push_handed_over(lua_State *L, struct neap_guarded_call *call)
+bool neap_push_handed_over(lua_State *L, struct neap_guarded_call *call)
 {
     lua_pushcfunction(L, hand_over);
     lua_pushlightuserdata(L, call);
     if (lua_pcall(L, 1, 1, 0) == LUA_OK)
-        return;
+        return true;
     neap_guarded_give_up(call);
-    lua_error(L);
+    return false;
 }
 
 void neap_check_guarded_call(lua_State *L, const struct neap_guarded_call *call)

@@ -5,6 +5,8 @@
 #ifndef NEAP_BINDING_GUARDED_OBJECT_H
 #define NEAP_BINDING_GUARDED_OBJECT_H
 
+#include <stdbool.h>
+
 #include "binding/objects.h"
 #include "client/guarded.h"
 
@@ -22,9 +24,9 @@ struct neap_guarded_keeper *neap_push_keeper(lua_State *L);
 /* Pushes the error that a call which is over came to, with the cause at `cause`. */
 void neap_push_guarded_error(lua_State *L, const struct neap_guarded_call *call, int cause);
 
-/* Pushes the exchange that goes on with the call. Where that fails the call is given up, and what
- * failed is raised. */
-void neap_push_handed_over(lua_State *L, struct neap_guarded_call *call);
+/* Pushes the exchange that goes on with the call. Where that fails, pushes what failed and answers
+ * false: the call is given up, and is the caller's to let go before that is raised. */
+bool neap_push_handed_over(lua_State *L, struct neap_guarded_call *call);
 
 /* Raises unless the function's result makes a difference still. */
 void neap_check_guarded_call(lua_State *L, const struct neap_guarded_call *call);

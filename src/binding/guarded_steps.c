@@ -48,12 +48,15 @@ static struct neap_guarded_call *call_of(lua_State *L, int index)
 static int end_without_values(lua_State *L, enum neap_guarded_next next, int keeper, int cause)
 {
     struct neap_guarded_call *call = call_of(L, keeper);
+    bool is_whole = true;
     lua_pushboolean(L, next == NEAP_GUARDED_DONE);
     if (next == NEAP_GUARDED_DONE)
         neap_push_guarded_error(L, call, cause);
     else
-        neap_push_handed_over(L, call);
+        is_whole = neap_push_handed_over(L, call);
     let_go(L, keeper);
+    if (!is_whole)
+        return lua_error(L);
     lua_pushboolean(L, neap_guarded_is_pending(guarded_of(L)));
     return 3;
 }
