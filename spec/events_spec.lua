@@ -101,6 +101,7 @@ describe("the events of a call", function()
     assert.equal("https://api.example/", told[1].url)
     assert.equal("POST", told[3].method)
     assert.equal("https://api.example/x", told[3].url)
+    assert.equal("/x", told[3].path)
   end)
 
   it("name an IPv6 server without its brackets", function()

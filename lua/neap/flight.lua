@@ -37,7 +37,8 @@ function Flight:about()
   if not self.told then
     local given = self.given or {}
     self.told = self.exchange:about()
-    self.told.path = self.path or given.path
+    local path = self.path or given.path
+    self.told.path = path and path:match("^[^?#]*") -- a query may hold what no log should have
     self.told.tags = given.tags
     self.told.context = {}
   end

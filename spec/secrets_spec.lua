@@ -1,0 +1,235 @@
+-- A planted secret: it is sent to where it belongs, and stands in nothing else that neap gives out.
+local neap = require "neap"
+
+local calls = require "spec.support.calls"
+local process = require "spec.support.process"
+local server = require "spec.support.server"
+
+local LUA = os.getenv("NEAP_LUA") or arg[-1]
+local SECRET = "pl4nted"
+
+local s
+
+setup(function()
+  s = server.start()
+end)
+
+teardown(function()
+  s:stop()
+end)
+
+before_each(function()
+  s:reset()
+end)
+
+-- All texts in a value: its keys, its values, what it makes of itself when it is printed, and what
+-- it has only when it is asked for.
+local function collect(value, texts, seen)
+  if type(value) == "string" then
+    texts[#texts + 1] = value
+  elseif type(value) == "table" and not seen[value] then
+    seen[value] = true
+    texts[#texts + 1] = tostring(value)
+    collect(value.trace, texts, seen)
+    for key, member in pairs(value) do
+      collect(key, texts, seen)
+      collect(member, texts, seen)
+    end
+  end
+  return texts
+end
+
+local function assert_clean(label, ...)
+  for index = 1, select("#", ...) do
+    local text = table.concat(collect(select(index, ...), {}, {}), "\n")
+    local at = text:find(SECRET, 1, true)
+    assert(not at, at and ("%s: %s"):format(label, text:sub(math.max(1, at - 80), at + 20)))
+  end
+end
+
+-- With a secret wherever a request may have one.
+local function request_to(path)
+  return {
+    method = "POST", path = path, replayable = true,
+    query = { token = SECRET },
+    headers = { Cookie = "sid=" .. SECRET, ["X-Api-Key"] = SECRET },
+    body = SECRET,
+  }
+end
+
+local EVENTS = { "attempt", "retry", "reject", "breaker", "fallback", "alert", "done" }
+
+local function watched(policy)
+  policy.headers = { Authorization = "Bearer " .. SECRET }
+  policy.base_url = policy.base_url or s.url
+  policy.retry = policy.retry or { max_attempts = 2 }
+  policy.timeout = { read = 0.1, connect = 0.1, total = 3 }
+  policy.max_response_bytes = 1000
+  local client, told = calls.client(policy), {}
+  for _, event in ipairs(EVENTS) do
+    client:on(event, function(what) told[#told + 1] = what end)
+  end
+  return client, told
+end
+
+local function assert_all_clean(label, client, told, err)
+  assert.is_true(#told > 0)
+  assert_clean(label .. ", error", err or "")
+  assert_clean(label .. ", events", told)
+  assert_clean(label .. ", statistics", client:stats(), neap.stats())
+  assert_clean(label .. ", metrics", neap.prometheus())
+  assert_clean(label .. ", status page", neap.status())
+end
+
+-- What goes wrong, by its path or its policy.
+local FAULTS = {
+  ["a reset"] = { path = "/reset" },
+  ["a reset in the body"] = { path = "/reset?at=body" },
+  ["garbage"] = { path = "/garbage?kind=binary" },
+  ["a broken header"] = { path = "/garbage?kind=header" },
+  ["silence"] = { path = "/slow?headers=1" },
+  ["too large an answer"] = { path = "/big?bytes=100000" },
+  ["a broken encoding"] = { path = "/gzip?bytes=100&broken=data" },
+  ["a loop of redirects"] = { path = "/redirect?loop=1" },
+  ["a redirect to another scheme"] = { path = "/redirect?n=1&to=ftp://a.invalid/" .. SECRET },
+  ["a redirect with a password"] = {
+    path = "/redirect?n=1&to=http://u:" .. SECRET .. "@a.invalid/",
+  },
+  ["a redirect to a forbidden host"] = { path = "/redirect?n=1&to=http://a.invalid/" .. SECRET,
+    policy = { allow_hosts = { "127.0.0.1" } } },
+  ["an inner address"] = { path = "/echo", policy = { deny_private = true } },
+  ["a busy server"] = { path = "/status/503?header=Retry-After:1", policy = { gate = {} } },
+  ["an open breaker"] = {
+    path = "/status/500", policy = { breaker = { consecutive_failures = 1 } },
+  },
+  ["a full limit"] = { path = "/echo", policy = { rate_limit = { rate = 0.01, burst = 1 } } },
+  ["a fallback that raises"] = {
+    path = "/reset", policy = { fallback = { function() error("no") end } },
+  },
+}
+
+describe("a secret of the request", function()
+  for label, fault in pairs(FAULTS) do
+    it("is in nothing that is told of " .. label, function()
+      local client, told = watched(fault.policy or {})
+      local err
+      for _ = 1, 2 do
+        local res
+        res, err = client:request(request_to(fault.path))
+        if res then assert_clean(label .. ", trace", res.trace) end
+      end
+      assert_all_clean(label, client, told, err)
+    end)
+  end
+
+  it("is in nothing that is told of a server that cannot be reached", function()
+    for kind, base in pairs{ connect = s.refused, resolve = "http://nobody.invalid/" } do
+      local client, told = watched{ base_url = base }
+      local _, err = client:request(request_to("/x"))
+      assert_all_clean(kind, client, told, calls.failed_as(kind, nil, err))
+    end
+  end)
+
+  it("is in nothing that is told of a handshake that fails", function()
+    local client, told = watched{ base_url = s.tls.selfsigned }
+    local _, err = client:request(request_to("/x"))
+    assert_all_clean("handshake", client, told, calls.failed_as("tls", nil, err))
+  end)
+
+  it("is in nothing that is told of success, though a path has it in its query", function()
+    local client, told = watched{}
+    local told_server = calls.echo(client:request(request_to("/echo?more=" .. SECRET)))
+    assert.same({ "Bearer " .. SECRET }, calls.sent(told_server, "Authorization"))
+    assert.equal(SECRET, told_server.body)
+    assert_all_clean("success", client, told)
+  end)
+end)
+
+describe("a secret of the policy", function()
+  local function refuses(label, policy)
+    local ok, message = pcall(neap.client, policy)
+    assert.is_false(ok, label)
+    assert_clean(label, message)
+  end
+
+  it("is in no message about what is wrong with it", function()
+    refuses("base_url", { name = "x", base_url = "http://u:" .. SECRET .. "@a.invalid/" })
+    refuses("base_url without scheme", { name = "x", base_url = "u:" .. SECRET .. "@a.invalid" })
+    refuses("proxy", { name = "x", proxy = "u:" .. SECRET .. "@a.invalid" })
+    refuses("header", { name = "x", headers = { Authorization = SECRET .. "\r\nX: y" } })
+    refuses("header list", { name = "x", headers = { Cookie = { SECRET .. "\n" } } })
+    refuses("header of another type", { name = "x", headers = { Cookie = { { SECRET } } } })
+    refuses("hosts", { name = "x", base_url = "http://a.invalid/" .. SECRET,
+      allow_hosts = { "b.invalid" } })
+  end)
+
+  it("is in no message about a request", function()
+    local client = calls.client{ base_url = s.url }
+    for label, request in pairs{
+      userinfo = { url = "http://u:" .. SECRET .. "@a.invalid/" },
+      header = { path = "/", headers = { Authorization = SECRET .. "\n" } },
+      body = { path = "/", body = SECRET, form = { a = SECRET } },
+      query = { path = "/", query = { a = { { SECRET } } } },
+      json = { path = "/", json = { SECRET, print } },
+    } do
+      local ok, message = pcall(client.request, client, request)
+      assert.is_false(ok, label)
+      assert_clean(label, message)
+    end
+  end)
+
+  it("is in no error of a proxy that has a password", function()
+    local client, told = watched{ proxy = s.refused:gsub("//", "//u:" .. SECRET .. "@") }
+    local _, err = client:request(request_to("/x"))
+    assert_all_clean("proxy", client, told, calls.failed(nil, err))
+  end)
+end)
+
+describe("the program", function()
+  local folder
+
+  before_each(function()
+    folder = process.temporary_directory()
+  end)
+
+  after_each(function()
+    os.execute("rm -rf " .. process.quoted(folder))
+  end)
+
+  local function output_of(...)
+    local words = { process.quoted(LUA), "bin/neap" }
+    for _, word in ipairs{ ... } do
+      words[#words + 1] = process.quoted(word)
+    end
+    local pipe = assert(io.popen(table.concat(words, " ") .. " 2>&1"))
+    local text = pipe:read("*a")
+    pipe:close()
+    return text
+  end
+
+  local function policy_file()
+    local path = folder .. "/policy.lua"
+    local file = assert(io.open(path, "w"))
+    file:write(([[return { name = "api", base_url = %q, breaker = false,
+      headers = { Authorization = "Bearer %s" }, proxy = %q,
+      retry = { max_attempts = 2, backoff = { base = 0.01 } } }]]):format(s.url, SECRET,
+      (s.refused:gsub("//", "//u:" .. SECRET .. "@"))))
+    file:close()
+    return path
+  end
+
+  it("tells no secret of a policy that it checks", function()
+    local path = policy_file()
+    local text = output_of("check", path, "--json")
+    assert.truthy(text:find("findings", 1, true), text)
+    assert_clean("check --json", text, output_of("check", path))
+  end)
+
+  it("tells no secret of a call, nor writes one into its trace", function()
+    local trace = folder .. "/trace.json"
+    local text = output_of("get", "/x?token=" .. SECRET, "--policy", policy_file(), "-v",
+      "--trace", trace, "--header", "Cookie: " .. SECRET)
+    assert.truthy(text:find("attempt 2", 1, true), text)
+    assert_clean("get -v", text, process.read_file(trace), output_of("explain", trace))
+  end)
+end)
