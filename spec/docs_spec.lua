@@ -26,7 +26,7 @@ local function read(path)
 end
 
 local function list_pages()
-  local pages = { "README.md", "CONTRIBUTING.md", "CHANGELOG.md" }
+  local pages = { "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md" }
   local found = assert(io.popen("ls docs/*.md docs/*/*.md"))
   for path in found:lines() do
     pages[#pages + 1] = path
