@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "support/fetch.h"
+#include "transport/transport_internal.h"
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fetch_set_up, fetch_tear_down)
 
@@ -273,6 +274,43 @@ static void a_failure_after_a_redirect_is_not_unsent(void **state)
     assert_false(fetched.outcome.unsent);
 }
 
+/* Everything here is on the loopback, so the option begins to hold when the first hop is under way.
+ */
+static bool deny_the_next_hop(void *context)
+{
+    (void)context;
+    fetch.transport->settings.deny_private = true;
+    return true;
+}
+
+static void one_to_an_inner_address_is_refused_at_its_socket(void **state)
+{
+    struct fetched fetched = {0};
+    (void)state;
+    fetch_open();
+    const char *url = leads_to("plain", 307, fetch_url("flaky", "/echo"));
+    struct neap_transfer *transfer = fetch_send(&fetched, "GET", url);
+    neap_transfer_ask_before_sending(transfer, deny_the_next_hop);
+    fetch_wait(&fetched);
+    fetched_assert_kind(&fetched, NEAP_KIND_REDIRECT, NEAP_PHASE_NONE);
+    assert_non_null(strstr(fetched.outcome.message, "policy.deny_private"));
+    assert_false(fetched.outcome.unsent);
+}
+
+static void one_to_a_host_that_is_not_allowed_is_refused(void **state)
+{
+    char *hosts[] = {"*.example", "127.0.0.1"};
+    struct fetched fetched;
+    (void)state;
+    fetch.settings.allow_hosts = hosts;
+    fetch.settings.allow_host_count = 2;
+    fetch_run(&fetched, "GET", leads_to("plain", 307, fetch_url("flaky", "/echo")));
+    fetched_free(&fetched);
+    fetch_run(&fetched, "GET", leads_to("plain", 307, "http://api.example.evil.invalid/"));
+    fetched_assert_kind(&fetched, NEAP_KIND_REDIRECT, NEAP_PHASE_NONE);
+    assert_non_null(strstr(fetched.outcome.message, "policy.allow_hosts"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +330,8 @@ int main(void)
         TEST(our_certificate_is_for_the_first_origin),
         TEST(the_body_of_a_redirect_counts_and_is_dropped),
         TEST(a_failure_after_a_redirect_is_not_unsent),
+        TEST(one_to_an_inner_address_is_refused_at_its_socket),
+        TEST(one_to_a_host_that_is_not_allowed_is_refused),
     };
     return cmocka_run_group_tests_name("redirect", tests, fetch_group_set_up,
                                        fetch_group_tear_down);
