@@ -149,9 +149,9 @@ static const struct member *sort(const struct writer *writer, struct member *lis
 static void link_sorted(struct writer *writer, uint32_t first_member)
 {
     uint32_t count = writer->members - first_member;
-    struct member *list = writer->member + first_member;
     if (count < 2)
         return;
+    struct member *list = writer->member + first_member;
     uint32_t before = list->first - 1;
     const struct member *sorted = sort(writer, list, writer->spare, count);
     for (uint32_t i = 0; i < count; i++) {
