@@ -95,10 +95,11 @@ const char *neap_stored_request_open(const void *blob, size_t bytes,
     struct neap_stored_header own = neap_stored_next(&view.first);
     read.method = own.name;
     read.target = own.value;
-    read.key = neap_stored_next(&view.first).name;
+    struct neap_stored_header key = neap_stored_next(&view.first);
+    read.key = key.name;
     read.body = view.body;
     read.next = view.first;
-    if (read.method.bytes == 0)
+    if (read.method.bytes == 0 || key.value.bytes > 0)
         return text_of(NEAP_STORED_FAULT_STATUS);
     *reader = read;
     return NULL;

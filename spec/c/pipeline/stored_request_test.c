@@ -289,6 +289,20 @@ static void without_its_own_pairs_a_block_is_told(void **state)
     assert_non_null(strstr(open_copy(block, sizeof block), "out of range"));
 }
 
+static void a_key_with_a_value_is_told(void **state)
+{
+    (void)state;
+    const struct neap_stored_request request = {
+        .method = text_of("M"), .target = text_of("/"), .key = text_of("k-1")};
+    assert_int_equal(write_request(&request), NEAP_OK);
+    blob[HEAD_BYTES + 8] = 2; /* of the key's bytes one goes to its value */
+    blob[HEAD_BYTES + 12] = 1;
+    seal(blob, blob_bytes);
+    const char *fault = open_copy(blob, blob_bytes);
+    assert_non_null(fault);
+    assert_non_null(strstr(fault, "out of range"));
+}
+
 static void an_empty_method_is_told(void **state)
 {
     (void)state;
@@ -335,6 +349,7 @@ int main(void)
         SPEC(the_fault_is_named),
         SPEC(fields_out_of_range_are_told),
         SPEC(without_its_own_pairs_a_block_is_told),
+        SPEC(a_key_with_a_value_is_told),
         SPEC(an_empty_method_is_told),
         SPEC(random_damage_with_a_right_check_stays_within_the_block),
     };
