@@ -309,7 +309,7 @@ static int64_t live_wakeup(const struct neap_call *call)
         if (!attempt->cancelling)
             first_ns = neap_time_min(first_ns, attempt->limit_ns);
         int64_t hedge_ns = neap_time_add(attempt->started_ns, call->setup.pipeline->hedge_after_ns);
-        if (live == 1 && call->attempts == attempt->number)
+        if (live == 1 && call->attempts == attempt->number && call->hedge_asked != attempt->number)
             first_ns = neap_time_min(first_ns, hedge_ns);
     }
     return first_ns;

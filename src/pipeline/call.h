@@ -213,6 +213,7 @@ struct neap_call {
     bool waiting, queued;
 
     struct neap_attempt live[NEAP_LIVE_MAX];
+    uint32_t hedge_asked;       /* number of the attempt that was to get a second one beside it */
     struct neap_attempt judged; /* the one whose outcome is being decided on */
     enum neap_question question;
     enum neap_opinion when; /* the answer, kept while a backoff function is asked */

@@ -379,8 +379,13 @@ static bool hedge_is_due(const struct neap_call *call, int64_t now_ns)
     const struct neap_pipeline *pipeline = call->setup.pipeline;
     const struct neap_attempt *first = call->live[0].number ? &call->live[0] : &call->live[1];
     bool one_lives = first->number == call->attempts && !first->cancelling;
-    return call->setup.replayable && one_lives && call->attempts < pipeline->retry.max_attempts &&
+    return one_lives && call->hedge_asked != first->number &&
            now_ns >= neap_time_add(first->started_ns, pipeline->hedge_after_ns);
+}
+
+static bool may_hedge(const struct neap_call *call)
+{
+    return call->setup.replayable && call->attempts < call->setup.pipeline->retry.max_attempts;
 }
 
 static bool give_up_hedging(struct neap_call *call, int64_t now_ns)
@@ -394,6 +399,9 @@ bool neap_call_hedge(struct neap_call *call, int64_t now_ns, struct neap_effect 
     if (call->setup.pipeline->hedge_after_ns == NEAP_NEVER || !hedge_is_due(call, now_ns))
         return false;
     const struct neap_pipeline *pipeline = call->setup.pipeline;
+    call->hedge_asked = call->attempts;
+    if (!may_hedge(call))
+        return false;
     bool paid = !pipeline->has_budget ||
                 neap_retry_budget_withdraw(call->setup.state.budget, &pipeline->budget, now_ns);
     if (!paid)

@@ -57,8 +57,8 @@ struct neap_effect neap_call_resume_admission(struct neap_call *call, int64_t no
 /* Gives back what admission holds so far. */
 void neap_call_drop_admission(struct neap_call *call, int64_t now_ns);
 
-/* Tries to begin a second attempt beside the live one, only if nothing has to be waited for. True
- * if there is a SEND in *effect. */
+/* Tries to begin a second attempt beside the live one, only if nothing has to be waited for. Once
+ * an attempt: a refusal stands. True if there is a SEND in *effect. */
 bool neap_call_hedge(struct neap_call *call, int64_t now_ns, struct neap_effect *effect);
 
 /* Judges an attempt that has ended, whose slot is free by now: call->judged. */

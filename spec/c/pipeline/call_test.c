@@ -870,6 +870,35 @@ static void a_hedge_never_waits_and_never_repeats_the_unreplayable(void **state)
     end_call(&call);
 }
 
+static void a_hedge_that_was_refused_is_not_asked_for_again(void **state)
+{
+    (void)state;
+    pipeline.hedge_after_ns = 2 * S;
+    pipeline.has_bulkhead = pipeline.has_budget = true;
+    pipeline.budget.min_per_second = 2;
+    begin();
+    tell_time(&call, neap_call_next_wakeup(&call));
+    assert_effect(NEAP_EFFECT_WAIT);
+    assert_int_equal(neap_call_next_wakeup(&call), 30 * S);
+    tell_time(&call, 2 * S);
+    assert_int_equal(neap_retry_budget_balance(shared.budget, &pipeline.budget, now_ns), 1);
+    end_call(&call);
+}
+
+static void what_must_not_be_repeated_is_not_woken_for_a_hedge_twice(void **state)
+{
+    (void)state;
+    pipeline.hedge_after_ns = 2 * S;
+    make_state();
+    init_call(&call);
+    call.setup.replayable = false;
+    tell(&call, NEAP_EVENT_BEGIN);
+    tell_time(&call, neap_call_next_wakeup(&call));
+    assert_effect(NEAP_EFFECT_WAIT);
+    assert_int_equal(neap_call_next_wakeup(&call), 30 * S);
+    end_call(&call);
+}
+
 /* ---- what listeners are told, and memory */
 
 static void listeners_are_told_of_each_step(void **state)
@@ -1051,6 +1080,8 @@ int main(void)
         TEST(one_of_two_failing_leaves_the_other_its_chance),
         TEST(an_outcome_that_comes_while_lua_is_asked_is_judged_next),
         TEST(a_hedge_never_waits_and_never_repeats_the_unreplayable),
+        TEST(a_hedge_that_was_refused_is_not_asked_for_again),
+        TEST(what_must_not_be_repeated_is_not_woken_for_a_hedge_twice),
         TEST(listeners_are_told_of_each_step),
         TEST(a_trace_without_memory_loses_entries_not_calls),
         TEST(every_call_ends_within_its_deadline_and_holds_nothing),
