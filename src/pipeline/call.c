@@ -162,16 +162,6 @@ static struct neap_effect judge_next(struct neap_call *call, int64_t now_ns)
     return neap_call_wait_effect(call);
 }
 
-static void free_cancelled(struct neap_call *call, int64_t now_ns)
-{
-    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
-        if (!call->live[i].number || !call->live[i].ended)
-            continue;
-        neap_call_settle(call, &call->live[i], NEAP_VERDICT_IGNORE, now_ns);
-        call->live[i].number = 0;
-    }
-}
-
 static struct neap_effect expire(struct neap_call *call, int64_t now_ns)
 {
     for (int i = 0; i < NEAP_LIVE_MAX; i++) {
@@ -279,7 +269,6 @@ struct neap_effect neap_call_step(struct neap_call *call, int64_t now_ns,
         return now_ns < call->wait_until_ns ? neap_call_wait_effect(call)
                                             : neap_call_admit(call, now_ns);
     case NEAP_CALL_CANCELLING:
-        free_cancelled(call, now_ns);
         return neap_call_end_the_living(call, now_ns);
     case NEAP_CALL_FALLBACK:
         if (event->kind == NEAP_EVENT_ANSWER)
@@ -300,18 +289,13 @@ struct neap_effect neap_call_wait_effect(const struct neap_call *call)
 static int64_t live_wakeup(const struct neap_call *call)
 {
     int64_t first_ns = NEAP_NEVER;
-    int live = 0;
-    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
-        const struct neap_attempt *attempt = &call->live[i];
-        if (!attempt->number)
-            continue;
-        live++;
-        if (!attempt->cancelling)
-            first_ns = neap_time_min(first_ns, attempt->limit_ns);
-        int64_t hedge_ns = neap_time_add(attempt->started_ns, call->setup.pipeline->hedge_after_ns);
-        if (live == 1 && call->attempts == attempt->number && call->hedge_asked != attempt->number)
-            first_ns = neap_time_min(first_ns, hedge_ns);
-    }
+    for (int i = 0; i < NEAP_LIVE_MAX; i++)
+        if (call->live[i].number && !call->live[i].cancelling)
+            first_ns = neap_time_min(first_ns, call->live[i].limit_ns);
+    const struct neap_attempt *lone = neap_call_lone_attempt(call);
+    int64_t hedge_after_ns = call->setup.pipeline->hedge_after_ns;
+    if (lone)
+        first_ns = neap_time_min(first_ns, neap_time_add(lone->started_ns, hedge_after_ns));
     return first_ns;
 }
 

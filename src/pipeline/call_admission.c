@@ -374,13 +374,20 @@ struct neap_effect neap_call_resume_admission(struct neap_call *call, int64_t no
     return go_through_stages(call, now_ns);
 }
 
+const struct neap_attempt *neap_call_lone_attempt(const struct neap_call *call)
+{
+    const struct neap_attempt *one = &call->live[0], *other = &call->live[1];
+    const struct neap_attempt *lone = one->number ? one : other;
+    bool is_alone = !one->number || !other->number;
+    bool is_newest = lone->number > 0 && lone->number == call->attempts;
+    bool is_open = !lone->cancelling && call->hedge_asked != lone->number;
+    return is_alone && is_newest && is_open ? lone : NULL;
+}
+
 static bool hedge_is_due(const struct neap_call *call, int64_t now_ns)
 {
-    const struct neap_pipeline *pipeline = call->setup.pipeline;
-    const struct neap_attempt *first = call->live[0].number ? &call->live[0] : &call->live[1];
-    bool one_lives = first->number == call->attempts && !first->cancelling;
-    return one_lives && call->hedge_asked != first->number &&
-           now_ns >= neap_time_add(first->started_ns, pipeline->hedge_after_ns);
+    const struct neap_attempt *lone = neap_call_lone_attempt(call);
+    return lone && now_ns >= neap_time_add(lone->started_ns, call->setup.pipeline->hedge_after_ns);
 }
 
 static bool may_hedge(const struct neap_call *call)

@@ -77,8 +77,20 @@ struct neap_effect neap_call_conclude(struct neap_call *call, int64_t now_ns)
     return neap_call_cover(call, now_ns);
 }
 
+/* Of an attempt that nobody judges any more only the permits matter. */
+static void free_ended(struct neap_call *call, int64_t now_ns)
+{
+    for (int i = 0; i < NEAP_LIVE_MAX; i++) {
+        if (!call->live[i].number || !call->live[i].ended)
+            continue;
+        neap_call_settle(call, &call->live[i], NEAP_VERDICT_IGNORE, now_ns);
+        call->live[i].number = 0;
+    }
+}
+
 struct neap_effect neap_call_end_the_living(struct neap_call *call, int64_t now_ns)
 {
+    free_ended(call, now_ns);
     for (int i = 0; i < NEAP_LIVE_MAX; i++) {
         struct neap_attempt *attempt = &call->live[i];
         if (!attempt->number || attempt->cancelling)

@@ -57,6 +57,11 @@ struct neap_effect neap_call_resume_admission(struct neap_call *call, int64_t no
 /* Gives back what admission holds so far. */
 void neap_call_drop_admission(struct neap_call *call, int64_t now_ns);
 
+/* The attempt that a second one may yet be tried beside: the newest, alone; NULL where there is
+ * none.
+ */
+const struct neap_attempt *neap_call_lone_attempt(const struct neap_call *call);
+
 /* Tries to begin a second attempt beside the live one, only if nothing has to be waited for. Once
  * an attempt: a refusal stands. True if there is a SEND in *effect. */
 bool neap_call_hedge(struct neap_call *call, int64_t now_ns, struct neap_effect *effect);

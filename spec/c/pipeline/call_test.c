@@ -851,6 +851,23 @@ static void an_outcome_that_comes_while_lua_is_asked_is_judged_next(void **state
     end_call(&call);
 }
 
+static void an_attempt_that_has_ended_is_not_cancelled(void **state)
+{
+    (void)state;
+    pipeline.hedge_after_ns = 2 * S;
+    pipeline.has_breaker = pipeline.has_bulkhead = pipeline.asks_failure = true;
+    pipeline.bulkhead.max_concurrent = 2;
+    begin();
+    tell_time(&call, 2 * S);
+    tell_status(&call, 1, 503);
+    assert_effect(NEAP_EFFECT_ASK);
+    tell_status(&call, 2, 200);
+    tell(&call, NEAP_EVENT_CANCEL);
+    assert_error(&call, NEAP_KIND_CANCELLED);
+    assert_int_equal(places_taken(), 0);
+    end_call(&call);
+}
+
 static void a_hedge_never_waits_and_never_repeats_the_unreplayable(void **state)
 {
     (void)state;
@@ -882,6 +899,23 @@ static void a_hedge_that_was_refused_is_not_asked_for_again(void **state)
     assert_int_equal(neap_call_next_wakeup(&call), 30 * S);
     tell_time(&call, 2 * S);
     assert_int_equal(neap_retry_budget_balance(shared.budget, &pipeline.budget, now_ns), 1);
+    end_call(&call);
+}
+
+static void a_hedge_that_took_the_first_place_gets_none_beside_two(void **state)
+{
+    (void)state;
+    pipeline.hedge_after_ns = 2 * S;
+    pipeline.retry.max_attempts = 4;
+    begin();
+    tell_time(&call, 2 * S);
+    assert_send(2);
+    tell_status(&call, 1, 503);
+    tell_time(&call, 4 * S);
+    assert_send(3);
+    assert_int_equal(neap_call_next_wakeup(&call), 30 * S);
+    tell_time(&call, 6 * S);
+    assert_effect(NEAP_EFFECT_WAIT);
     end_call(&call);
 }
 
@@ -1079,8 +1113,10 @@ int main(void)
         TEST(a_second_attempt_starts_beside_a_silent_one),
         TEST(one_of_two_failing_leaves_the_other_its_chance),
         TEST(an_outcome_that_comes_while_lua_is_asked_is_judged_next),
+        TEST(an_attempt_that_has_ended_is_not_cancelled),
         TEST(a_hedge_never_waits_and_never_repeats_the_unreplayable),
         TEST(a_hedge_that_was_refused_is_not_asked_for_again),
+        TEST(a_hedge_that_took_the_first_place_gets_none_beside_two),
         TEST(what_must_not_be_repeated_is_not_woken_for_a_hedge_twice),
         TEST(listeners_are_told_of_each_step),
         TEST(a_trace_without_memory_loses_entries_not_calls),
