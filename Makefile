@@ -299,7 +299,7 @@ test: ## C tests, specs on each Lua, examples, installation
 check: ## static checks, and the tests under sanitizers and an aggressive collector
 	@.ci/setup.sh build test check
 	$(STEPS) check-format check-lua check-rooms check-self check-symbols check-cppcheck check-tidy \
-	    check-instructions check-c-asan check-lua-asan check-c-tsan check-lua-gc
+	    check-instructions check-models check-c-asan check-lua-asan check-c-tsan check-lua-gc
 
 .PHONY: format
 format: ## lay out the C sources with clang-format
@@ -475,6 +475,20 @@ $(eval $(call tidy_rule,lua5.4,$(addprefix -isystem ,$(incdir_lua5.4))))
 check-tidy: $(patsubst %.c,$(BUILD)/tidy/plain/%.ok,$(ROOM_SOURCES)) \
     $(patsubst %.c,$(BUILD)/tidy/lua5.4/%.ok,$(sources_binding))
 	@echo '[check] PASS clang-tidy'
+
+MODELS := $(sort $(wildcard docs/models/*.pml))
+
+.PHONY: models
+models: ## have spin look at every state of the models of shared memory, docs/models/
+	@.ci/models.sh $(BUILD)/models $(MODELS)
+
+.PHONY: check-models
+ifeq ($(shell command -v spin 2>/dev/null),)
+check-models:
+	@.ci/skip.sh 'models: spin is missing'
+else
+check-models: models
+endif
 
 .PHONY: check-c-asan
 check-c-asan: $(call tests_of,asan,$(TEST_SOURCES)) $(SERVER)

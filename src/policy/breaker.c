@@ -55,7 +55,9 @@ struct step {
  *                          of failures may lack it; whoever asks or records next decides.
  *     record, closed       see breaker_window.c: one result may be missing, until the next state.
  *     any change           after the word is swapped: the change is whole, but nobody was told, and
- *                          `opened` may lack one. */
+ *                          `opened` may lack one.
+ *
+ * docs/models/breaker.pml is the model of half open; whoever changes a step changes both. */
 
 /* One step makes one change, or two without anybody else's between them: only so can it tell its
  * caller truly from where to where. */

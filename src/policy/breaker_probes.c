@@ -26,7 +26,9 @@
  *                decided by the next acquire or record, if not by who put the last one there.
  *     expire     out -> failed, likewise.
  *     reclaim    out in that holder's name -> free with one use more. The rest is for whoever
- *                reclaims that holder again. */
+ *                reclaims that holder again.
+ *
+ * docs/models/breaker.pml is the model of these steps. */
 #define CONTENT_BITS 42
 #define CONTENT_MASK ((UINT64_C(1) << CONTENT_BITS) - 1)
 #define CONTENT_FREE UINT64_C(0)

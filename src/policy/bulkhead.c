@@ -46,7 +46,9 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
  *
  * A refusal was true at one moment at least, if giving back counts as done at R3: between the two
  * readings of freed (A1 and A5, or a search before and A2) no R3 lies, so each slot that was seen
- * out is out, or free with its R3 still to come. */
+ * out is out, or free with its R3 still to come.
+ *
+ * docs/models/bulkhead.pml is the model of these steps; whoever changes one changes both. */
 struct neap_bulkhead {
     _Atomic uint64_t freed; /* from 1 on, so that a full_at of 0 is never equal */
     _Atomic uint64_t full_at;
