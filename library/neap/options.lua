@@ -21,6 +21,8 @@
 ---@field chaos? neap.Policy.Chaos|false faults on purpose, see chaos; a table or false; default none
 ---@field tls? neap.Policy.Tls of connections to https, and to a proxy by https; a table; default {}
 ---@field proxy? string http, https, socks4, socks4a, socks5 or socks5h; without it no proxy is used, whatever the environment says; a URL or "environment"; default none
+---@field allow_hosts? string[] no other host is asked, nor followed a redirect to; *.example.com is each sub-domain, not example.com; a list of host names; default none
+---@field deny_private? boolean true: no connection to an inner address; not together with proxy; a boolean; default false
 ---@field redirects? integer followed at most; 0: none, a 302 is then a response; an integer from 0 to 100; default 5
 ---@field max_response_bytes? integer of the decoded body; more is too_large; an integer >= 1 (bytes); default 16777216
 ---@field max_header_bytes? integer of the whole head, interim heads and trailers included; more is too_large; an integer >= 1 (bytes); default 65536
