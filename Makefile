@@ -4,6 +4,7 @@
 #   plain    archives of the rooms and the C tests, as they are shipped
 #   asan     the same under AddressSanitizer and UBSan, and a module for Lua 5.4
 #   tsan     the same under ThreadSanitizer
+#   fuzz     the same for clang's libFuzzer, and the fuzz targets
 #   lua5.1 to lua5.4, luajit, install-<version>   the binding and neap/core.so on top of `plain`
 # CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR and LUA_INCDIR are the caller's to set; V=1 shows
 # the commands.
@@ -248,12 +249,14 @@ tests_of = $(patsubst %.c,$(BUILD)/$1/%,$2)
 module_ready = $(BUILD)/$1/neap/core.so $(BUILD)/$1/lua
 
 include bench/bench.mk
+include spec/fuzz/fuzz.mk
 
 # ---------------------------------------------------------------------------------------- targets
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile bench/bench.mk
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile bench/bench.mk \
+	    spec/fuzz/fuzz.mk
 
 .PHONY: build
 build: ## build the module for Lua 5.4 and LuaJIT; build-lua5.3 and so on for the older versions
@@ -299,7 +302,8 @@ test: ## C tests, specs on each Lua, examples, installation
 check: ## static checks, and the tests under sanitizers and an aggressive collector
 	@.ci/setup.sh build test check
 	$(STEPS) check-format check-lua check-rooms check-self check-symbols check-cppcheck check-tidy \
-	    check-instructions check-models check-c-asan check-lua-asan check-c-tsan check-lua-gc
+	    check-instructions check-models check-fuzz check-c-asan check-lua-asan check-c-tsan \
+	    check-lua-gc
 
 .PHONY: format
 format: ## lay out the C sources with clang-format

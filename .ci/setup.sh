@@ -21,7 +21,8 @@ bench='nginx|nginx-light|nginx-full lua-resty-core libnginx-mod-http-lua lua-soc
 optional_bench='lua-cqueues lua-http openssl'
 # Node.js of other makers than Debian brings its own.
 command -v npm >/dev/null || optional_test="$optional_test npm"
-check='clang-format clang-tidy cppcheck lua-check binutils spin util-linux valgrind'
+check='clang clang-format clang-tidy cppcheck libclang-rt-dev|libclang-rt-14-dev lua-check binutils spin
+    util-linux valgrind'
 
 [ $# -gt 0 ] || set -- build test check demo
 wanted=
