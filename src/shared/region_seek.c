@@ -1,4 +1,5 @@
-/* Finding a cell without the lock, while others make and evict cells. */
+/* Finding a cell without the lock, while others make and evict cells. docs/models/region.pml is the
+ * model of it; whoever changes a step changes both. */
 #include "shared/region_internal.h"
 
 /* Chains are short. Whoever comes to the end of this has met a bent one, and asks under the lock.
