@@ -61,10 +61,14 @@ static CURLcode set_method(CURL *easy, const struct neap_request *request)
     return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, implied ? NULL : method);
 }
 
+/* The transfer's own timer comes first, and says which limit has passed. */
+#define LIBCURL_LATER_MS 50
+
 /* libcurl needs the limit as well: it decides how long one address is tried before the next. */
 static CURLcode set_connect_limit(CURL *easy, int64_t limit_ns)
 {
-    int64_t ms = limit_ns == NEAP_NEVER ? INT_MAX : (limit_ns + NEAP_MS - 1) / NEAP_MS;
+    int64_t ms =
+        limit_ns == NEAP_NEVER ? INT_MAX : (limit_ns + NEAP_MS - 1) / NEAP_MS + LIBCURL_LATER_MS;
     return curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                             (long)(ms < 1         ? 1
                                    : ms > INT_MAX ? INT_MAX
