@@ -103,7 +103,7 @@ static void a_url_outlives_its_place(void **state)
     (void)state;
     resolve("http://a/", "kept", NULL, &kept);
     for (int i = 0; i < 200; i++) {
-        char reference[8];
+        char reference[16];
         snprintf(reference, sizeof reference, "%d", i);
         resolve("http://a/", reference, NULL, &url);
         neap_url_deinit(&url);
