@@ -78,9 +78,11 @@ local function note_of(place, name)
   return process.read_file(place.folder .. "/" .. name)
 end
 
+-- A file is there before what is written into it.
 local function wait_for_note(place, name)
   local text = process.wait_until(function()
-    return note_of(place, name)
+    local noted = note_of(place, name)
+    return noted and noted:sub(-1) == "\n" and noted
   end, BOUND)
   return text or error("no " .. name .. ": " .. tostring(note_of(place, "output")))
 end
