@@ -193,7 +193,7 @@ describe("chaos", function()
 
   it("is exposed for Prometheus where the policy has it", function()
     local _, _, _, api = call{ chaos = { rate = 1, latency = 0.1 } }
-    local text = require("neap.client").exposition{ api }
+    local text = require("neap.survey").exposition{ api }
     assert.truthy(text:find('neap_chaos_attempts_total{client="api"} 1', 1, true))
   end)
 end)

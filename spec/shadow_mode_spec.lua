@@ -185,7 +185,7 @@ describe("shadow mode", function()
   it("is exposed for Prometheus from the start", function()
     local kit, api = kit_with({ breaker = { enforce = false } }, FINE)
     kit:run(function() assert(api:get("x")) end)
-    local text = require("neap.client").exposition{ api }
+    local text = require("neap.survey").exposition{ api }
     assert.truthy(text:find('neap_shadow_rejections_total{client="api",by="breaker"} 0', 1, true),
       text)
   end)

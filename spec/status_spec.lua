@@ -290,7 +290,7 @@ describe("neap status", function()
 
   it("is written of a region in which the value of an alert is damaged", function()
     local _, client = kit.client {}
-    local read = assert(require("neap.client").survey { client })[1]
+    local read = assert(require("neap.survey").rows { client })[1]
     read.stats.alerts = { { alert = "breaker_open", since = 0, value = 2 ^ -1074 },
       { alert = "retry_surge", since = 0, value = 1e300 },
       { alert = "timeout_surge", since = 0, value = 0 / 0 } }

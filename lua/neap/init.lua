@@ -10,6 +10,7 @@ local compat = require "neap.compat"
 local core = require "neap.core"
 local host = require "neap.host"
 local policies = require "neap.policies"
+local survey = require "neap.survey"
 local wrap = require "neap.wrap"
 require "neap.response"
 
@@ -141,7 +142,7 @@ end
 --- A snapshot of every open client by its name.
 ---@return table<string, table>
 function neap.stats()
-  return Client.all_stats()
+  return survey.stats()
 end
 
 --- What every open client has counted, as the text that Prometheus scrapes: serve it as
@@ -152,7 +153,7 @@ end
 ---@param clients? neap.Client[]
 ---@return string
 function neap.prometheus(clients)
-  local text, message = Client.exposition(clients)
+  local text, message = survey.exposition(clients)
   if not text then
     error(message, 2)
   end
@@ -168,7 +169,7 @@ end
 ---@param clients? neap.Client[]
 ---@return string
 function neap.status(clients)
-  local rows, message, is_whole = Client.survey(clients)
+  local rows, message, is_whole = survey.rows(clients)
   if not rows then
     error(message, 2)
   end

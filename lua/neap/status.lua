@@ -111,7 +111,7 @@ local function made_text(options)
 end
 
 --- The page about these clients.
----@param clients table[] rows as Client.survey gives them
+---@param clients table[] rows as neap.survey gives them
 ---@param options table made_at (epoch), live (does it keep itself fresh?), place (whose figures
 --- those are that are not shared), source (a text, where they come from), is_partial (clients of
 --- other processes could not be read)

@@ -1,5 +1,5 @@
 --- Serves what the clients of all workers have counted, as Prometheus scrapes it.
-local Client = require "neap.client"
+local survey = require "neap.survey"
 local exchange = require "neap.nginx.exchange"
 
 local metrics = {}
@@ -17,7 +17,7 @@ end
 --- Answers the request that nginx handles.
 function metrics.serve()
   exchange.send_page(CONTENT_TYPE, function()
-    return (Client.exposition(nil, label_of_worker()))
+    return (survey.exposition(nil, label_of_worker()))
   end)
 end
 

@@ -1,5 +1,5 @@
 --- Serves the status page about the clients of all workers.
-local Client = require "neap.client"
+local survey = require "neap.survey"
 local exchange = require "neap.nginx.exchange"
 local page = require "neap.status"
 
@@ -26,7 +26,7 @@ function status.serve()
     ngx.header[name] = value
   end
   exchange.send_page("text/html; charset=utf-8", function()
-    local clients, _, is_whole = Client.survey()
+    local clients, _, is_whole = survey.rows()
     return page.page(clients, { made_at = ngx.time(), live = true, place = place_of_worker(),
       is_partial = not is_whole })
   end)

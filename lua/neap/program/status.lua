@@ -1,5 +1,5 @@
 --- `neap status`: writes the status page of programs that share their state.
-local Client = require "neap.client"
+local survey = require "neap.survey"
 local arguments = require "neap.program.arguments"
 local ending = require "neap.program.ending"
 local neap = require "neap"
@@ -38,7 +38,7 @@ end
 function status.run(given)
   local name = given.shared or "neap"
   join_region(name)
-  local clients, _, is_whole = Client.survey()
+  local clients, _, is_whole = survey.rows()
   if not is_whole then
     ending.give_up(ending.FAILED,
       "the region %q cannot be read now: too many processes use it", name)

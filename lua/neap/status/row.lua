@@ -258,7 +258,7 @@ local function cells_of(client, breaker, alerts)
   }
 end
 
---- The row of a client, as Client.survey tells of it; `place` says whose figures they are that are
+--- The row of a client, as neap.survey tells of it; `place` says whose figures they are that are
 --- not shared.
 ---@param client table
 ---@param place? string
