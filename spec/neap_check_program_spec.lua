@@ -106,6 +106,27 @@ describe("neap check", function()
     assert.matches("^%[a%] noted\n.*\n%[b%] sound\n.*\nsound\n", said)
   end)
 
+  it("takes keys of any kind in a map", function()
+    local status, said = check("{ [true] = " .. SOUND .. ", [false] = " .. NOTED .. " }")
+    assert.equal(0, status, said)
+    assert.matches("noted\n.*sound\n", said)
+  end)
+
+  it("says so where a file raises what is no text", function()
+    for raised, kind in pairs{ ["{}"] = "table", ["nil"] = "nil" } do
+      local path = policy_file(("error(%s)"):format(raised))
+      local status, said = run(path)
+      assert.equal(1, status)
+      assert.equal(("neap: %s: raised a %s\n"):format(path, kind), said)
+    end
+  end)
+
+  it("has flags without a value", function()
+    local status, said = check(SOUND, "--quiet=yes")
+    assert.equal(2, status)
+    assert.equal("neap: --quiet takes no value\n", said)
+  end)
+
   it("checks several files, and tells which", function()
     local path = policy_file("return " .. SOUND)
     local other = folder .. "/other.lua"

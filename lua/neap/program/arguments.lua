@@ -82,6 +82,8 @@ function arguments.read(command, known, words, short)
       operands[#operands + 1] = words[index]
     elseif not known[name] then
       ending.give_up(ending.MISUSED, "%s has no option %s", command, words[index]:match("^[^=]*"))
+    elseif known[name] == true and value then
+      ending.give_up(ending.MISUSED, "--%s takes no value", name)
     elseif known[name] == true then
       given[name] = true
     else

@@ -3,6 +3,11 @@ local ending = require "neap.program.ending"
 
 local policy_file = {}
 
+-- A text has the place in front of it.
+local function what_was_raised(path, value)
+  return type(value) == "string" and value or ("%s: raised a %s"):format(path, type(value))
+end
+
 --- What the file returns: a table, and whatever comes second.
 ---@param path string
 ---@param noun? string what it should return ("a policy table")
@@ -15,7 +20,7 @@ function policy_file.load(path, noun)
   end
   local done, policy, second = pcall(chunk)
   if not done then
-    ending.give_up(ending.FAILED, "%s", tostring(policy))
+    ending.give_up(ending.FAILED, "%s", what_was_raised(path, policy))
   end
   if type(policy) ~= "table" then
     ending.give_up(ending.FAILED, "%s: expected %s to be returned, got a %s", path,
@@ -38,10 +43,14 @@ local function holds_policies(loaded)
 end
 
 local function by_key(left, right)
-  if type(left.key) == type(right.key) and type(left.key) ~= "table" then
+  local kind = type(left.key)
+  if kind ~= type(right.key) then
+    return kind < type(right.key)
+  end
+  if kind == "number" or kind == "string" then
     return left.key < right.key
   end
-  return type(left.key) < type(right.key)
+  return tostring(left.key) < tostring(right.key)
 end
 
 --- The policies of a file that returns one, or a list or map of them: { key =, policy = } each, by

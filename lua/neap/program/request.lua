@@ -121,8 +121,14 @@ end
 
 -- -------------------------------------------------------------------------------- what comes back
 
+-- A server must not steer the terminal.
+local function print_line(text)
+  print(terminal.is(1) and text:gsub("%c", "?") or text)
+end
+
 local function print_head(res)
-  print(("HTTP/%s %d %s"):format(tostring(res.http_version or "?"), res.status, res.reason or ""))
+  print_line(("HTTP/%s %d %s"):format(tostring(res.http_version or "?"), res.status,
+    res.reason or ""))
   local names = {}
   for name in pairs(res.headers) do
     names[#names + 1] = name
@@ -131,7 +137,7 @@ local function print_head(res)
   for _, name in ipairs(names) do
     local values = res.headers[name]
     for _, value in ipairs(type(values) == "table" and values or { values }) do
-      print(name .. ": " .. value)
+      print_line(name .. ": " .. value)
     end
   end
   print()
