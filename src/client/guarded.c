@@ -1,6 +1,7 @@
 #include "client/guarded.h"
 
 #include "base/owner.h"
+#include "client/hint.h"
 #include "platform/process.h"
 
 struct neap_guarded {
@@ -177,7 +178,7 @@ static void tell_outcome(struct neap_guarded_call *call, const struct neap_outco
     step(call, &(struct neap_event){.kind = NEAP_EVENT_OUTCOME,
                                     .attempt = call->call.attempts,
                                     .outcome = outcome,
-                                    .hint = {-1, -1}});
+                                    .hint = neap_hint_none()});
 }
 
 /* The client was closed while the function ran: whatever that came to, the call was cancelled. */
