@@ -249,7 +249,7 @@ tests_of = $(patsubst %.c,$(BUILD)/$1/%,$2)
 module_ready = $(BUILD)/$1/neap/core.so $(BUILD)/$1/lua
 
 include bench/bench.mk
-include spec/fuzz/fuzz.mk
+-include spec/fuzz/fuzz.mk
 
 # ---------------------------------------------------------------------------------------- targets
 
