@@ -1,5 +1,6 @@
 --- `neap explain`: a trace as a timeline, and each entry of it in a sentence.
 local ending = require "neap.program.ending"
+local input = require "neap.program.input"
 local json = require "neap.json"
 local reasons = require "neap.program.reasons"
 local terminal = require "neap.program.terminal"
@@ -20,21 +21,6 @@ TRACE.json, or - for stdin, is JSON: the `trace` of a response or an error, or a
 needs the Lua library cjson or dkjson.
 ]],
 }
-
-local function read(path)
-  local file, message = io.stdin, nil
-  if path ~= "-" then
-    file, message = io.open(path, "rb")
-  end
-  local text = file and file:read("*a")
-  if not text then
-    ending.give_up(ending.FAILED, "%s", message or path .. ": cannot be read")
-  end
-  if path ~= "-" then
-    file:close()
-  end
-  return text
-end
 
 -- The trace is the value itself, or in it.
 local function trace_in(value)
@@ -66,7 +52,7 @@ local function entries_of(trace)
 end
 
 local function load_trace(path)
-  local value, message = json.decode(read(path))
+  local value, message = json.decode(input(path))
   if value == nil then
     ending.give_up(ending.FAILED, "%s: %s", path, message or "is no JSON")
   end

@@ -1,6 +1,7 @@
 --- `neap get` and `neap post`: one call under a policy, its answer on stdout.
 local arguments = require "neap.program.arguments"
 local ending = require "neap.program.ending"
+local input = require "neap.program.input"
 local json_text = require "neap.program.json_text"
 local neap = require "neap"
 local policy_file = require "neap.program.policy_file"
@@ -68,27 +69,9 @@ local function policy_of(given)
   return entries[1].policy
 end
 
-local function read_all(path)
-  local file, message = io.stdin, nil
-  if path ~= "-" then
-    file, message = io.open(path, "rb")
-  end
-  if not file then
-    ending.give_up(ending.FAILED, "%s", message)
-  end
-  local text = file:read("*a")
-  if path ~= "-" then
-    file:close()
-  end
-  if not text then
-    ending.give_up(ending.FAILED, "%s: cannot be read", path)
-  end
-  return text
-end
-
 local function body_of(given)
   local path = (given.data or ""):match("^@(.+)$")
-  return path and read_all(path) or given.data
+  return path and input(path) or given.data
 end
 
 local function headers_of(given, body)
