@@ -366,20 +366,22 @@ BINDING_SPECS := $(filter-out spec/bench% spec/simulate_% %_program_spec.lua %/b
     %/check_spec.lua %/check_worst_case_spec.lua %/docs_spec.lua %/figures_spec.lua %/library_spec.lua \
     %/neap_simulate_spec.lua %/prometheus_rules_spec.lua,$(SHORT_SPECS))
 
-define spec_target # variant, its name in words, specs
+# With Lua 5.4 all files run in one process, so that what one of them leaves behind is felt by the
+# next; elsewhere each has a process of its own.
+define spec_target # variant, its name in words, specs, specs.sh (all in one process) or specs_apart.sh
 .PHONY: test-$1
 ifeq ($(and $(incdir_$1),$(shell command -v $1 2>/dev/null)),)
 test-$1:
 	@.ci/skip.sh 'specs on $2: it is missing, or its headers'
 else
 test-$1: spec-ready-$1
-	@.ci/specs.sh $(BUILD)/$1/lua '$3'
+	@.ci/$4 $(BUILD)/$1/lua '$3'
 endif
 endef
-$(eval $(call spec_target,lua5.4,Lua 5.4,$(SPEC_FILES)))
-$(eval $(call spec_target,luajit,LuaJIT,$(SPEC_FILES)))
-$(foreach name,lua5.1 lua5.3,$(eval $(call spec_target,$(name),$(name),$(SHORT_SPECS))))
-$(eval $(call spec_target,lua5.2,lua5.2,$(BINDING_SPECS)))
+$(eval $(call spec_target,lua5.4,Lua 5.4,$(SPEC_FILES),specs.sh))
+$(eval $(call spec_target,luajit,LuaJIT,$(SPEC_FILES),specs_apart.sh))
+$(foreach name,lua5.1 lua5.3,$(eval $(call spec_target,$(name),$(name),$(SHORT_SPECS),specs_apart.sh)))
+$(eval $(call spec_target,lua5.2,lua5.2,$(BINDING_SPECS),specs_apart.sh))
 
 # What needs no blocking host runs in a timer of nginx too. Left out: what is about plain Lua's own
 # coroutines and loop (compat, run: ngx_lua makes coroutines of Lua functions only, and starts a
@@ -413,7 +415,7 @@ else
 test-in-nginx: spec-ready-nginx
 	@.ci/specs.sh $(BUILD)/nginx/lua '$(SPECS_IN_NGINX)' $(NOT_IN_NGINX)
 test-nginx: spec-ready-lua5.4 build-luajit
-	@.ci/specs.sh $(BUILD)/lua5.4/lua '$(NGINX_SPEC_FILES)'
+	@.ci/specs_apart.sh $(BUILD)/lua5.4/lua '$(NGINX_SPEC_FILES)'
 endif
 
 .PHONY: test-examples
@@ -502,7 +504,7 @@ check-c-asan: $(call tests_of,asan,$(TEST_SOURCES)) $(SERVER)
 
 .PHONY: check-lua-asan
 check-lua-asan: spec-ready-asan
-	@.ci/specs.sh $(BUILD)/asan/lua '$(SPEC_FILES)'
+	@.ci/specs_apart.sh $(BUILD)/asan/lua '$(SPEC_FILES)'
 
 .PHONY: check-c-tsan
 check-c-tsan: $(call tests_of,tsan,$(THREAD_TEST_SOURCES)) $(SERVER)

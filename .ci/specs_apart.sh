@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs each file of specs in a process of its own: what earlier files left behind would make every
-# collection of the later ones slower. JOBS (2) of them at a time; all of them run, even after a
-# failure, and each tells what it has to say at its end.
+# Runs each file of specs in a process of its own, JOBS (2) of them at a time: most of them wait for
+# others, and what earlier files left behind would make every collection of the later ones slower.
+# All of them run, even after a failure, and each tells what it has to say at its end.
 # Usage: specs_apart.sh INTERPRETER "SPEC..." [BUSTED ARGUMENT...]
 set -u
 
