@@ -1,52 +1,7 @@
 #include "client/scrape_families.h"
 
-#include <math.h>
-
-/* ------------------------------------------------------------------------------------- samples */
-
-#define LABELS_MAX 4
-
-/* The client's own labels, and these behind them. */
-static size_t labels_of(const struct neap_scraped *scraped, const struct neap_label *more,
-                        size_t more_count, struct neap_label all[LABELS_MAX])
-{
-    for (size_t i = 0; i < scraped->label_count; i++)
-        all[i] = scraped->label[i];
-    for (size_t i = 0; i < more_count; i++)
-        all[scraped->label_count + i] = more[i];
-    return scraped->label_count + more_count;
-}
-
-static void write_count(struct neap_exposition *exposition, const struct neap_scraped *scraped,
-                        uint64_t value)
-{
-    neap_exposition_count(exposition, scraped->label, scraped->label_count, value);
-}
-
-static void write_counter(struct neap_exposition *exposition, const struct neap_scraped *scraped,
-                          const _Atomic uint64_t *counter)
-{
-    write_count(exposition, scraped, atomic_load_explicit(counter, memory_order_relaxed));
-}
-
-static void write_labelled(struct neap_exposition *exposition, const struct neap_scraped *scraped,
-                           const char *name, const char *word, uint64_t value)
-{
-    struct neap_label all[LABELS_MAX];
-    const struct neap_label more = neap_label(name, word);
-    neap_exposition_count(exposition, all, labels_of(scraped, &more, 1, all), value);
-}
-
-/* A counter that can move stands there from the start, as 0: Prometheus cannot see the first step
- * of one that appears with it. What should not move stands there once it has. */
-static void write_expected(struct neap_exposition *exposition, const struct neap_scraped *scraped,
-                           const char *name, const char *word, const _Atomic uint64_t *counter,
-                           bool is_expected)
-{
-    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-    if (is_expected || value > 0)
-        write_labelled(exposition, scraped, name, word, value);
-}
+#include "client/scrape_breakers.h"
+#include "client/scrape_samples.h"
 
 static const struct neap_counters *counters_of(const struct neap_scraped *scraped)
 {
@@ -98,15 +53,15 @@ static bool can_end_in(const struct neap_scraped *scraped, enum neap_kind kind)
 static void write_calls(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
     const struct neap_counters *counters = counters_of(scraped);
-    write_expected(exposition, scraped, "result", "ok", &counters->ok, true);
+    neap_sample_expected(exposition, scraped, "result", "ok", &counters->ok, true);
     for (int i = 0; i < NEAP_FAILED_STATUS_COUNT; i++)
-        write_expected(exposition, scraped, "result",
-                       neap_failed_status_name((enum neap_failed_status)i), &counters->failed[i],
-                       !is_function(scraped));
+        neap_sample_expected(exposition, scraped, "result",
+                             neap_failed_status_name((enum neap_failed_status)i),
+                             &counters->failed[i], !is_function(scraped));
     for (int kind = 1; kind < NEAP_KIND_COUNT; kind++)
-        write_expected(exposition, scraped, "result", neap_kind_name((enum neap_kind)kind),
-                       &counters->errors[kind], can_end_in(scraped, (enum neap_kind)kind));
-    write_expected(exposition, scraped, "result", "abandoned", &counters->abandoned, true);
+        neap_sample_expected(exposition, scraped, "result", neap_kind_name((enum neap_kind)kind),
+                             &counters->errors[kind], can_end_in(scraped, (enum neap_kind)kind));
+    neap_sample_expected(exposition, scraped, "result", "abandoned", &counters->abandoned, true);
 }
 
 static void write_call_duration(struct neap_exposition *exposition,
@@ -118,21 +73,21 @@ static void write_call_duration(struct neap_exposition *exposition,
 
 static void write_in_flight(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
-    write_count(exposition, scraped, scraped->sums.in_flight);
+    neap_sample_count(exposition, scraped, scraped->sums.in_flight);
 }
 
 static void write_coalesced(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
     if (scraped->client->coalescing || counters_of(scraped)->coalesced > 0)
-        write_counter(exposition, scraped, &counters_of(scraped)->coalesced);
+        neap_sample_counter(exposition, scraped, &counters_of(scraped)->coalesced);
 }
 
 static void write_rejections(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
     for (int kind = 1; kind < NEAP_KIND_COUNT; kind++)
-        write_expected(exposition, scraped, "by", neap_kind_name((enum neap_kind)kind),
-                       &counters_of(scraped)->rejections[kind],
-                       can_refuse(scraped, (enum neap_kind)kind));
+        neap_sample_expected(exposition, scraped, "by", neap_kind_name((enum neap_kind)kind),
+                             &counters_of(scraped)->rejections[kind],
+                             can_refuse(scraped, (enum neap_kind)kind));
 }
 
 static bool is_in_shadow(const struct neap_scraped *scraped, enum neap_shadow shadow)
@@ -150,8 +105,8 @@ static void write_shadow(struct neap_exposition *exposition, const struct neap_s
                          const _Atomic uint64_t counters[NEAP_SHADOW_COUNT])
 {
     for (int shadow = 0; shadow < NEAP_SHADOW_COUNT; shadow++)
-        write_expected(exposition, scraped, "by", neap_shadow_name((enum neap_shadow)shadow),
-                       &counters[shadow], is_in_shadow(scraped, (enum neap_shadow)shadow));
+        neap_sample_expected(exposition, scraped, "by", neap_shadow_name((enum neap_shadow)shadow),
+                             &counters[shadow], is_in_shadow(scraped, (enum neap_shadow)shadow));
 }
 
 static void write_shadow_rejections(struct neap_exposition *exposition,
@@ -171,29 +126,30 @@ static void write_fallbacks(struct neap_exposition *exposition, const struct nea
 {
     bool has_chain = pipeline_of(scraped)->fallback_count > 0;
     for (int source = NEAP_SOURCE_NETWORK + 1; source < NEAP_SOURCE_COUNT; source++)
-        write_expected(exposition, scraped, "source", neap_source_name((enum neap_source)source),
-                       &counters_of(scraped)->fallbacks[source], has_chain);
+        neap_sample_expected(exposition, scraped, "source",
+                             neap_source_name((enum neap_source)source),
+                             &counters_of(scraped)->fallbacks[source], has_chain);
 }
 
 static void write_cache(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
     for (int event = 0; event < NEAP_CACHE_EVENT_COUNT; event++)
-        write_expected(exposition, scraped, "event",
-                       neap_cache_event_name((enum neap_cache_event)event),
-                       &counters_of(scraped)->cache[event], scraped->client->policy.cache.enabled);
+        neap_sample_expected(
+            exposition, scraped, "event", neap_cache_event_name((enum neap_cache_event)event),
+            &counters_of(scraped)->cache[event], scraped->client->policy.cache.enabled);
 }
 
 /* ------------------------------------------------------------------------------------ attempts */
 
 static void write_attempts(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
-    write_counter(exposition, scraped, &counters_of(scraped)->attempts);
+    neap_sample_counter(exposition, scraped, &counters_of(scraped)->attempts);
 }
 
 static void write_chaos(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
     if (pipeline_of(scraped)->has_chaos || counters_of(scraped)->chaos > 0)
-        write_counter(exposition, scraped, &counters_of(scraped)->chaos);
+        neap_sample_counter(exposition, scraped, &counters_of(scraped)->chaos);
 }
 
 static void write_attempt_duration(struct neap_exposition *exposition,
@@ -215,105 +171,29 @@ static bool can_retry(const struct neap_scraped *scraped, int reason)
 static void write_retries(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
     for (int reason = 1; reason < NEAP_RETRY_REASON_COUNT; reason++)
-        write_expected(exposition, scraped, "reason",
-                       neap_retry_reason_name((enum neap_retry_reason)reason),
-                       &counters_of(scraped)->retries[reason], can_retry(scraped, reason));
+        neap_sample_expected(exposition, scraped, "reason",
+                             neap_retry_reason_name((enum neap_retry_reason)reason),
+                             &counters_of(scraped)->retries[reason], can_retry(scraped, reason));
 }
 
 static void write_timeouts(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
     for (int phase = 1; phase < NEAP_PHASE_COUNT; phase++)
-        write_expected(exposition, scraped, "phase", neap_phase_name((enum neap_phase)phase),
-                       &counters_of(scraped)->timeouts[phase], !is_function(scraped));
+        neap_sample_expected(exposition, scraped, "phase", neap_phase_name((enum neap_phase)phase),
+                             &counters_of(scraped)->timeouts[phase], !is_function(scraped));
 }
 
 /* ------------------------------------------------------------------------------------- breaker */
-
-/* `key` NULL: none. */
-static void write_state(struct neap_exposition *exposition, const struct neap_scraped *scraped,
-                        const struct neap_label *key, enum neap_breaker_state state, uint64_t value)
-{
-    struct neap_label more[2], all[LABELS_MAX];
-    size_t count = 0;
-    if (key)
-        more[count++] = *key;
-    more[count++] = neap_label("state", neap_breaker_state_name(state));
-    neap_exposition_count(exposition, all, labels_of(scraped, more, count, all), value);
-}
-
-static struct neap_label key_label(const struct neap_named_breaker *named)
-{
-    return (struct neap_label){"key", named->key, named->key_bytes};
-}
-
-/* To Prometheus an empty label is none: the breaker of the key "" would have the series of those
- * that are not named. */
-static bool has_label(const struct neap_named_breaker *named)
-{
-    return named->key_bytes > 0;
-}
-
-static void write_states_of_keys(struct neap_exposition *exposition,
-                                 const struct neap_scraped *scraped)
-{
-    uint64_t nameless[NEAP_BREAKER_STATE_COUNT] = {0};
-    for (size_t i = 0; i < scraped->keys.named_count; i++) {
-        const struct neap_named_breaker *named = &scraped->keys.named[i];
-        struct neap_label key = key_label(named);
-        if (!has_label(named)) {
-            nameless[named->snapshot.state]++;
-            continue;
-        }
-        for (int state = 0; state < NEAP_BREAKER_STATE_COUNT; state++)
-            write_state(exposition, scraped, &key, (enum neap_breaker_state)state,
-                        (int)named->snapshot.state == state);
-    }
-    for (int state = 0; state < NEAP_BREAKER_STATE_COUNT; state++)
-        write_state(exposition, scraped, NULL, (enum neap_breaker_state)state,
-                    nameless[state] +
-                        neap_breaker_list_rest(&scraped->keys, (enum neap_breaker_state)state));
-}
-
-static void write_states(struct neap_exposition *exposition, const struct neap_scraped *scraped)
-{
-    for (int state = 0; scraped->has_breaker && state < NEAP_BREAKER_STATE_COUNT; state++)
-        write_state(exposition, scraped, NULL, (enum neap_breaker_state)state,
-                    (int)scraped->breaker.state == state);
-    if (scraped->has_keys)
-        write_states_of_keys(exposition, scraped);
-}
-
-static void write_ratio(struct neap_exposition *exposition, const struct neap_scraped *scraped,
-                        const struct neap_label *key, const struct neap_breaker_snapshot *snapshot)
-{
-    struct neap_label all[LABELS_MAX];
-    if (snapshot->has_rate)
-        neap_exposition_millionths(exposition, all, labels_of(scraped, key, key ? 1 : 0, all),
-                                   llround(snapshot->failure_rate * 1e6));
-}
-
-static void write_failure_ratios(struct neap_exposition *exposition,
-                                 const struct neap_scraped *scraped)
-{
-    if (scraped->has_breaker)
-        write_ratio(exposition, scraped, NULL, &scraped->breaker);
-    for (size_t i = 0; scraped->has_keys && i < scraped->keys.named_count; i++) {
-        const struct neap_named_breaker *named = &scraped->keys.named[i];
-        struct neap_label key = key_label(named);
-        if (has_label(named))
-            write_ratio(exposition, scraped, &key, &named->snapshot);
-    }
-}
 
 /* By hand a breaker gets into the last three. */
 static void write_transitions(struct neap_exposition *exposition,
                               const struct neap_scraped *scraped)
 {
     for (int state = 0; state < NEAP_BREAKER_STATE_COUNT; state++)
-        write_expected(exposition, scraped, "to",
-                       neap_breaker_state_name((enum neap_breaker_state)state),
-                       &counters_of(scraped)->transitions[state],
-                       pipeline_of(scraped)->has_breaker && state <= NEAP_BREAKER_HALF_OPEN);
+        neap_sample_expected(exposition, scraped, "to",
+                             neap_breaker_state_name((enum neap_breaker_state)state),
+                             &counters_of(scraped)->transitions[state],
+                             pipeline_of(scraped)->has_breaker && state <= NEAP_BREAKER_HALF_OPEN);
 }
 
 /* -------------------------------------------------------------------------------------- alerts */
@@ -324,8 +204,8 @@ static void write_alerts(struct neap_exposition *exposition, const struct neap_s
     uint32_t firing = client->alerts ? neap_alerts_firing(client->alerts) : 0;
     for (int alert = 0; client->alerts && alert < NEAP_ALERT_COUNT; alert++)
         if (client->policy.alerts.has[alert])
-            write_labelled(exposition, scraped, "alert", neap_alert_name((enum neap_alert)alert),
-                           firing >> alert & 1u);
+            neap_sample_labelled(exposition, scraped, "alert",
+                                 neap_alert_name((enum neap_alert)alert), firing >> alert & 1u);
 }
 
 /* ---------------------------------------------------------------------------------------- pool */
@@ -339,25 +219,25 @@ static void write_connections(struct neap_exposition *exposition,
                               const struct neap_scraped *scraped)
 {
     if (has_pool(scraped))
-        write_count(exposition, scraped, scraped->sums.connections);
+        neap_sample_count(exposition, scraped, scraped->sums.connections);
 }
 
 static void write_opened(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
     if (has_pool(scraped))
-        write_counter(exposition, scraped, &scraped->client->board->connections_opened);
+        neap_sample_counter(exposition, scraped, &scraped->client->board->connections_opened);
 }
 
 static void write_reused(struct neap_exposition *exposition, const struct neap_scraped *scraped)
 {
     if (has_pool(scraped))
-        write_counter(exposition, scraped, &scraped->client->board->connections_reused);
+        neap_sample_counter(exposition, scraped, &scraped->client->board->connections_reused);
 }
 
 static void write_listener_errors(struct neap_exposition *exposition,
                                   const struct neap_scraped *scraped)
 {
-    write_counter(exposition, scraped, &counters_of(scraped)->listener_errors);
+    neap_sample_counter(exposition, scraped, &counters_of(scraped)->listener_errors);
 }
 
 /* ------------------------------------------------------------------------------- shared memory */
@@ -447,10 +327,10 @@ const struct neap_client_family neap_client_families[] = {
      write_coalesced},
     {{"neap_breaker_state", GAUGE,
       "Circuit breakers in each state; without a key, those that are not named."},
-     write_states},
+     neap_write_breaker_states},
     {{"neap_breaker_failure_ratio", GAUGE,
       "Share of failures in the circuit breaker's window, where there are enough calls."},
-     write_failure_ratios},
+     neap_write_breaker_ratios},
     {{"neap_breaker_transitions_total", COUNTER,
       "Changes of circuit breakers, by the state entered."},
      write_transitions},
