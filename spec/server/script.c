@@ -10,13 +10,15 @@
 struct line {
     char *what;
     double argument;
-    long left; /* -1: for ever */
+    long times; /* -1: for ever */
+    long left;
 };
 
 struct script {
     struct line *lines;
     size_t count;
     size_t at;
+    int is_round; /* begins anew after its last line */
     unsigned long consumed;
     unsigned long exhausted;
 };
@@ -73,13 +75,19 @@ static void add_line(struct script *script, char *words)
     const char *what = strtok_r(words, " \t\r", &rest);
     if (what == NULL || what[0] == '#')
         return;
+    if (strcmp(what, "again") == 0) {
+        script->is_round = 1;
+        return;
+    }
     const char *count = strtok_r(NULL, " \t\r", &rest);
     const char *argument = strtok_r(NULL, " \t\r", &rest);
     script->lines = memory_grow(script->lines, (script->count + 1) * sizeof *script->lines);
+    long times = count_of(count);
     script->lines[script->count++] = (struct line){
         .what = memory_string(what, strlen(what)),
         .argument = argument != NULL ? strtod(argument, NULL) : 0,
-        .left = count_of(count),
+        .times = times,
+        .left = times,
     };
 }
 
@@ -96,10 +104,26 @@ void scripts_put(struct scripts *scripts, const char *name, const char *lines)
     free(copy);
 }
 
-static struct line *current_line(struct script *script)
+static void begin_anew(struct script *script)
+{
+    for (size_t i = 0; i < script->count; i++)
+        script->lines[i].left = script->lines[i].times;
+    script->at = 0;
+}
+
+static void pass_spent_lines(struct script *script)
 {
     while (script->at < script->count && script->lines[script->at].left == 0)
         script->at++;
+}
+
+static struct line *current_line(struct script *script)
+{
+    pass_spent_lines(script);
+    if (script->at == script->count && script->is_round) {
+        begin_anew(script);
+        pass_spent_lines(script);
+    }
     return script->at < script->count ? &script->lines[script->at] : NULL;
 }
 
@@ -130,7 +154,7 @@ int scripts_next(struct scripts *scripts, const char *name, struct step *step)
 static void report(const struct script *script, struct text *json)
 {
     long remaining = 0;
-    int endless = 0;
+    int endless = script->is_round;
     for (size_t i = script->at; i < script->count; i++) {
         if (script->lines[i].left < 0)
             endless = 1;

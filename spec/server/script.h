@@ -3,7 +3,8 @@
  * A line is `WHAT [COUNT] [ARGUMENT]`: WHAT is a word without spaces (a target such as
  * `/status/503?header=Retry-After:1`, or the name of an action), COUNT is `3` or `x3` for three
  * times, `*` for ever, once if it is missing; ARGUMENT is a number that some actions take.
- * Empty lines and lines that start with `#` are skipped. Safe to use from several threads. */
+ * A line `again` has the whole begin anew after its last line. Empty lines and lines that start
+ * with `#` are skipped. Safe to use from several threads. */
 #ifndef MISBEHAVE_SCRIPT_H
 #define MISBEHAVE_SCRIPT_H
 

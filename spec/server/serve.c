@@ -80,6 +80,21 @@ static void behave(struct exchange *exchange)
     route->run(exchange, rest);
 }
 
+/* The line's target, with what the request itself asked for in the place of `{query}`. */
+static char *target_of(const char *line, const char *request_target)
+{
+    static const char place[] = "{query}";
+    const char *at = strstr(line, place);
+    const char *query = strchr(request_target, '?');
+    struct text target = {0};
+    text_bytes(&target, line, at != NULL ? (size_t)(at - line) : strlen(line));
+    if (at != NULL) {
+        text_string(&target, query != NULL ? query + 1 : "");
+        text_string(&target, at + sizeof place - 1);
+    }
+    return target.data;
+}
+
 /* `/s/NAME/anything`: the next line of the script takes the target's place. */
 static int take_script_line(struct exchange *exchange)
 {
@@ -90,9 +105,11 @@ static int take_script_line(struct exchange *exchange)
     free(wanted);
     if (!found)
         return 0;
-    query_free(&exchange->query);
-    query_parse(&exchange->query, step.what);
+    char *target = target_of(step.what, exchange->request->target);
     free(step.what);
+    query_free(&exchange->query);
+    query_parse(&exchange->query, target);
+    free(target);
     return 1;
 }
 

@@ -419,6 +419,27 @@ describe("spec.support.server", function()
          assert.is_true(s:script_state("b").endless)
       end)
 
+      it("begin anew where they say so", function()
+         local path = s:script("c", { "/status/500 x2", "/status/204", "again" })
+         local statuses = {}
+         for index = 1, 7 do
+            statuses[index] = get(path)
+         end
+         assert.same({ 500, 500, 204, 500, 500, 204, 500 }, statuses)
+         assert.same({ consumed = 7, remaining = 2, exhausted = 0, endless = true },
+            s:script_state("c"))
+         s:script("empty", { "again" })
+         assert.equal(599, (get("/s/empty")))
+      end)
+
+      it("put the request's own query where a line says so", function()
+         local path = s:script("d", { "/status/503?reason=a&{query}&header=X-B:b", "/status/200" })
+         local status, _, headers = get(path .. "?header=X-A:a")
+         assert.same({ 503, "a", "b" }, { status, headers["x-a"], headers["x-b"] })
+         status, _, headers = get(path .. "?header=X-A:a")
+         assert.same({ 200 }, { status, headers["x-a"] })
+      end)
+
       it("does not know a script that was not set", function()
          assert.equal(599, (get("/s/none")))
          assert.has_error(function()
