@@ -7,9 +7,12 @@
 #include "transport/curl_compat.h"
 #include "transport/transport_internal.h"
 
-/* libcurl takes and frees one for each transfer. With four times as much each call costs a tenth
- * more where 1000 run side by side, and a body of megabytes arrives no faster. */
-#define RECEIVE_BUFFER_BYTES 16384L
+/* With four times as much each call costs a tenth more where 1000 run side by side, and a body of
+ * megabytes arrives no faster. The least is what libcurl allows: what malloc keeps at hand, and a
+ * page of memory less for each transfer under way. */
+#define MOST_RECEIVE_BYTES 16384u
+#define LEAST_RECEIVE_BYTES 1024u
+#define RECEIVE_GROWTH 4u
 
 /* Keeps the name of the first option that libcurl refused. */
 struct preset {
@@ -57,7 +60,6 @@ static void preset_http(struct preset *preset, const struct neap_transport_setti
     set_number(preset, CURLOPT_NOSIGNAL, 1, "NOSIGNAL");
     set_number(preset, CURLOPT_HTTP_VERSION, version, "http2");
     set_number(preset, CURLOPT_FOLLOWLOCATION, 0, "FOLLOWLOCATION");
-    set_number(preset, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_BYTES, "BUFFERSIZE");
     set_text(preset, CURLOPT_ACCEPT_ENCODING, "", "ACCEPT_ENCODING");
 }
 
@@ -150,6 +152,32 @@ bool neap_settings_client_certificate(struct neap_transfer *transfer, bool prese
     return true;
 }
 
+/* libcurl hands a small buffer's worth of HTTP/2 over in a more roundabout way. */
+static uint32_t fitting_bytes(const struct neap_transfer *transfer)
+{
+    return neap_shards_may_multiplex(transfer) ? MOST_RECEIVE_BYTES
+                                               : transfer->transport->receive_bytes;
+}
+
+bool neap_settings_fit_buffer(struct neap_transfer *transfer)
+{
+    uint32_t bytes = fitting_bytes(transfer);
+    if (transfer->receive_bytes == bytes)
+        return true;
+    if (curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, (long)bytes) != CURLE_OK)
+        return false;
+    transfer->receive_bytes = bytes;
+    return true;
+}
+
+void neap_settings_note_response(const struct neap_transfer *transfer)
+{
+    struct neap_transport *transport = transfer->transport;
+    uint64_t came = transfer->header_bytes + transfer->body_bytes;
+    if (came > transport->receive_bytes && transport->receive_bytes < MOST_RECEIVE_BYTES)
+        transport->receive_bytes *= RECEIVE_GROWTH;
+}
+
 static bool copy_text(const struct neap_alloc *alloc, const char **text)
 {
     if (!*text)
@@ -202,6 +230,7 @@ enum neap_status neap_settings_copy(struct neap_transport *transport,
                                     const struct neap_transport_settings *settings)
 {
     struct neap_transport_settings *copy = &transport->settings;
+    transport->receive_bytes = LEAST_RECEIVE_BYTES;
     const char **texts[] = {&copy->ca_file, &copy->ca_path, &copy->cert, &copy->key, &copy->proxy};
     size_t count = sizeof texts / sizeof *texts, copied = 0;
     *copy = *settings;

@@ -196,7 +196,7 @@ static struct neap_shard *find_least(const struct neap_transport *transport)
     return least;
 }
 
-static bool may_multiplex(const struct neap_transfer *transfer)
+bool neap_shards_may_multiplex(const struct neap_transfer *transfer)
 {
     return transfer->transport->settings.http2 &&
            strncasecmp(transfer->request.url, "https:", 6) == 0;
@@ -215,7 +215,7 @@ static struct neap_shard *choose(struct neap_transport *transport)
 enum neap_status neap_shards_put(struct neap_transfer *transfer)
 {
     struct neap_transport *transport = transfer->transport;
-    bool counted = !may_multiplex(transfer);
+    bool counted = !neap_shards_may_multiplex(transfer);
     struct neap_shard *shard = counted ? choose(transport) : transport->shards.at[0];
     transfer->shard = shard;
     CURLMcode code = curl_multi_add_handle(shard->multi, transfer->easy);

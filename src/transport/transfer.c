@@ -53,6 +53,7 @@ static void make_blank(struct neap_transfer *transfer)
         .header_block = transfer->header_block,
         .header_block_bytes = transfer->header_block_bytes,
         .certificate_off = transfer->certificate_off,
+        .receive_bytes = transfer->receive_bytes,
         .plain_connect_ns = transfer->plain_connect_ns,
         .url = {.alloc = transport->alloc},
         .next_url = {.alloc = transport->alloc},

@@ -48,6 +48,7 @@ static struct neap_response *take_response(struct neap_transfer *transfer)
 {
     struct neap_response *response = transfer->response;
     const char *url = transfer->request.url;
+    neap_settings_note_response(transfer);
     response->foreign = transfer->foreign;
     if (transfer->hops > 0)
         response->url = neap_copy_text(response->alloc, url, strlen(url));

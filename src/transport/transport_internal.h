@@ -60,6 +60,7 @@ struct neap_transport {
     bool closed;                       /* freed by a callback: the memory goes when depth is 0 */
     bool broken; /* libcurl was refused a timer or a watch; a multi handle is dead */
     bool guard_sigpipe;
+    uint32_t receive_bytes; /* the buffer for a response of HTTP/1, see neap_settings_fit_buffer */
     struct neap_transport_stats stats;
 };
 
@@ -84,6 +85,7 @@ struct neap_transfer {
     bool foreign;             /* a hop left an origin: nothing private is sent any more */
     bool without_content;     /* a redirect made a GET of the request */
     bool certificate_off;     /* the handle's client certificate was taken out */
+    uint32_t receive_bytes;   /* what the handle is set to */
     int64_t plain_connect_ns; /* the handle is set for a GET without content, with this limit;
                                  below 0: for anything else */
 
@@ -131,6 +133,10 @@ void neap_settings_free(struct neap_transport *transport);
 NEAP_MUST_CHECK CURL *neap_settings_make_easy(struct neap_transport *transport,
                                               const char **refused);
 NEAP_MUST_CHECK bool neap_settings_client_certificate(struct neap_transfer *transfer, bool present);
+/* The buffer that libcurl takes and frees for each transfer: small until a larger response has come
+ * on this transport. `note` is called when a response is there. */
+NEAP_MUST_CHECK bool neap_settings_fit_buffer(struct neap_transfer *transfer);
+void neap_settings_note_response(const struct neap_transfer *transfer);
 
 /* Is anything to be sent behind the head, be it of no length? */
 bool neap_request_has_content(const struct neap_request *request);
@@ -164,10 +170,11 @@ enum neap_phase neap_stage_phase(enum neap_stage stage);
 NEAP_MUST_CHECK bool neap_redirect_decide(struct neap_transfer *transfer);
 NEAP_MUST_CHECK enum neap_status neap_redirect_advance(struct neap_transfer *transfer);
 
-/* shards.c. `init` makes the first one: NEAP_NO_MEMORY, and what was made is left for `free`. `put`
- * gives this hop to one of them: NEAP_NO_MEMORY, NEAP_SYSTEM; `take` takes it back, if it is there.
- * `expire` closes those that have been idle for too long; never from a callback of libcurl, nor of
- * a transfer. */
+/* shards.c. `may_multiplex`: could HTTP/2 carry it? `init` makes the first one: NEAP_NO_MEMORY, and
+ * what was made is left for `free`. `put` gives this hop to one of them: NEAP_NO_MEMORY,
+ * NEAP_SYSTEM; `take` takes it back, if it is there. `expire` closes those that have been idle for
+ * too long; never from a callback of libcurl, nor of a transfer. */
+bool neap_shards_may_multiplex(const struct neap_transfer *transfer);
 NEAP_MUST_CHECK enum neap_status neap_shards_init(struct neap_transport *transport);
 void neap_shards_free(struct neap_transport *transport);
 NEAP_MUST_CHECK enum neap_status neap_shards_put(struct neap_transfer *transfer);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "support/fetch.h"
+#include "transport/transport_internal.h"
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fetch_set_up, fetch_tear_down)
 
@@ -188,6 +189,41 @@ static void over_http2_a_response_is_the_same(void **state)
     fetched_free(&fetched);
 }
 
+/* Bytes of the handle that the last transfer had. */
+static uint32_t buffer_after(const char *port, const char *path, size_t body_bytes)
+{
+    struct fetched fetched;
+    fetch_run(&fetched, "GET", fetch_url(port, path));
+    assert_int_equal(strlen(fetched_body(&fetched, 200)), body_bytes);
+    fetched_free(&fetched);
+    return fetch.transport->spare->receive_bytes;
+}
+
+static void the_buffer_is_small_until_a_larger_response_came(void **state)
+{
+    (void)state;
+    assert_int_equal(buffer_after("plain", "/status/200", 3), 1024);
+    assert_int_equal(buffer_after("plain", "/big?bytes=200000", 200000), 1024);
+    assert_int_equal(buffer_after("plain", "/status/200", 3), 4096);
+    assert_int_equal(buffer_after("plain", "/gzip?bytes=9000", 9000), 4096);
+    assert_int_equal(buffer_after("plain", "/chunked?bytes=30000&chunk=700", 30000), 16384);
+    assert_int_equal(buffer_after("plain", "/status/200", 3), 16384);
+}
+
+static void the_buffer_of_http2_is_never_small(void **state)
+{
+    (void)state;
+    assert_int_equal(buffer_after("h2", "/", 43), 16384);
+    assert_int_equal(buffer_after("plain", "/status/200", 3), 1024);
+}
+
+static void over_tls_a_small_buffer_gets_the_whole_of_a_large_body(void **state)
+{
+    (void)state;
+    fetch.settings.http2 = false;
+    assert_int_equal(buffer_after("good", "/big?bytes=200000", 200000), 1024);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +241,9 @@ int main(void)
         TEST(many_headers_below_the_limit_are_kept),
         TEST(several_lengths_are_no_length),
         TEST(over_http2_a_response_is_the_same),
+        TEST(the_buffer_is_small_until_a_larger_response_came),
+        TEST(the_buffer_of_http2_is_never_small),
+        TEST(over_tls_a_small_buffer_gets_the_whole_of_a_large_body),
     };
     return cmocka_run_group_tests_name("receive", tests, fetch_group_set_up, fetch_group_tear_down);
 }
