@@ -15,7 +15,8 @@
  * Two callers that are a whole lap apart may swap the same place in either order: each adds to the
  * totals what it put in minus what it found, so they agree with the ring as soon as both are done.
  * Until then a total may be below zero, so each counts from TOTAL_ZERO on. A process that is killed
- * between the two leaves the totals one result off until the generation ends.
+ * between the two leaves the totals one result off until the generation ends. A result that finds
+ * in its place what it brings swaps neither of them.
  *
  * The 16 bits could take a stale word of the ring for a new one only after 2^16 changes of state
  * without one result that reached it, and exactly so many; likewise 2^19 for the totals. */
@@ -182,18 +183,22 @@ static _Atomic uint64_t *ring_word(struct neap_breaker *breaker,
     return &breaker->cells[policy->permits + place / RESULTS_IN_WORD];
 }
 
+/* To find there what it brings is to have swapped it. */
 static inline bool swap_result(struct neap_breaker *breaker,
                                const struct neap_breaker_policy *policy, uint32_t generation,
-                               uint32_t place, unsigned result, uint64_t seen, unsigned *old)
+                               uint32_t place, unsigned result, unsigned *old)
 {
     _Atomic uint64_t *cell = ring_word(breaker, policy, place);
     uint64_t tag = ring_tag(generation);
+    uint64_t seen = atomic_load(cell);
     uint64_t next;
     do {
         bool is_ours = seen >> RING_GENERATION_SHIFT == tag;
         if (!may_swap(breaker, generation, is_ours))
             return false;
         *old = result_at(seen, generation, place);
+        if (*old == result)
+            return true;
         next = is_ours ? seen & ~(RESULT_MASK << shift_of(place)) : tag << RING_GENERATION_SHIFT;
         next |= (uint64_t)result << shift_of(place);
     } while (!NEAP_SWAP(cell, &seen, next, policy->is_private));
@@ -243,17 +248,19 @@ static struct neap_tally tally_of(uint64_t totals)
     }};
 }
 
-/* `totals` is a guess of what they are, and then what they have become. */
+/* `totals` is what they have become. */
 static inline bool replace_in_totals(struct neap_breaker *breaker,
                                      const struct neap_breaker_policy *policy, uint32_t generation,
                                      unsigned old, unsigned result, uint64_t *totals)
 {
-    uint64_t seen = *totals;
-    uint64_t next;
+    uint64_t seen = atomic_load(&breaker->totals);
+    uint64_t next = seen;
     do {
         bool is_ours = are_of(seen, generation);
         if (!may_swap(breaker, generation, is_ours))
             return false;
+        if (is_ours && old == result)
+            break;
         next = (is_ours ? seen : empty_totals(generation)) + worth[result] - worth[old];
     } while (!NEAP_SWAP(&breaker->totals, &seen, next, policy->is_private));
     *totals = next;
@@ -274,24 +281,35 @@ static void add_to_slices(struct neap_breaker *breaker, const struct neap_breake
                     (uint16_t)generation, now_ns, addend);
 }
 
-/* All three words are read before the first one is swapped, since a processor reads nothing while
- * it swaps. What was read is only a guess of what a swap will find: a wrong one fails, and tells
- * what is there. */
+/* The ordinary case: every result of the window is a success, and none was slow. One more finds in
+ * its place what it brings, and nothing has to be counted: one swap of one word is all. Who looked
+ * at the ring as well might find in it what somebody else has put there and not yet counted; he
+ * would then come after that one, and now comes before him. */
+static inline bool is_full_of_successes(const struct neap_breaker *breaker,
+                                        const struct neap_breaker_policy *policy,
+                                        uint32_t generation)
+{
+    return atomic_load(&breaker->totals) ==
+           empty_totals(generation) + policy->window_count * ONE(NEAP_BREAKER_CALLS);
+}
+
 static bool add_to_ring(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
                         uint32_t generation, unsigned result, struct neap_tally *tally,
                         uint32_t *in_row)
 {
-    uint32_t places = policy->window_count;
     uint64_t sequence = atomic_load(&breaker->sequence);
-    uint64_t totals = atomic_load(&breaker->totals);
-    uint32_t place = place_of(sequence, generation);
-    uint64_t ring = atomic_load(ring_word(breaker, policy, place < places ? place : 0));
+    uint64_t totals;
+    uint32_t place;
     unsigned old;
-    if (!advance(breaker, policy, generation, places, result, sequence, &place, in_row) ||
-        !swap_result(breaker, policy, generation, place, result, ring, &old) ||
-        !replace_in_totals(breaker, policy, generation, old, result, &totals))
+    if (!advance(breaker, policy, generation, policy->window_count, result, sequence, &place,
+                 in_row))
         return false;
-    if (*in_row == 0 && !are_troubled(totals))
+    if (result == neap_breaker_result(false, false) &&
+        is_full_of_successes(breaker, policy, generation))
+        return false;
+    if (!swap_result(breaker, policy, generation, place, result, &old) ||
+        !replace_in_totals(breaker, policy, generation, old, result, &totals) ||
+        (*in_row == 0 && !are_troubled(totals)))
         return false;
     *tally = tally_of(totals);
     return true;

@@ -165,6 +165,29 @@ static void laps_of_a_small_ring_leave_the_totals_right(void **state)
     }
 }
 
+/* Mostly the window is full of successes, so that one more changes neither ring nor totals. */
+static void *count_rare_failures(void *number)
+{
+    int which = *(int *)number;
+    (void)pthread_barrier_wait(&barrier);
+    for (int i = 0; i < 4000; i++)
+        give(try_acquire(), (i + which * 10) % 200 ? SUCCESS : FAILURE, i % 300 == which);
+    return NULL;
+}
+
+static void rare_failures_leave_the_totals_right(void **state)
+{
+    (void)state;
+    never_trip();
+    for (uint32_t window = 3; window < 40; window += 12) {
+        policy.window_count = window;
+        begin();
+        run(count_rare_failures);
+        assert_int_equal(snapshot().calls, window);
+        assert_snapshot_agrees_with_the_ring();
+    }
+}
+
 static void *count_or_read(void *number)
 {
     if (*(int *)number > 0)
@@ -473,6 +496,7 @@ int main(void)
         THREADS_TEST(a_time_window_loses_no_result),
         THREADS_TEST(a_short_time_window_takes_over_seconds_without_a_trace),
         THREADS_TEST(laps_of_a_small_ring_leave_the_totals_right),
+        THREADS_TEST(rare_failures_leave_the_totals_right),
         THREADS_TEST(a_reader_sees_possible_numbers),
         THREADS_TEST(one_of_those_who_fail_together_opens_it),
         THREADS_TEST(metrics_only_tells_one_of_them),
