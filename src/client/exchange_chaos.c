@@ -33,7 +33,8 @@ static struct neap_response *response_of(const struct neap_exchange *exchange,
         response->status = outcome->status;
         return response;
     }
-    *outcome = (struct neap_outcome){.kind = NEAP_KIND_RESET, .message = "no memory is left"};
+    *outcome = (struct neap_outcome){
+        .kind = NEAP_KIND_ERROR, .ours = true, .message = "not enough memory"};
     return NULL;
 }
 

@@ -70,12 +70,13 @@ static size_t add_deadline_header(struct neap_exchange *exchange, int64_t left_n
     return at < exchange->header_count ? exchange->header_count : at + 1;
 }
 
-static void fail_to_send(struct neap_flight *flight, bool forbidden, const char *message)
+static void fail_to_send(struct neap_flight *flight, const struct neap_outcome *outcome,
+                         const char *message)
 {
     struct neap_loop *loop = flight->exchange->client->engine->loop;
-    flight->outcome =
-        (struct neap_outcome){.kind = NEAP_KIND_CONNECT, .unsent = true, .forbidden = forbidden};
-    snprintf(flight->outcome.message, sizeof flight->outcome.message, "%s", message);
+    flight->outcome = *outcome;
+    flight->outcome.unsent = true;
+    neap_outcome_say(&flight->outcome, message, NEAP_MESSAGE_BYTES);
     if (neap_loop_set(loop, &flight->timer, neap_loop_now(loop)) != NEAP_OK)
         neap_flight_end(flight, &flight->outcome, NULL);
 }
@@ -86,7 +87,7 @@ static void send_on_network(struct neap_exchange *exchange, struct neap_flight *
     struct neap_client *client = exchange->client;
     const struct neap_timeouts *timeout = &exchange->call.setup.timeout;
     struct neap_limits limits = {timeout->connect_ns, timeout->write_ns, timeout->read_ns};
-    char message[NEAP_MESSAGE_BYTES] = "libcurl has no memory for another transfer";
+    char message[NEAP_MESSAGE_BYTES] = "libcurl refuses the transfer";
 
     exchange->request.headers = exchange->header;
     exchange->request.header_count =
@@ -94,8 +95,11 @@ static void send_on_network(struct neap_exchange *exchange, struct neap_flight *
     enum neap_status status = neap_network_send(
         &client->connections->network, client->engine, &client->policy.transport,
         &exchange->request, &limits, on_transfer_done, flight, &flight->wire, message);
-    if (status != NEAP_OK)
-        fail_to_send(flight, false, message);
+    if (status == NEAP_NO_MEMORY)
+        fail_to_send(flight, &(struct neap_outcome){.kind = NEAP_KIND_ERROR, .ours = true},
+                     "not enough memory for another transfer");
+    else if (status != NEAP_OK)
+        fail_to_send(flight, &(struct neap_outcome){.kind = NEAP_KIND_CONNECT}, message);
 }
 
 /* True if Lua has to carry the attempt out. */
@@ -116,7 +120,8 @@ bool neap_exchange_send(struct neap_exchange *exchange, const struct neap_effect
 {
     struct neap_flight *flight = take_flight(exchange, effect->attempt);
     if (!neap_reach_allows_host(&exchange->client->policy.transport, exchange->url.origin)) {
-        fail_to_send(flight, true, "the host is not among policy.allow_hosts");
+        fail_to_send(flight, &(struct neap_outcome){.kind = NEAP_KIND_CONNECT, .forbidden = true},
+                     "the host is not among policy.allow_hosts");
         return false;
     }
     if (!effect->chaos)

@@ -17,7 +17,7 @@ static const enum neap_verdict kind_verdict[NEAP_KIND_COUNT] = {
 
 enum neap_verdict neap_classify_verdict(const struct neap_outcome *outcome)
 {
-    if (outcome->forbidden)
+    if (outcome->forbidden || outcome->ours)
         return NEAP_VERDICT_IGNORE;
     if (outcome->kind != NEAP_KIND_NONE)
         return kind_verdict[outcome->kind];
@@ -30,7 +30,7 @@ enum neap_verdict neap_classify_verdict(const struct neap_outcome *outcome)
 
 bool neap_classify_allows_stale(const struct neap_outcome *outcome)
 {
-    return neap_kind_is_refusal(outcome->kind) || outcome->forbidden ||
+    return neap_kind_is_refusal(outcome->kind) || outcome->forbidden || outcome->ours ||
            neap_classify_verdict(outcome) == NEAP_VERDICT_FAILURE;
 }
 

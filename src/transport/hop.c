@@ -136,6 +136,7 @@ static void forget_last_hop(struct neap_transfer *transfer)
 {
     transfer->fd = -1;
     transfer->denied = false;
+    transfer->starved = false;
     transfer->dialled = false;
     transfer->sent = false;
     transfer->refused = false;

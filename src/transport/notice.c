@@ -3,6 +3,7 @@
  * libcurl repeats a request by itself when a reused connection ends before a byte of response, for
  * any method: the request may have been carried out, and would be paid twice. The repetition shows
  * as a second connecting or sending within a hop, and is stopped there. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,6 +42,20 @@ static int on_resolve(void *resolver, void *reserved, void *context)
     return begins_to_connect(context) ? GO_ON : STOP;
 }
 
+static int open_socket(struct neap_transfer *transfer, const struct curl_sockaddr *address)
+{
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0) {
+        transfer->starved |= errno != EAFNOSUPPORT && errno != EACCES;
+        return -1;
+    }
+    if (neap_sockets_open(transfer->shard, fd))
+        return fd;
+    transfer->starved = true;
+    close(fd);
+    return -1;
+}
+
 static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct neap_transfer *transfer = context;
@@ -51,13 +66,9 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
         transfer->denied = true; /* libcurl goes on to the next address, if there is one */
         return CURL_SOCKET_BAD;
     }
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    int fd = open_socket(transfer, address);
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    if (!neap_sockets_open(transfer->shard, fd)) {
-        close(fd);
-        return CURL_SOCKET_BAD;
-    }
     transfer->dialled = true;
     return fd;
 }

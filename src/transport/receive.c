@@ -40,7 +40,7 @@ static struct text trim(struct text text)
 
 static bool fail_for_memory(struct neap_transfer *transfer)
 {
-    neap_verdict_fail(transfer, NEAP_KIND_ERROR, NEAP_PHASE_NONE, "not enough memory");
+    neap_verdict_starve(transfer, "not enough memory");
     return false;
 }
 

@@ -61,7 +61,7 @@ static bool resolve(struct neap_transfer *transfer, const char *location, size_t
         return check_host(transfer);
     if (error != NEAP_URL_NO_MEMORY)
         return refuse(transfer, text_of(error));
-    neap_verdict_fail(transfer, NEAP_KIND_ERROR, NEAP_PHASE_NONE, "not enough memory");
+    neap_verdict_starve(transfer, "not enough memory");
     return false;
 }
 

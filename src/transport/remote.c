@@ -70,13 +70,17 @@ static bool may_send(void *context)
     return atomic_compare_exchange_strong(&parcel->fate, &fate, FATE_SENT) || fate == FATE_SENT;
 }
 
-static void fail(struct neap_parcel *parcel)
+static void fail(struct neap_parcel *parcel, enum neap_status status)
 {
+    bool ours = status == NEAP_NO_MEMORY;
     neap_response_free(parcel->response);
     parcel->response = NULL;
-    parcel->outcome = (struct neap_outcome){.kind = NEAP_KIND_CONNECT, .unsent = true};
-    snprintf(parcel->outcome.message, sizeof parcel->outcome.message,
-             "libcurl has no memory for another transfer");
+    parcel->outcome = (struct neap_outcome){
+        .kind = ours ? NEAP_KIND_ERROR : NEAP_KIND_CONNECT, .unsent = true, .ours = ours};
+    neap_outcome_say(&parcel->outcome,
+                     ours ? "not enough memory for another transfer"
+                          : "libcurl refuses the transfer",
+                     NEAP_MESSAGE_BYTES);
     return_parcel(parcel);
 }
 
@@ -90,7 +94,7 @@ static void run_send(struct neap_errand *errand)
     enum neap_status status = neap_transport_send(
         remote->transport, &parcel->request, &parcel->limits, on_ended, parcel, &parcel->transfer);
     if (status != NEAP_OK) {
-        fail(parcel);
+        fail(parcel, status);
         return;
     }
     neap_transfer_ask_before_sending(parcel->transfer, may_send);

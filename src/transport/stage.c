@@ -118,7 +118,7 @@ static void fire(struct neap_loop_timer *timer, int64_t now_ns)
     if (has_expired(transfer)) {
         expire(transfer);
     } else if (set_timer(transfer) != NEAP_OK) {
-        neap_verdict_fail(transfer, NEAP_KIND_ERROR, NEAP_PHASE_NONE, "not enough memory");
+        neap_verdict_starve(transfer, "not enough memory");
         neap_transport_end(transfer);
     }
 }

@@ -88,9 +88,11 @@ static void follow(struct neap_transfer *transfer)
         status = start_hop(transfer);
     if (status == NEAP_OK)
         return;
-    neap_verdict_fail(transfer, NEAP_KIND_ERROR, NEAP_PHASE_NONE,
-                      status == NEAP_NO_MEMORY ? "not enough memory"
-                                               : "the redirect could not be sent");
+    if (status == NEAP_NO_MEMORY)
+        neap_verdict_starve(transfer, "not enough memory");
+    else
+        neap_verdict_fail(transfer, NEAP_KIND_ERROR, NEAP_PHASE_NONE,
+                          "the redirect could not be sent");
     conclude(transfer, CURLE_OK);
 }
 
@@ -132,8 +134,7 @@ static void fail_all(struct neap_transport *transport)
         neap_transfer_link(&transport->doomed, transfer);
     }
     while (!transport->closed && transport->doomed) {
-        neap_verdict_fail(transport->doomed, NEAP_KIND_ERROR, NEAP_PHASE_NONE,
-                          "the event loop is out of memory or descriptors");
+        neap_verdict_starve(transport->doomed, "the event loop is out of memory or descriptors");
         conclude(transport->doomed, CURLE_OK);
     }
 }

@@ -99,6 +99,7 @@ struct neap_transfer {
     int fd; /* the last descriptor that libcurl named for it; -1 */
 
     bool denied;        /* an address of this hop leads inside, where it may not */
+    bool starved;       /* there was no memory or descriptor for a socket of this hop */
     bool dialled;       /* this hop opened a connection of its own */
     bool sent;          /* this hop was handed to a connection */
     bool sent_before;   /* an earlier hop was */
@@ -203,10 +204,11 @@ void neap_sockets_free(struct neap_transport *transport);
 /* Closes all of them under libcurl's feet. */
 void neap_sockets_forsake(struct neap_transport *transport);
 
-/* verdict.c. `fail` keeps the first verdict. */
+/* verdict.c. `fail` keeps the first verdict; `starve` is one for want of memory. */
 NEAP_PRINTF(4, 5)
 void neap_verdict_fail(struct neap_transfer *transfer, enum neap_kind kind, enum neap_phase phase,
                        const char *format, ...);
+void neap_verdict_starve(struct neap_transfer *transfer, const char *message);
 void neap_verdict_of(const struct neap_transfer *transfer, CURLcode code,
                      struct neap_outcome *outcome);
 

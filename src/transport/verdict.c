@@ -111,6 +111,12 @@ void neap_verdict_fail(struct neap_transfer *transfer, enum neap_kind kind, enum
     va_end(arguments);
 }
 
+void neap_verdict_starve(struct neap_transfer *transfer, const char *message)
+{
+    transfer->verdict.ours |= transfer->verdict.kind == NEAP_KIND_NONE;
+    neap_verdict_fail(transfer, NEAP_KIND_ERROR, NEAP_PHASE_NONE, "%s", message);
+}
+
 /* A name that has other addresses too is judged by what became of those. */
 static bool leads_inside(const struct neap_transfer *transfer, const struct neap_outcome *outcome)
 {
@@ -128,18 +134,35 @@ static void forbid(const struct neap_transfer *transfer, struct neap_outcome *ou
              redirected ? "a redirect leads" : "the host leads");
 }
 
+/* Nor is a server to blame for a socket that we could not have. */
+static bool had_no_socket(const struct neap_transfer *transfer, const struct neap_outcome *outcome)
+{
+    return transfer->starved && !transfer->dialled && outcome->kind == NEAP_KIND_CONNECT;
+}
+
+static void starve(struct neap_outcome *outcome)
+{
+    static const char text[] = "not enough memory or descriptors for a socket";
+    outcome->kind = NEAP_KIND_ERROR;
+    outcome->ours = true;
+    neap_outcome_say(outcome, text, sizeof text);
+}
+
 static void judge_result(const struct neap_transfer *transfer, CURLcode code,
                          struct neap_outcome *outcome)
 {
     const struct rule *rule = rule_for(transfer, code);
     outcome->kind = kind_of(transfer, rule, code);
     outcome->certificate = rule->certificate;
+    outcome->ours = outcome->kind == NEAP_KIND_ERROR;
     if (outcome->kind == NEAP_KIND_TIMEOUT)
         outcome->phase = neap_stage_phase(transfer->stage);
     snprintf(outcome->message, sizeof outcome->message, "%.*s", NEAP_MESSAGE_BYTES - 1,
              message_of(transfer, code));
     if (leads_inside(transfer, outcome))
         forbid(transfer, outcome);
+    else if (had_no_socket(transfer, outcome))
+        starve(outcome);
 }
 
 void neap_verdict_of(const struct neap_transfer *transfer, CURLcode code,

@@ -41,6 +41,16 @@ static void the_breaker_counts_errors_and_ignores_what_is_neaps_own(void **state
     assert_int_equal(verdict_of_kind(NEAP_KIND_GATE), NEAP_VERDICT_IGNORE);
 }
 
+static void our_own_want_of_memory_says_nothing_of_the_server(void **state)
+{
+    const struct neap_outcome starved = {.kind = NEAP_KIND_ERROR, .ours = true, .unsent = true};
+    (void)state;
+    assert_int_equal(neap_classify_verdict(&starved), NEAP_VERDICT_IGNORE);
+    assert_true(neap_classify_allows_stale(&starved));
+    assert_true(neap_classify_is_failure(&starved));
+    assert_true(neap_classify_is_retryable(&starved, false));
+}
+
 static void fallbacks_run_for_errors_and_failing_statuses(void **state)
 {
     (void)state;
@@ -73,6 +83,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_breaker_counts_500_502_503_504_as_failures),
         cmocka_unit_test(the_breaker_counts_errors_and_ignores_what_is_neaps_own),
+        cmocka_unit_test(our_own_want_of_memory_says_nothing_of_the_server),
         cmocka_unit_test(fallbacks_run_for_errors_and_failing_statuses),
         cmocka_unit_test(an_error_is_worth_repeating_only_where_it_is_safe),
     };

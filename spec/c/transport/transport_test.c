@@ -410,6 +410,8 @@ static bool survives_without(size_t nth)
         else
             assert_int_equal(status, NEAP_NO_MEMORY);
         complete = second.response != NULL;
+        if (second.told && !complete) /* no server is to blame for it */
+            assert_true(second.outcome.kind == NEAP_KIND_ERROR && second.outcome.ours);
         fetched_free(&second);
     }
     fetch_close();
