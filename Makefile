@@ -301,9 +301,9 @@ test: ## C tests, specs on each Lua, examples, installation
 .PHONY: check
 check: ## static checks, and the tests under sanitizers and an aggressive collector
 	@.ci/setup.sh build test check
-	$(STEPS) check-format check-lua check-rooms check-self check-symbols check-cppcheck check-tidy \
-	    check-instructions check-models check-fuzz check-c-asan check-lua-asan check-c-tsan \
-	    check-lua-gc
+	$(STEPS) check-format check-lua check-rooms check-self check-symbols check-clang \
+	    check-cppcheck check-tidy check-instructions check-models check-fuzz check-c-asan \
+	    check-lua-asan check-c-tsan check-lua-gc
 
 .PHONY: format
 format: ## lay out the C sources with clang-format
@@ -446,6 +446,27 @@ check-lua:
 check-rooms:
 	@.ci/rooms.sh src
 	@echo '[check] PASS rooms include only what they may'
+
+# What clang warns about in everything that is in C, for the headers of either Lua; nothing is made.
+CLANG ?= clang
+CLANG_LUAS := $(foreach name,lua5.4 luajit,$(if $(incdir_$(name)),$(name)))
+clang_sources_plain := $(ROOM_SOURCES) $(SUPPORT_SOURCES) $(filter-out spec/c/binding/%,$(TEST_SOURCES)) \
+    $(FUZZ_SOURCES) $(wildcard src/store/missing_*.c spec/server/*.c .ci/*.c) \
+    $(filter-out %/calls.c,$(wildcard bench/floors/*.c))
+clang_sources_luajit := $(sources_binding) bench/floors/calls.c
+clang_sources_lua5.4 := $(clang_sources_luajit) $(filter spec/c/binding/%,$(TEST_SOURCES))
+
+.PHONY: check-clang clang-plain $(CLANG_LUAS:%=clang-%)
+ifeq ($(shell command -v $(CLANG) 2>/dev/null),)
+check-clang:
+	@.ci/skip.sh 'warnings of clang: it is missing'
+else
+check-clang: clang-plain $(CLANG_LUAS:%=clang-%)
+	@echo '[check] PASS clang has nothing to warn about'
+endif
+clang-plain $(CLANG_LUAS:%=clang-%): clang-%:
+	@printf '%s\n' $(clang_sources_$*) | xargs -n 40 $(CLANG) $(compile_flags) -Ispec -Werror -fsyntax-only \
+	    $(addprefix -isystem ,$(incdir_$*))
 
 MODULES := $(foreach name,$(INTERPRETERS),$(if $(incdir_$(name)),$(BUILD)/$(name)/neap/core.so))
 

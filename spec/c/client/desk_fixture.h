@@ -166,7 +166,8 @@ static inline int set_up(void **state)
     descriptors = open_descriptors();
     failing_alloc_init(&memory);
     owner = pthread_self();
-    backs = runs = runs_here = stores_freed = 0;
+    backs = 0;
+    runs = runs_here = stores_freed = 0;
     atomic_store(&begun, false);
     atomic_store(&may_end, false);
     for (int i = 0; i < ERRANDS; i++)

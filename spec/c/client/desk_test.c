@@ -132,7 +132,8 @@ static bool works(void)
     bool is_well = !neap_desk_is_lost(desk);
     if (neap_engine_is_inherited(engine))
         is_well = neap_engine_adopt(engine) == NEAP_OK;
-    backs = runs_here = 0;
+    backs = 0;
+    runs_here = 0;
     for (int i = 0; i < 100 && is_well; i++)
         is_well = neap_desk_send(desk, engine, &work[i].errand) == NEAP_OK;
     return is_well && turn_until_back(100) && runs_here == 0;

@@ -136,10 +136,11 @@ static inline void tell_time(struct neap_call *call, int64_t moment_ns)
 static inline void tell_outcome(struct neap_call *call, uint32_t attempt,
                                 struct neap_outcome outcome)
 {
-    effect = neap_call_step(
-        call, now_ns,
-        &(struct neap_event){
-            .kind = NEAP_EVENT_OUTCOME, .attempt = attempt, .outcome = &outcome, .hint = {-1, -1}});
+    effect = neap_call_step(call, now_ns,
+                            &(struct neap_event){.kind = NEAP_EVENT_OUTCOME,
+                                                 .attempt = attempt,
+                                                 .outcome = &outcome,
+                                                 .hint = {-1, -1, false, 0}});
 }
 
 static inline void tell_status(struct neap_call *call, uint32_t attempt, int status)

@@ -189,7 +189,7 @@ static struct neap_effect tell_outcome(struct world *world, struct neap_call *ca
                           &(struct neap_event){.kind = NEAP_EVENT_OUTCOME,
                                                .attempt = call->attempts,
                                                .outcome = outcome,
-                                               .hint = {-1, -1}});
+                                               .hint = {-1, -1, false, 0}});
 }
 
 /* Performs effects until the call is done. */

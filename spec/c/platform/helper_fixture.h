@@ -61,7 +61,8 @@ static int set_up(void **state)
     (void)state;
     descriptors = open_descriptors();
     failing_alloc_init(&memory);
-    backs = runs = 0;
+    backs = 0;
+    runs = 0;
     for (int i = 0; i < ERRANDS; i++)
         work[i] = (struct work){.errand = {.run = run, .back = back}, .number = i};
     assert_int_equal(neap_helper_new(&memory.alloc, &helper), NEAP_OK);

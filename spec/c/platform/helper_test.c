@@ -106,7 +106,8 @@ static bool work_in_child(void)
 {
     for (int i = 0; i < 3; i++)
         work[i].helper = own;
-    backs = runs = 0;
+    backs = 0;
+    runs = 0;
     helper = own;
     work[0].errand = (struct neap_errand){.run = watch_end, .back = back};
     post(&work[0]);
