@@ -92,13 +92,19 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
     -Wundef -Wunused-result
 # The fortified functions need an optimiser.
 FORTIFY := $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+# What other hardening the compiler knows; the last one is of x86 or of ARM. Of the former's two
+# halves only that of returns has an effect in a program on Linux; the other costs a call over HTTP
+# and a guarded function 1 to 3 % more instructions.
+known_flag = $(shell $(CC) -Werror $1 -x c -c -o /dev/null /dev/null 2>/dev/null && echo '$1')
+HARDENING := -fstack-protector-strong $(call known_flag,-fstack-clash-protection) $(firstword \
+    $(call known_flag,-fcf-protection=return) $(call known_flag,-mbranch-protection=standard))
 SHAPE := -fPIC -fvisibility=hidden -pthread
 SANITIZED := -O1 -g -fno-omit-frame-pointer -U_FORTIFY_SOURCE -Wno-maybe-uninitialized
 
-flags_plain := $(CFLAGS) $(FORTIFY) -fstack-protector-strong
+flags_plain := $(CFLAGS) $(FORTIFY) $(HARDENING)
 flags_asan := $(SANITIZED) -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 flags_tsan := $(SANITIZED) -fsanitize=thread
-link_plain := -Wl,-z,relro,-z,now
+link_plain := -Wl,-z,relro,-z,now,-z,noexecstack
 link_asan := -fsanitize=address,undefined
 link_tsan := -fsanitize=thread
 # lua_close must not unload the code under a live helper thread.
@@ -301,8 +307,8 @@ test: ## C tests, specs on each Lua, examples, installation
 .PHONY: check
 check: ## static checks, and the tests under sanitizers and an aggressive collector
 	@.ci/setup.sh build test check
-	$(STEPS) check-format check-lua check-rooms check-self check-symbols check-clang \
-	    check-cppcheck check-tidy check-instructions check-models check-fuzz check-c-asan \
+	$(STEPS) check-format check-lua check-rooms check-self check-symbols check-hardening \
+	    check-clang check-cppcheck check-tidy check-instructions check-models check-fuzz check-c-asan \
 	    check-lua-asan check-c-tsan check-lua-gc
 
 .PHONY: format
@@ -475,6 +481,11 @@ check-symbols: $(BUILD)/plain/libcore.a $(MODULES)
 	@.ci/symbols.sh core $(BUILD)/plain/libcore.a
 	@.ci/symbols.sh module $(MODULES)
 	@echo '[check] PASS symbols of core and modules'
+
+.PHONY: check-hardening
+check-hardening: $(MODULES)
+	@.ci/hardening.sh $^
+	@echo '[check] PASS hardening of the modules'
 
 .PHONY: check-self
 check-self:

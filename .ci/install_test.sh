@@ -48,6 +48,14 @@ run_program() { # what, tree, Lua version
     fi
 }
 
+is_hardened() { # what, module
+    if .ci/hardening.sh "$2" >"$scratch/log" 2>&1; then
+        echo "[check] PASS $1"
+    else
+        fail "$1" "$scratch/log"
+    fi
+}
+
 # What editors read, wherever the installer put it.
 has_definitions() { # what, tree
     if [ -n "$(find "$2" -path '*/library/neap/options.lua')" ]; then
@@ -67,6 +75,7 @@ test_make() { # Lua version, interpreter...
     for interpreter in "${@:2}"; do
         show_version "make install LUA_VERSION=$1 for $interpreter" "$interpreter" "$tree" "$1"
     done
+    is_hardened "make install LUA_VERSION=$1, hardening" "$tree/lib/lua/$1/neap/core.so"
     run_program "make install LUA_VERSION=$1, the program" "$tree" "$1"
     has_definitions "make install LUA_VERSION=$1, definitions" "$tree"
 
@@ -120,6 +129,7 @@ test_luarocks() { # Lua version, interpreter
         return
     fi
     show_version "luarocks --lua-version=$1 make" "$2" "$tree" "$1"
+    is_hardened "luarocks --lua-version=$1 make, hardening" "$tree/lib/lua/$1/neap/core.so"
     run_program "luarocks --lua-version=$1 make, the program" "$tree" "$1"
     has_definitions "luarocks --lua-version=$1 make, definitions" "$tree"
 }

@@ -186,9 +186,35 @@ test_symbols() {
     expect 'symbols: a module that offers nothing' 1 "$(module_says 'static int x;')"
 }
 
+# ---------------------------------------------------------------------------------------- hardening
+
+hardened_says() { # more flags -> status
+    printf '%s\n' 'int luaopen_neap_core(char *t, int n) { char b[99]; return snprintf(b, n, "%s", t) + b[n]; }' |
+        sed '1i #include <stdio.h>' >"$scratch/h.c"
+    # shellcheck disable=SC2086 # words
+    $CC -O2 -fPIC -shared -w -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+        -Wl,-z,relro,-z,now,-z,noexecstack $1 -o "$scratch/h.so" "$scratch/h.c" || echo 'not compiled'
+    .ci/hardening.sh "$scratch/h.so" >/dev/null 2>&1
+    echo $?
+}
+
+test_hardening() {
+    local without
+    expect 'hardening: with all of it' 0 "$(hardened_says '')"
+    for without in -U_FORTIFY_SOURCE -fno-stack-protector -Wl,-z,norelro -Wl,-z,lazy -Wl,-z,execstack \
+        -Wl,-rpath,/tmp '-g -fstack-clash-protection' '-g -fcf-protection=return'; do
+        expect "hardening: $without" 1 "$(hardened_says "$without")"
+    done
+    expect 'hardening: as gcc noted it' "$([ "$(uname -m)" = x86_64 ]; echo $?)" \
+        "$(hardened_says '-g -fstack-clash-protection -fcf-protection=return')"
+    expect 'hardening: a module that is not there' 1 \
+        "$(.ci/hardening.sh "$scratch/none.so" 2>/dev/null; echo $?)"
+}
+
 test_counts
 test_run
 test_runners
 test_rooms
 test_symbols
+test_hardening
 exit "$bad"
