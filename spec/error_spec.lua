@@ -1,6 +1,7 @@
 local Error = require "neap.error"
 local core = require "neap.core"
 local neap = require "neap"
+local testing = require "neap.testing"
 
 describe("neap.error", function()
   it("makes an error with the defaults of the contract", function()
@@ -55,6 +56,23 @@ describe("neap.error", function()
       assert.is_false(Error.is(value))
     end
     assert.is_false(Error.is(nil))
+  end)
+
+  it("says when its call ended", function()
+    local kit = testing.new{ seed = 1 }
+    local api = kit:client{ name = "api", base_url = "https://api.example/", retry = false,
+      breaker = { consecutive_failures = 1 } }
+    kit:script{ { error = "connect", after = 1.5 } }
+    local function ended_at(call)
+      local _, err = kit:run(call)
+      return err.at
+    end
+    assert.equal(1.5, ended_at(function() return api:get("x") end))
+    kit:advance(2)
+    assert.equal(3.5, ended_at(function() return api:get("x") end))
+    assert.equal(3.5, ended_at(function()
+      return neap.wrap({ name = "f", retry = false }, function() return nil, "busy" end)()
+    end))
   end)
 
   describe("tostring", function()

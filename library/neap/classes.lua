@@ -68,6 +68,7 @@ function Response:json() end
 ---@field attempts integer
 ---@field elapsed number seconds
 ---@field retry_after? number seconds until asking again makes sense
+---@field at? number when the call ended, on the clock of `neap.now()`
 ---@field cause? any what a wrapped function raised, or the error behind this one
 ---@field trace? neap.TraceEntry[]
 ---@field status? integer of the last response, where there was one

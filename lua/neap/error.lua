@@ -12,6 +12,7 @@ local core = require "neap.core"
 ---@field elapsed number seconds since the call began
 ---@field retry_after? number seconds until asking again makes sense
 ---@field cause? any what a wrapped function raised, or the error behind this one
+---@field at? number when the call ended, on the clock of `neap.now()`
 ---@field trace? table[] one entry an attempt or wait
 ---@field status? integer of the last response, where there was one
 
@@ -24,12 +25,20 @@ local Error = {}
 
 local metatable = { __name = "neap.error" }
 
+-- A call that was refused at once, and has left nothing but its error.
+local function trace_of_refusal(err)
+  if rawget(err, "attempts") ~= 0 or not rawget(err, "at") then
+    return nil
+  end
+  return { { at = err.at, elapsed = 0.0, kind = "reject", error = err.kind, reason = err.kind } }
+end
+
 -- The list is made when it is first asked for, and is an ordinary field from then on.
 function metatable.__index(err, key)
   if key ~= "trace" then
     return nil
   end
-  local trace = core.error_trace(err)
+  local trace = core.error_trace(err) or trace_of_refusal(err)
   rawset(err, "trace", trace)
   return trace
 end
@@ -60,7 +69,22 @@ function metatable.__tostring(err)
   return text
 end
 
-core.set_error_metatable(metatable)
+-- What guarded functions come to, the first while a circuit breaker is open: made in one go.
+local function refusal(why, at, retry_after)
+  return setmetatable({
+    kind = "breaker_open", message = why, retryable = true, attempts = 0, elapsed = 0.0, at = at,
+    retry_after = retry_after,
+  }, metatable)
+end
+
+local function failure(kind, message, retryable, attempts, elapsed, at, retry_after, cause)
+  return setmetatable({
+    kind = kind, message = message, retryable = retryable, attempts = attempts, elapsed = elapsed,
+    at = at, retry_after = retry_after, cause = cause,
+  }, metatable)
+end
+
+core.set_error_class(metatable, refusal, failure)
 
 --- Makes an error of a table with its fields. The table itself becomes the error. `retryable`,
 --- `attempts` and `elapsed` have the defaults false, 0 and 0. Raises for an unknown kind.

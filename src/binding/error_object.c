@@ -3,7 +3,7 @@
 #include "base/duration.h"
 #include "binding/fields.h"
 
-static const char metatable_key;
+static const char metatable_key, refusal_key, failure_key;
 
 void neap_binding_push_error(lua_State *L, const struct neap_error_view *view)
 {
@@ -23,10 +23,48 @@ void neap_binding_push_error(lua_State *L, const struct neap_error_view *view)
     lua_setmetatable(L, -2);
 }
 
-static int set_error_metatable(lua_State *L)
+/* Where nobody knows, nil. */
+static void push_retry_after(lua_State *L, int64_t retry_after_ns)
+{
+    if (retry_after_ns >= 0 && retry_after_ns != NEAP_NEVER)
+        lua_pushnumber(L, neap_seconds_from_ns(retry_after_ns));
+    else
+        lua_pushnil(L);
+}
+
+void neap_binding_push_refusal(lua_State *L, const char *why, int64_t at_ns, int64_t retry_after_ns)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &refusal_key);
+    lua_pushstring(L, why);
+    lua_pushnumber(L, neap_seconds_from_ns(at_ns));
+    push_retry_after(L, retry_after_ns);
+    lua_call(L, 3, 1);
+}
+
+void neap_binding_push_failure(lua_State *L, const struct neap_error_view *view, int64_t at_ns,
+                               int cause)
+{
+    cause = lua_absindex(L, cause);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &failure_key);
+    lua_pushstring(L, neap_kind_name(view->kind));
+    lua_pushstring(L, view->message);
+    lua_pushboolean(L, view->retryable);
+    lua_pushinteger(L, (lua_Integer)view->attempts);
+    lua_pushnumber(L, neap_seconds_from_ns(view->elapsed_ns));
+    lua_pushnumber(L, neap_seconds_from_ns(at_ns));
+    push_retry_after(L, view->retry_after_ns);
+    lua_pushvalue(L, cause);
+    lua_call(L, 8, 1);
+}
+
+static int set_error_class(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    lua_settop(L, 3);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &failure_key);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &refusal_key);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
     return 0;
 }
@@ -41,6 +79,6 @@ int neap_binding_refuse(lua_State *L, enum neap_kind kind, const char *message)
 
 void neap_binding_add_errors(lua_State *L)
 {
-    lua_pushcfunction(L, set_error_metatable);
-    lua_setfield(L, -2, "set_error_metatable");
+    lua_pushcfunction(L, set_error_class);
+    lua_setfield(L, -2, "set_error_class");
 }

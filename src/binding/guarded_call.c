@@ -91,6 +91,14 @@ static int end_with_error(lua_State *L, struct neap_guarded_call *call, int caus
     return 2;
 }
 
+static int end_refused(lua_State *L, const struct neap_guarded *guarded)
+{
+    lua_pushnil(L);
+    neap_push_guarded_refusal(L, guarded);
+    settle(L, guarded);
+    return 2;
+}
+
 /* Arguments, exchange, cause -> go_on(exchange, cause, arguments…). */
 static int end_by_exchange(lua_State *L, struct neap_guarded_call *call, int cause)
 {
@@ -195,6 +203,15 @@ static void keep(lua_State *L, struct neap_guarded_call *call)
         neap_guarded_stand_in(call, L);
 }
 
+/* A keeper that was pushed is at rest again. */
+static int end_without_call(lua_State *L, const struct neap_guarded *guarded,
+                            enum neap_guarded_next next, int arguments)
+{
+    if (lua_gettop(L) > arguments)
+        lua_replace(L, lua_upvalueindex(KEEPER));
+    return next == NEAP_GUARDED_REFUSED ? end_refused(L, guarded) : call_through(L, WHOLE, 0);
+}
+
 /* Only a coroutine can be dropped with the function in it. */
 static int guarded_call(lua_State *L)
 {
@@ -208,12 +225,10 @@ static int guarded_call(lua_State *L)
     luaL_checkstack(L, arguments + SLOTS, "too many arguments");
     if (can_be_dropped)
         push_keeper(L);
-    enum neap_guarded_next next;
-    struct neap_guarded_call *call = neap_guarded_begin(*guarded, &next);
-    if (!call) {
-        lua_settop(L, arguments);
-        return call_through(L, WHOLE, 0);
-    }
+    struct neap_guarded_call *call = NULL;
+    enum neap_guarded_next next = neap_guarded_begin(*guarded, &call);
+    if (!call)
+        return end_without_call(L, *guarded, next, arguments);
     call->arguments = arguments;
     call->base = lua_gettop(L);
     if (can_be_dropped)

@@ -1,5 +1,6 @@
 #include "binding/guarded_object.h"
 
+#include "binding/error_object.h"
 #include "binding/result_object.h"
 
 #define GUARDED_NAME "neap.guarded"
@@ -60,12 +61,13 @@ struct neap_guarded_keeper *neap_push_keeper(lua_State *L)
 
 void neap_push_guarded_error(lua_State *L, const struct neap_guarded_call *call, int cause)
 {
-    neap_push_error_of_call(L, &call->call, neap_guarded_now(call));
-    if (lua_isnil(L, cause))
-        return;
-    lua_pushliteral(L, "cause");
-    lua_pushvalue(L, cause);
-    lua_rawset(L, -3);
+    neap_push_error_of_call(L, &call->call, neap_guarded_now(call), cause);
+}
+
+void neap_push_guarded_refusal(lua_State *L, const struct neap_guarded *guarded)
+{
+    const struct neap_guarded_refusal refusal = neap_guarded_refusal(guarded);
+    neap_binding_push_refusal(L, refusal.why, refusal.at_ns, refusal.retry_after_ns);
 }
 
 /* hand_over(call), protected: what it needs may be refused for want of memory. */

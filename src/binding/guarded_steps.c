@@ -61,21 +61,40 @@ static int end_without_values(lua_State *L, enum neap_guarded_next next, int kee
     return 3;
 }
 
+static int end_refused(lua_State *L, const struct neap_guarded *guarded)
+{
+    lua_pushboolean(L, true);
+    neap_push_guarded_refusal(L, guarded);
+    lua_pushboolean(L, neap_guarded_is_pending(guarded));
+    return 3;
+}
+
+static void put_back(lua_State *L)
+{
+    lua_rawseti(L, lua_upvalueindex(AT_REST), 1);
+}
+
 /* begin(): what holds the call, whose function is to be called; or nothing, where it needs an
  * exchange from the beginning; or as above. */
 static int begin(lua_State *L)
 {
-    enum neap_guarded_next next;
     lua_settop(L, 0);
+    struct neap_guarded *guarded = guarded_of(L);
     struct neap_guarded_keeper *keeper = push_keeper(L);
-    keeper->call = neap_guarded_begin(guarded_of(L), &next);
-    if (!keeper->call) {
-        lua_rawseti(L, lua_upvalueindex(AT_REST), 1);
+    enum neap_guarded_next next = neap_guarded_begin(guarded, &keeper->call);
+    switch (next) {
+    case NEAP_GUARDED_ELSEWHERE:
+        put_back(L);
         return 0;
-    }
-    if (next == NEAP_GUARDED_RUN) {
+    case NEAP_GUARDED_REFUSED:
+        put_back(L);
+        return end_refused(L, guarded);
+    case NEAP_GUARDED_RUN:
         neap_guarded_stand_in(keeper->call, L);
         return 1;
+    case NEAP_GUARDED_DONE:
+    case NEAP_GUARDED_WAITS:
+        break;
     }
     lua_pushnil(L);
     return end_without_values(L, next, 1, 2);

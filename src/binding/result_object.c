@@ -40,9 +40,9 @@ static void copy(void *to, const void *from, size_t bytes)
         memcpy(to, from, bytes);
 }
 
-/* Pushes it; `response` may be NULL. */
-static void push_result(lua_State *L, const struct neap_trace *trace,
-                        const struct neap_response *response)
+/* Pushes it, without its metatable; `response` may be NULL. */
+static void push_block(lua_State *L, const struct neap_trace *trace,
+                       const struct neap_response *response)
 {
     const struct neap_response *from = response ? response : &no_response;
     size_t entry_bytes = trace->count * sizeof *trace->entry;
@@ -55,6 +55,12 @@ static void push_result(lua_State *L, const struct neap_trace *trace,
     copy(result->entry, trace->entry, entry_bytes);
     copy(headers_of(result), from->header, header_bytes);
     copy(head_of(result), from->head.data, from->head.bytes);
+}
+
+static void push_result(lua_State *L, const struct neap_trace *trace,
+                        const struct neap_response *response)
+{
+    push_block(L, trace, response);
     luaL_setmetatable(L, RESULT_NAME);
 }
 
@@ -178,20 +184,19 @@ void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole
     lua_setfield(L, -2, "_result");
 }
 
-static void push_error(lua_State *L, const struct neap_call *call,
-                       const struct neap_outcome *outcome, int64_t now_ns)
+static struct neap_error_view view_of(const struct neap_call *call,
+                                      const struct neap_outcome *outcome, int64_t now_ns)
 {
-    neap_binding_push_error(
-        L, &(struct neap_error_view){
-               .kind = outcome->kind,
-               .phase = outcome->phase,
-               .message = outcome->message,
-               .retryable = neap_classify_is_retryable(outcome, call->setup.replayable),
-               .attempts = call->attempts,
-               .elapsed_ns = neap_time_since(now_ns, call->began_ns),
-               .retry_after_ns = call->result.retry_after_ns,
-               .status = outcome->status,
-           });
+    return (struct neap_error_view){
+        .kind = outcome->kind,
+        .phase = outcome->phase,
+        .message = outcome->message,
+        .retryable = neap_classify_is_retryable(outcome, call->setup.replayable),
+        .attempts = call->attempts,
+        .elapsed_ns = neap_time_since(now_ns, call->began_ns),
+        .retry_after_ns = call->result.retry_after_ns,
+        .status = outcome->status,
+    };
 }
 
 /* Of the error on top. Most are never asked for their trace, and its tables would cost more than
@@ -200,14 +205,15 @@ static void keep_error_trace(lua_State *L, const struct neap_trace *trace)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &error_traces);
     lua_pushvalue(L, -2);
-    push_result(L, trace, NULL);
+    push_block(L, trace, NULL);
     lua_rawset(L, -3);
     lua_pop(L, 1);
 }
 
-void neap_push_error_of_call(lua_State *L, const struct neap_call *call, int64_t now_ns)
+void neap_push_error_of_call(lua_State *L, const struct neap_call *call, int64_t now_ns, int cause)
 {
-    push_error(L, call, &call->result.outcome, now_ns);
+    const struct neap_error_view view = view_of(call, &call->result.outcome, now_ns);
+    neap_binding_push_failure(L, &view, now_ns, cause);
     keep_error_trace(L, &call->trace);
 }
 
@@ -215,7 +221,10 @@ void neap_push_call_error(lua_State *L, struct neap_exchange *exchange,
                           const struct neap_outcome *outcome, bool with_trace)
 {
     const struct neap_call *call = &exchange->call;
-    push_error(L, call, outcome, neap_loop_now(exchange->client->engine->loop));
+    int64_t now_ns = neap_loop_now(exchange->client->engine->loop);
+    const struct neap_error_view view = view_of(call, outcome, now_ns);
+    neap_binding_push_error(L, &view);
+    neap_set_seconds(L, "at", now_ns);
     if (!with_trace)
         return;
     keep_error_trace(L, &call->trace);

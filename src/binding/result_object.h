@@ -16,9 +16,9 @@ void neap_push_bare_result(lua_State *L, struct neap_exchange *exchange);
 void neap_push_call_error(lua_State *L, struct neap_exchange *exchange,
                           const struct neap_outcome *outcome, bool with_trace);
 
-/* The same about what a call came to that has no exchange, with its trace; `now_ns` is the moment
- * at which it ended. */
-void neap_push_error_of_call(lua_State *L, const struct neap_call *call, int64_t now_ns);
+/* The same about what a call of a guarded function came to that has no exchange, with its trace and
+ * the value at `cause`; `now_ns` is the moment at which it ended. */
+void neap_push_error_of_call(lua_State *L, const struct neap_call *call, int64_t now_ns, int cause);
 
 void neap_push_trace(lua_State *L, const struct neap_trace *trace);
 

@@ -8,7 +8,8 @@ struct neap_guarded {
     struct neap_client *client;
     struct neap_call_setup setup; /* of `process` */
     int64_t process;
-    bool suits;
+    bool suits, suits_failures;
+    int64_t retry_after_ns; /* of the last refusal */
     struct neap_guarded_call *all, *spare;
     uint32_t taken; /* calls that are not spare */
     bool released;
@@ -54,6 +55,7 @@ static void look_at_client(struct neap_guarded *guarded)
     neap_client_call_setup(guarded->client, &guarded->setup);
     guarded->process = client->engine->process;
     guarded->suits = has_one_breaker && !client->alerts && neap_straight_suits(&guarded->setup);
+    guarded->suits_failures = guarded->suits && neap_straight_suits_failures(&guarded->setup);
 }
 
 static bool may_go_straight(struct neap_guarded *guarded)
@@ -116,6 +118,7 @@ static void end(struct neap_guarded_call *call)
     wake_queue(client);
 }
 
+/* Its trace has what the straight way has left there. */
 static void become(struct neap_guarded_call *call)
 {
     neap_straight_become(&call->way, &call->guarded->setup, &call->call);
@@ -156,21 +159,40 @@ static enum neap_guarded_next begin_call(struct neap_guarded_call *call)
     return next_of(call);
 }
 
-struct neap_guarded_call *neap_guarded_begin(struct neap_guarded *guarded,
-                                             enum neap_guarded_next *next)
+/* What the straight way does not admit, and the breaker does not refuse. */
+static enum neap_guarded_next begin_otherwise(struct neap_guarded_call *call, int64_t now_ns)
+{
+    if (neap_straight_begin(&call->way, &call->guarded->setup, now_ns))
+        return NEAP_GUARDED_RUN;
+    return begin_call(call);
+}
+
+enum neap_guarded_next neap_guarded_begin(struct neap_guarded *guarded,
+                                          struct neap_guarded_call **call)
 {
     struct neap_client *client = guarded->client;
-    struct neap_guarded_call *call = may_go_straight(guarded) ? take(guarded) : NULL;
-    if (!call)
-        return NULL;
+    if (!may_go_straight(guarded))
+        return NEAP_GUARDED_ELSEWHERE;
     int64_t now_ns = neap_loop_update(client->engine->loop);
     neap_cells_reap(&client->cells, now_ns);
+    if (guarded->suits_failures &&
+        neap_straight_refuse(&guarded->setup, now_ns, &guarded->retry_after_ns))
+        return NEAP_GUARDED_REFUSED;
+    *call = take(guarded);
+    if (!*call)
+        return NEAP_GUARDED_ELSEWHERE;
     client->engine->busy++;
-    call->state = NEAP_GUARDED_STRAIGHT;
-    *next = NEAP_GUARDED_RUN;
-    if (!neap_straight_begin(&call->way, &guarded->setup, now_ns))
-        *next = begin_call(call);
-    return call;
+    (*call)->state = NEAP_GUARDED_STRAIGHT;
+    return begin_otherwise(*call, now_ns);
+}
+
+struct neap_guarded_refusal neap_guarded_refusal(const struct neap_guarded *guarded)
+{
+    const struct neap_client *client = guarded->client;
+    return (struct neap_guarded_refusal){
+        .at_ns = neap_loop_now(client->engine->loop),
+        .retry_after_ns = guarded->retry_after_ns,
+        .why = neap_breaker_refusal(neap_breaker_state(guarded->setup.state.breaker))};
 }
 
 static void tell_outcome(struct neap_guarded_call *call, const struct neap_outcome *outcome)
@@ -227,15 +249,37 @@ void neap_guarded_succeed(struct neap_guarded_call *call)
     }
 }
 
+static enum neap_guarded_next fail_straight(struct neap_guarded_call *call,
+                                            const struct neap_outcome *outcome)
+{
+    const struct neap_guarded *guarded = call->guarded;
+    int64_t now_ns = neap_guarded_now(call);
+    switch (neap_straight_fail(&call->way, &guarded->setup, &call->call, outcome, now_ns)) {
+    case NEAP_STRAIGHT_AGAIN:
+        wake_queue(guarded->client);
+        return NEAP_GUARDED_RUN;
+    case NEAP_STRAIGHT_OVER:
+        end(call);
+        return NEAP_GUARDED_DONE;
+    case NEAP_STRAIGHT_BETWEEN:
+        break;
+    }
+    call->state = NEAP_GUARDED_CALL;
+    step(call, &(struct neap_event){.kind = NEAP_EVENT_TIME});
+    return next_of(call);
+}
+
 enum neap_guarded_next neap_guarded_fail(struct neap_guarded_call *call, const char *message,
                                          size_t message_bytes)
 {
-    struct neap_client *client = call->guarded->client;
+    const struct neap_guarded *guarded = call->guarded;
     struct neap_outcome outcome = {.kind = NEAP_KIND_ERROR};
-    neap_loop_update(client->engine->loop);
+    neap_loop_update(guarded->client->engine->loop);
     if (has_ended(call))
         return NEAP_GUARDED_DONE;
     neap_outcome_say(&outcome, message, message_bytes);
+    if (call->state == NEAP_GUARDED_STRAIGHT && guarded->suits_failures)
+        return fail_straight(call, &outcome);
     if (call->state == NEAP_GUARDED_STRAIGHT)
         become(call);
     tell_outcome(call, &outcome);

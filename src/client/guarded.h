@@ -1,17 +1,19 @@
 /* A guarded function: what the calls of one that needs nobody share, and what each of them holds.
  *
  * While nobody has to be waited for, told or asked, a call needs no exchange; where
- * pipeline/straight admits it, and it succeeds, not even the states of a call. The driver takes a
- * call, runs the function, and says how that went, for as long as `next` is RUN:
+ * pipeline/straight can carry it, not even the states of a call. The driver takes a call, runs the
+ * function, and says how that went, for as long as `next` is RUN:
  *
- *     neap_guarded_begin      NULL: nothing has happened; go the ordinary way, by an exchange
+ *     neap_guarded_begin      a call, or none where `next` is ELSEWHERE or REFUSED
  *     neap_guarded_succeed    the function has succeeded: the call is over
  *     neap_guarded_fail       it has failed
- *     neap_guarded_spare      at last, in each of these cases
+ *     neap_guarded_spare      at last, of each call that there is
  *
- *     RUN      run the function
- *     DONE     the call is over; what it came to is in call->call
- *     WAITS    an exchange must go on with it, see neap_guarded_hand_over
+ *     ELSEWHERE  nothing has happened; go the ordinary way, by an exchange
+ *     REFUSED    the breaker has refused it, and the call is over: see neap_guarded_refusal
+ *     RUN        run the function
+ *     DONE       the call is over; what it came to is in call->call
+ *     WAITS      an exchange must go on with it, see neap_guarded_hand_over
  *
  * A call whose driver goes away is given up instead. Belongs to the engine's thread. */
 #ifndef NEAP_CLIENT_GUARDED_H
@@ -52,12 +54,26 @@ NEAP_MUST_CHECK enum neap_status neap_guarded_new(struct neap_client *client,
 /* Calls that are under way keep it until they are spare. */
 void neap_guarded_free(struct neap_guarded *guarded);
 
-/* NULL too where there is no memory, the client is closed, or this is a forked child that has not
- * adopted it. */
-enum neap_guarded_next { NEAP_GUARDED_RUN, NEAP_GUARDED_DONE, NEAP_GUARDED_WAITS };
+enum neap_guarded_next {
+    NEAP_GUARDED_ELSEWHERE,
+    NEAP_GUARDED_REFUSED,
+    NEAP_GUARDED_RUN,
+    NEAP_GUARDED_DONE,
+    NEAP_GUARDED_WAITS
+};
 
-struct neap_guarded_call *neap_guarded_begin(struct neap_guarded *guarded,
-                                             enum neap_guarded_next *next);
+/* ELSEWHERE too where there is no memory, the client is closed, or this is a forked child that has
+ * not adopted it. */
+enum neap_guarded_next neap_guarded_begin(struct neap_guarded *guarded,
+                                          struct neap_guarded_call **call);
+
+/* Of the call that was REFUSED last. */
+struct neap_guarded_refusal {
+    int64_t at_ns, retry_after_ns; /* -1: nobody knows */
+    const char *why;               /* static */
+};
+
+struct neap_guarded_refusal neap_guarded_refusal(const struct neap_guarded *guarded);
 
 /* Both change nothing where the call is over, because it was given up meanwhile. */
 void neap_guarded_succeed(struct neap_guarded_call *call);

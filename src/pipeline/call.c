@@ -60,12 +60,17 @@ void neap_call_note_breaker(struct neap_call *call, const struct neap_breaker_ch
                                                .breaker = *change});
 }
 
-void neap_call_init(struct neap_call *call, const struct neap_call_setup *setup)
+void neap_call_reset(struct neap_call *call, const struct neap_call_setup *setup)
 {
     memset(call, 0, offsetof(struct neap_call, trace));
     call->setup = *setup;
     call->response_retry_after_ns = -1;
     call->result.retry_after_ns = -1;
+}
+
+void neap_call_init(struct neap_call *call, const struct neap_call_setup *setup)
+{
+    neap_call_reset(call, setup);
     neap_trace_init(&call->trace, setup->alloc);
 }
 

@@ -174,7 +174,7 @@ static void trace_rejection(struct neap_call *call, int64_t now_ns, enum neap_ki
 
 static void note_rejection(struct neap_call *call, int64_t now_ns, enum neap_kind kind)
 {
-    neap_count(&call->setup.counters->rejections[kind]);
+    neap_count_rejection(&call->setup, kind);
     trace_rejection(call, now_ns, kind, true);
 }
 

@@ -30,6 +30,17 @@ static inline void neap_count_attempt(const struct neap_call_setup *setup)
     NEAP_ADD(&setup->counters->attempts, 1, setup->is_private);
 }
 
+static inline void neap_count_retry(const struct neap_call_setup *setup,
+                                    const struct neap_outcome *outcome)
+{
+    NEAP_ADD(&setup->counters->retries[neap_retry_reason_of(outcome)], 1, setup->is_private);
+}
+
+static inline void neap_count_rejection(const struct neap_call_setup *setup, enum neap_kind by)
+{
+    NEAP_ADD(&setup->counters->rejections[by], 1, setup->is_private);
+}
+
 /* How long an attempt lasted that was broken off says nothing about the server. */
 static inline void neap_count_outcome(const struct neap_call_setup *setup, enum neap_kind kind,
                                       enum neap_phase phase, int64_t elapsed_ns)

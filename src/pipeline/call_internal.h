@@ -23,6 +23,9 @@
  *     DONE                                    nothing is held, the result is there */
 void neap_call_enter(struct neap_call *call, enum neap_call_state state);
 
+/* A new call, but for its trace. */
+void neap_call_reset(struct neap_call *call, const struct neap_call_setup *setup);
+
 struct neap_effect neap_call_wait_effect(const struct neap_call *call);
 double neap_call_random(struct neap_call *call);
 

@@ -1,6 +1,7 @@
 /* What is decided after an attempt: its verdict, the gates, a refresh, a retry, or the end. */
 #include "base/duration.h"
 #include "pipeline/bounds.h"
+#include "pipeline/call_count.h"
 #include "pipeline/call_internal.h"
 #include "pipeline/classify.h"
 
@@ -117,8 +118,7 @@ static void tell_retry(struct neap_call *call, int64_t now_ns, double delay_s,
 static void note_retry(struct neap_call *call, int64_t now_ns, double delay_s,
                        const struct neap_trace_entry *wait)
 {
-    enum neap_retry_reason reason = neap_retry_reason_of(&call->judged.outcome);
-    neap_count(&call->setup.counters->retries[reason]);
+    neap_count_retry(&call->setup, &call->judged.outcome);
     if (neap_call_tells(call, NEAP_NOTICE_RETRY))
         tell_retry(call, now_ns, delay_s, wait);
 }

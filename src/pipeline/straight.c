@@ -2,6 +2,7 @@
 
 #include "pipeline/call_count.h"
 #include "pipeline/call_internal.h"
+#include "pipeline/classify.h"
 
 bool neap_straight_suits(const struct neap_call_setup *setup)
 {
@@ -10,6 +11,13 @@ bool neap_straight_suits(const struct neap_call_setup *setup)
     return setup->uninterruptible && setup->watched == 0 && setup->deadline_ns == NEAP_NEVER &&
            setup->timeout.total_ns >= NEAP_LEAST_LEFT_NS && !(pipeline->has_gate && has_gates) &&
            !pipeline->asks_failure && !setup->chaos_off && pipeline->hedge_after_ns == NEAP_NEVER;
+}
+
+bool neap_straight_suits_failures(const struct neap_call_setup *setup)
+{
+    const struct neap_pipeline *pipeline = setup->pipeline;
+    return setup->watched == 0 && !setup->has_cache && pipeline->fallback_count == 0 &&
+           !pipeline->asks_when && !pipeline->asks_backoff;
 }
 
 /* A permit, or 0 where somebody has to wait or to be refused. */
@@ -37,7 +45,7 @@ static bool admit(struct neap_straight *straight, const struct neap_call_setup *
     const struct neap_pipeline_state *state = &setup->state;
     bool has_breaker = pipeline->has_breaker && state->breaker;
     straight->breaker_permit =
-        has_breaker ? neap_breaker_pass(state->breaker, &pipeline->breaker) : 0;
+        has_breaker ? neap_breaker_pass(state->breaker, &pipeline->breaker, now_ns) : 0;
     if (has_breaker && !straight->breaker_permit)
         return false;
     straight->bulkhead_permit = pipeline->has_bulkhead ? enter_bulkhead(setup, now_ns) : 0;
@@ -52,10 +60,19 @@ static bool admit(struct neap_straight *straight, const struct neap_call_setup *
 
 /* Whoever is asked for admission is given a random number where it can make use of one, and so is
  * the breaker here: calls that follow see the same numbers. */
-static void draw(const struct neap_straight *straight, const struct neap_call_setup *setup)
+static void draw(bool is_asked, const struct neap_call_setup *setup)
 {
-    if (straight->breaker_permit && neap_breaker_uses_random(&setup->pipeline->breaker))
+    if (is_asked && neap_breaker_uses_random(&setup->pipeline->breaker))
         (void)neap_random_unit(setup->random);
+}
+
+/* Breaker, bulkhead and rate limit have admitted it. */
+static void launch(struct neap_straight *straight, const struct neap_call_setup *setup,
+                   int64_t now_ns)
+{
+    straight->started_ns = now_ns;
+    straight->attempts++;
+    neap_count_attempt(setup);
 }
 
 bool neap_straight_begin(struct neap_straight *straight, const struct neap_call_setup *setup,
@@ -64,37 +81,200 @@ bool neap_straight_begin(struct neap_straight *straight, const struct neap_call_
     if (!admit(straight, setup, now_ns))
         return false;
     straight->began_ns = now_ns;
-    draw(straight, setup);
+    straight->attempts = 0;
+    straight->previous_delay_s = 0;
+    draw(straight->breaker_permit != 0, setup);
     neap_count_call(setup);
     neap_count_deposit(setup, now_ns);
-    neap_count_attempt(setup);
+    launch(straight, setup, now_ns);
     return true;
+}
+
+bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
+                          int64_t *retry_after_ns)
+{
+    const struct neap_pipeline *pipeline = setup->pipeline;
+    struct neap_breaker *breaker = setup->state.breaker;
+    int64_t until_ns;
+    if (!pipeline->has_breaker || !breaker || pipeline->breaker_shadow ||
+        !neap_breaker_refuses(breaker, &pipeline->breaker, now_ns, &until_ns))
+        return false;
+    neap_count_call(setup);
+    neap_count_deposit(setup, now_ns);
+    draw(true, setup);
+    neap_count_rejection(setup, NEAP_KIND_BREAKER_OPEN);
+    const struct neap_ending ending = {
+        .failed = true, .error = NEAP_KIND_BREAKER_OPEN, .began_ns = now_ns};
+    neap_count_ending(setup, &ending, now_ns);
+    *retry_after_ns = until_ns == NEAP_NEVER ? -1 : neap_time_since(until_ns, now_ns);
+    return true;
+}
+
+/* Gives back what the attempt held, and counts what it came to. */
+static void settle(const struct neap_straight *straight, const struct neap_call_setup *setup,
+                   enum neap_kind kind, enum neap_verdict verdict, int64_t now_ns)
+{
+    int64_t elapsed_ns = neap_time_since(now_ns, straight->started_ns);
+    neap_count_outcome(setup, kind, NEAP_PHASE_NONE, elapsed_ns);
+    if (straight->bulkhead_permit)
+        neap_bulkhead_release(setup->state.bulkhead, &setup->pipeline->bulkhead,
+                              straight->bulkhead_permit);
+    if (straight->breaker_permit)
+        neap_count_result(setup, straight->breaker_permit, verdict, elapsed_ns, now_ns);
 }
 
 void neap_straight_succeed(const struct neap_straight *straight,
                            const struct neap_call_setup *setup, int64_t now_ns)
 {
-    int64_t elapsed_ns = neap_time_since(now_ns, straight->began_ns);
-    neap_count_outcome(setup, NEAP_KIND_NONE, NEAP_PHASE_NONE, elapsed_ns);
-    if (straight->bulkhead_permit)
-        neap_bulkhead_release(setup->state.bulkhead, &setup->pipeline->bulkhead,
-                              straight->bulkhead_permit);
-    if (straight->breaker_permit)
-        neap_count_result(setup, straight->breaker_permit, NEAP_VERDICT_SUCCESS, elapsed_ns,
-                          now_ns);
+    settle(straight, setup, NEAP_KIND_NONE, NEAP_VERDICT_SUCCESS, now_ns);
     const struct neap_ending ending = {
         .ok = true, .attempted = true, .began_ns = straight->began_ns};
     neap_count_ending(setup, &ending, now_ns);
 }
 
+/* ---- failures */
+
+static void trace_attempt(const struct neap_straight *straight, struct neap_trace *trace,
+                          const struct neap_outcome *outcome, int64_t now_ns)
+{
+    struct neap_trace_entry *entry =
+        neap_trace_add(trace, NEAP_TRACE_ATTEMPT, straight->started_ns);
+    if (!entry)
+        return;
+    entry->elapsed_ns = neap_time_since(now_ns, straight->started_ns);
+    entry->error = outcome->kind;
+}
+
+static struct neap_retry_facts facts_of(const struct neap_straight *straight,
+                                        const struct neap_call_setup *setup,
+                                        const struct neap_outcome *outcome)
+{
+    const struct neap_pipeline *pipeline = setup->pipeline;
+    const struct neap_breaker *breaker = setup->state.breaker;
+    bool can_be_open = breaker && !pipeline->breaker_shadow;
+    return (struct neap_retry_facts){
+        .outcome = outcome,
+        .replayable = setup->replayable,
+        .attempts = straight->attempts,
+        .retries = straight->attempts - 1,
+        .server_delay_ns = -1,
+        .previous_delay_s = straight->previous_delay_s,
+        .custom_delay_s = -1,
+        .breaker_open_until_ns = can_be_open ? neap_breaker_open_until(breaker) : 0,
+        .deadline_ns = neap_call_deadline(setup, straight->began_ns),
+    };
+}
+
+/* The retry is paid for, where it is one. */
+static struct neap_retry_decision decide(const struct neap_straight *straight,
+                                         const struct neap_call_setup *setup,
+                                         const struct neap_outcome *outcome, int64_t now_ns)
+{
+    const struct neap_pipeline *pipeline = setup->pipeline;
+    struct neap_retry_facts facts = facts_of(straight, setup, outcome);
+    bool wanted;
+    struct neap_retry_decision decision = {.retry = false};
+    decision.stop = neap_retry_screen(&pipeline->retry, &facts, &wanted);
+    if (!wanted || decision.stop != NEAP_STOP_NONE)
+        return decision;
+    decision = neap_retry_decide(&pipeline->retry, &facts, now_ns, neap_random_unit(setup->random));
+    if (!decision.retry || !pipeline->has_budget ||
+        neap_retry_budget_withdraw(setup->state.budget, &pipeline->budget, now_ns))
+        return decision;
+    return (struct neap_retry_decision){.retry = false, .stop = NEAP_STOP_BUDGET};
+}
+
+static enum neap_straight_next end(const struct neap_straight *straight,
+                                   const struct neap_call_setup *setup, struct neap_call *call,
+                                   enum neap_stop stop, int64_t now_ns)
+{
+    struct neap_trace_entry *last = neap_trace_last(&call->trace);
+    if (last && stop != NEAP_STOP_NONE)
+        last->reason = neap_stop_name(stop);
+    call->began_ns = straight->began_ns;
+    call->attempts = straight->attempts;
+    call->setup.replayable = setup->replayable;
+    call->result.kind = NEAP_RESULT_ERROR;
+    call->result.retry_after_ns = -1;
+    const struct neap_ending ending = {.failed = true,
+                                       .attempted = true,
+                                       .error = call->result.outcome.kind,
+                                       .began_ns = straight->began_ns};
+    neap_count_ending(setup, &ending, now_ns);
+    neap_call_enter(call, NEAP_CALL_DONE);
+    return NEAP_STRAIGHT_OVER;
+}
+
+/* A call that has made the attempts of the straight way, of which the last is over. */
+static void become_call(const struct neap_straight *straight, const struct neap_call_setup *setup,
+                        struct neap_call *call, uint32_t attempts)
+{
+    neap_call_reset(call, setup);
+    call->began_ns = straight->began_ns;
+    call->deadline_ns = neap_call_deadline(setup, straight->began_ns);
+    call->attempts = attempts;
+    call->retries = attempts;
+    call->previous_delay_s = straight->previous_delay_s;
+}
+
+static enum neap_straight_next pause(const struct neap_straight *straight,
+                                     const struct neap_call_setup *setup, struct neap_call *call,
+                                     int64_t until_ns)
+{
+    const struct neap_outcome outcome = call->result.outcome;
+    become_call(straight, setup, call, straight->attempts);
+    call->error = outcome;
+    call->wait_until_ns = until_ns;
+    neap_call_enter(call, NEAP_CALL_BACKOFF);
+    return NEAP_STRAIGHT_BETWEEN;
+}
+
+static bool has_time(const struct neap_straight *straight, const struct neap_call_setup *setup,
+                     int64_t now_ns)
+{
+    int64_t deadline_ns = neap_call_deadline(setup, straight->began_ns);
+    return deadline_ns == NEAP_NEVER || neap_time_since(deadline_ns, now_ns) >= NEAP_LEAST_LEFT_NS;
+}
+
+static enum neap_straight_next repeat(struct neap_straight *straight,
+                                      const struct neap_call_setup *setup, struct neap_call *call,
+                                      const struct neap_retry_decision *decision, int64_t now_ns)
+{
+    struct neap_trace_entry *wait = neap_trace_add(&call->trace, NEAP_TRACE_WAIT, now_ns);
+    if (wait)
+        wait->reason = "backoff";
+    neap_count_retry(setup, &call->result.outcome);
+    straight->previous_delay_s = decision->delay_s;
+    if (now_ns < decision->until_ns || !has_time(straight, setup, now_ns) ||
+        !admit(straight, setup, now_ns))
+        return pause(straight, setup, call, decision->until_ns);
+    draw(straight->breaker_permit != 0, setup);
+    launch(straight, setup, now_ns);
+    return NEAP_STRAIGHT_AGAIN;
+}
+
+enum neap_straight_next neap_straight_fail(struct neap_straight *straight,
+                                           const struct neap_call_setup *setup,
+                                           struct neap_call *call,
+                                           const struct neap_outcome *outcome, int64_t now_ns)
+{
+    if (outcome != &call->result.outcome)
+        call->result.outcome = *outcome;
+    trace_attempt(straight, &call->trace, outcome, now_ns);
+    settle(straight, setup, outcome->kind, neap_classify_verdict(outcome), now_ns);
+    straight->breaker_permit = straight->bulkhead_permit = 0;
+    struct neap_retry_decision decision = decide(straight, setup, outcome, now_ns);
+    if (!decision.retry)
+        return end(straight, setup, call, decision.stop, now_ns);
+    return repeat(straight, setup, call, &decision, now_ns);
+}
+
 void neap_straight_become(const struct neap_straight *straight, const struct neap_call_setup *setup,
                           struct neap_call *call)
 {
-    neap_call_init(call, setup);
-    call->began_ns = straight->began_ns;
-    call->deadline_ns = neap_call_deadline(setup, straight->began_ns);
+    become_call(straight, setup, call, straight->attempts - 1);
     call->stage = NEAP_STAGE_COUNT;
     call->breaker_permit = straight->breaker_permit;
     call->bulkhead_permit = straight->bulkhead_permit;
-    (void)neap_call_launch(call, straight->began_ns);
+    (void)neap_call_launch(call, straight->started_ns);
 }

@@ -270,15 +270,6 @@ struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
     return acquire(&step);
 }
 
-int64_t neap_breaker_pass(const struct neap_breaker *breaker,
-                          const struct neap_breaker_policy *policy)
-{
-    struct neap_breaker_word word = neap_breaker_word_load(breaker);
-    bool admits_all = neap_breaker_has_window(word.state) || word.state == NEAP_BREAKER_DISABLED;
-    bool is_on_ramp = word.state == NEAP_BREAKER_CLOSED && word.ramp && policy->ramp_ns > 0;
-    return admits_all && !is_on_ramp ? neap_breaker_plain_permit(word.generation) : 0;
-}
-
 /* ---- record ---- */
 
 /* Tells once, however many see it at the same time. */

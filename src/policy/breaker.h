@@ -88,10 +88,15 @@ struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
                                            uint32_t holder, int64_t now_ns, double r,
                                            struct neap_breaker_change *change);
 
-/* A permit where `acquire` would have nothing to look at but the state: closed and on no ramp,
- * disabled, or metrics_only. 0 elsewhere. Changes nothing. */
+/* A permit where `acquire` would admit anybody: closed and on no ramp, disabled, or metrics_only. 0
+ * elsewhere. Changes nothing. */
 int64_t neap_breaker_pass(const struct neap_breaker *breaker,
-                          const struct neap_breaker_policy *policy);
+                          const struct neap_breaker_policy *policy, int64_t now_ns);
+
+/* Refuses, as `acquire` does, where no state changes by that: forced open, or open and its wait not
+ * over. False elsewhere, and nothing has changed. */
+bool neap_breaker_refuses(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
+                          int64_t now_ns, int64_t *until_ns);
 
 /* May a call that was admitted earlier, and has waited for something else since, still go? It asks
  * for the state only: true if the permit's generation is still the current one, or if the state is
