@@ -77,6 +77,15 @@ function host.engine()
   return scheduler.engine() or host.default_engine()
 end
 
+local engine_that_runs, now = scheduler.engine, core.now
+
+--- Monotonic seconds: the clock of a request's `deadline`. Virtual inside a testing kit's run.
+---@return number
+function host.now()
+  local engine = engine_that_runs() or default_engine
+  return engine and now(engine) or host.engine():now()
+end
+
 local function park(engine, waiter)
   parking.wait(loop, engine, waiter)
   return true

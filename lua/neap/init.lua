@@ -24,6 +24,7 @@ local neap = {
   backoff = policies.backoff,
   retry_after = policies.retry_after,
   wrap = wrap,
+  now = host.now,
   chaos = Client.switch_chaos,
   check = check,
   Error = Error,
@@ -113,12 +114,6 @@ function neap.sleep(seconds)
   if not host.sleep(seconds) then
     error("sleep: this phase of the host cannot wait", 2)
   end
-end
-
---- Monotonic seconds: the clock of a request's `deadline`. Virtual inside a testing kit's run.
----@return number
-function neap.now()
-  return host.engine():now()
 end
 
 --- Puts the state of all policies that are made afterwards into memory shared by the machine's

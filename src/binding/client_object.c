@@ -12,12 +12,12 @@
 #include "client/breaker_list.h"
 #include "platform/memory.h"
 
-#define CLIENT_NAME "neap.client"
+static const char client_name[] = "neap.client";
 #define BREAKER_LIST_NAME "neap.breaker_list"
 
 static struct neap_client_object *client_object(lua_State *L, int index)
 {
-    return luaL_checkudata(L, index, CLIENT_NAME);
+    return neap_check_object(L, index, client_name);
 }
 
 struct neap_client *neap_check_client(lua_State *L, int index)
@@ -60,7 +60,7 @@ static int client_new(lua_State *L)
     struct neap_client_object *object = neap_lua_new_userdata(L, sizeof *object);
     neap_client_policy_init(&object->policy, neap_platform_alloc());
     object->client = NULL;
-    luaL_setmetatable(L, CLIENT_NAME);
+    luaL_setmetatable(L, client_name);
 
     int made = lua_gettop(L);
     if (!neap_read_client_policy(L, 2, &object->policy)) {
@@ -311,7 +311,7 @@ void neap_binding_add_client(lua_State *L)
         {"wants_key", client_wants_key},
         {NULL, NULL},
     };
-    neap_new_metatable(L, CLIENT_NAME, methods, client_collect);
+    neap_new_metatable(L, client_name, methods, client_collect);
     lua_getfield(L, -1, "__index");
     luaL_setfuncs(L, neap_client_alert_methods, 0);
     lua_pop(L, 2);

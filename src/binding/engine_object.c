@@ -5,7 +5,7 @@
 #include "platform/memory.h"
 #include "platform/process.h"
 
-#define ENGINE_NAME "neap.engine"
+static const char engine_name[] = "neap.engine";
 #define SLEEPER_NAME "neap.sleeper"
 
 struct sleeper {
@@ -17,7 +17,7 @@ struct sleeper {
 
 struct neap_engine *neap_check_engine(lua_State *L, int index)
 {
-    struct neap_engine_object *object = luaL_checkudata(L, index, ENGINE_NAME);
+    struct neap_engine_object *object = neap_check_object(L, index, engine_name);
     luaL_argcheck(L, object->engine, index, "the engine is closed");
     return object->engine;
 }
@@ -26,7 +26,7 @@ static struct neap_engine_object *push_engine(lua_State *L)
 {
     struct neap_engine_object *object = neap_lua_new_userdata(L, sizeof *object);
     object->engine = NULL;
-    luaL_setmetatable(L, ENGINE_NAME);
+    luaL_setmetatable(L, engine_name);
     lua_newtable(L);
     neap_lua_set_user_table(L, -2);
     return object;
@@ -79,7 +79,7 @@ static int engine_new_virtual(lua_State *L)
 
 static int engine_collect(lua_State *L)
 {
-    struct neap_engine_object *object = luaL_checkudata(L, 1, ENGINE_NAME);
+    struct neap_engine_object *object = neap_check_object(L, 1, engine_name);
     if (object->engine)
         neap_engine_desert(object->engine);
     neap_engine_release(object->engine);
@@ -98,6 +98,16 @@ static int engine_kept(lua_State *L)
 static int engine_now(lua_State *L)
 {
     lua_pushnumber(L, neap_seconds_from_ns(neap_loop_update(neap_check_engine(L, 1)->loop)));
+    return 1;
+}
+
+/* now(engine): the same; nothing where the engine is a parent's, which the fork has left behind. */
+static int now(lua_State *L)
+{
+    const struct neap_engine *engine = neap_check_engine(L, 1);
+    if (neap_engine_is_inherited(engine))
+        return 0;
+    lua_pushnumber(L, neap_seconds_from_ns(neap_loop_update(engine->loop)));
     return 1;
 }
 
@@ -344,7 +354,7 @@ void neap_binding_add_engine(lua_State *L)
         {"id", sleeper_id},     {"run", sleeper_run}, {"wait", sleeper_wait},
         {"free", sleeper_free}, {NULL, NULL},
     };
-    neap_new_metatable(L, ENGINE_NAME, engine_methods, engine_collect);
+    neap_new_metatable(L, engine_name, engine_methods, engine_collect);
     neap_new_metatable(L, SLEEPER_NAME, sleeper_methods, sleeper_free);
     lua_pop(L, 2);
     lua_pushcfunction(L, engine_new);
@@ -353,4 +363,6 @@ void neap_binding_add_engine(lua_State *L)
     lua_setfield(L, -2, "virtual_engine");
     lua_pushcfunction(L, process_id);
     lua_setfield(L, -2, "process_id");
+    lua_pushcfunction(L, now);
+    lua_setfield(L, -2, "now");
 }

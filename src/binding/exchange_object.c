@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EXCHANGE_NAME "neap.exchange"
+static const char exchange_name[] = "neap.exchange";
 
 static const char *const attention_names[] = {
     [NEAP_ATTENTION_ATTEMPT] = "attempt",   [NEAP_ATTENTION_ASK] = "ask",
@@ -19,7 +19,7 @@ static const char *const attention_names[] = {
 
 struct neap_exchange_object *neap_exchange_object(lua_State *L, int index)
 {
-    return luaL_checkudata(L, index, EXCHANGE_NAME);
+    return neap_check_object(L, index, exchange_name);
 }
 
 struct neap_exchange *neap_check_exchange(lua_State *L, int index)
@@ -34,7 +34,7 @@ struct neap_exchange_object *neap_push_exchange(lua_State *L)
     struct neap_exchange_object *object = neap_lua_new_userdata(L, sizeof *object);
     memset(object, 0, sizeof *object);
     neap_buffer_init(&object->scratch, neap_platform_alloc());
-    luaL_setmetatable(L, EXCHANGE_NAME);
+    neap_set_class(L, exchange_name);
     return object;
 }
 
@@ -289,7 +289,7 @@ void neap_binding_add_exchange(lua_State *L)
         {"finish", exchange_finish},
         {NULL, NULL},
     };
-    neap_new_metatable(L, EXCHANGE_NAME, methods, exchange_free);
+    neap_new_metatable(L, exchange_name, methods, exchange_free);
     lua_getfield(L, -1, "__index");
     luaL_setfuncs(L, neap_exchange_questions, 0);
     luaL_setfuncs(L, neap_exchange_notices, 0);

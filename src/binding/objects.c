@@ -20,6 +20,29 @@ void neap_new_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
     }
     lua_pushliteral(L, "neap");
     lua_setfield(L, -2, "__metatable");
+    lua_pushboolean(L, true);
+    lua_rawsetp(L, -2, name);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, name);
+}
+
+void neap_set_class(lua_State *L, const char *name)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, name);
+    lua_setmetatable(L, -2);
+}
+
+void *neap_check_object(lua_State *L, int index, const char *name)
+{
+    void *object = lua_touserdata(L, index);
+    if (object && lua_getmetatable(L, index)) {
+        lua_rawgetp(L, -1, name);
+        bool is_marked = lua_toboolean(L, -1);
+        lua_pop(L, 2);
+        if (is_marked)
+            return object;
+    }
+    return luaL_checkudata(L, index, name);
 }
 
 void neap_add_collected(lua_State *L, const char *name, lua_CFunction collect)

@@ -8,7 +8,7 @@
 #include "client/exchange_cache.h"
 #include "pipeline/classify.h"
 
-#define RESULT_NAME "neap.result"
+static const char result_name[] = "neap.result";
 
 /* Where the registry keeps the metatable of the face's response class, and what errors make their
  * traces from until somebody asks: by the error, which it does not hold. */
@@ -61,7 +61,7 @@ static void push_result(lua_State *L, const struct neap_trace *trace,
                         const struct neap_response *response)
 {
     push_block(L, trace, response);
-    luaL_setmetatable(L, RESULT_NAME);
+    neap_set_class(L, result_name);
 }
 
 void neap_push_trace_entry(lua_State *L, const struct neap_trace_entry *entry)
@@ -251,7 +251,7 @@ static int error_trace(lua_State *L)
 /* headers(result), trace(result): tables, made anew at each call. */
 static int result_headers(lua_State *L)
 {
-    struct result *result = luaL_checkudata(L, 1, RESULT_NAME);
+    struct result *result = neap_check_object(L, 1, result_name);
     if (!result->has_head)
         return 0;
     neap_push_headers(L, &(struct neap_header_block){.header = headers_of(result),
@@ -262,7 +262,7 @@ static int result_headers(lua_State *L)
 
 static int result_trace(lua_State *L)
 {
-    const struct result *result = luaL_checkudata(L, 1, RESULT_NAME);
+    const struct result *result = neap_check_object(L, 1, result_name);
     push_entries(L, result->entry, result->entry_count);
     return 1;
 }
@@ -309,7 +309,7 @@ void neap_binding_add_result(lua_State *L)
         {"trace", result_trace},
         {NULL, NULL},
     };
-    neap_new_metatable(L, RESULT_NAME, methods, NULL);
+    neap_new_metatable(L, result_name, methods, NULL);
     lua_pop(L, 1);
     lua_pushcfunction(L, is_failing_status);
     lua_setfield(L, -2, "is_failing_status");
