@@ -11,4 +11,7 @@
 /* For what the compiler would otherwise call through a pointer on the way of every call. */
 #define NEAP_INLINE static inline __attribute__((always_inline))
 
+/* For what is seldom called: so the way past it needs no registers saved and no frame. */
+#define NEAP_SELDOM __attribute__((noinline, cold))
+
 #endif

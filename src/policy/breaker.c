@@ -250,6 +250,20 @@ static struct neap_admission acquire(struct step *step)
     return answer;
 }
 
+static NEAP_SELDOM struct neap_admission
+acquire_elsewhere(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
+                  uint32_t holder, int64_t now_ns, double r, struct neap_breaker_change *change)
+{
+    struct step step = {.breaker = breaker,
+                        .policy = policy,
+                        .holder = holder,
+                        .now_ns = now_ns,
+                        .r = r,
+                        .seen = neap_breaker_word_load(breaker),
+                        .change = change};
+    return acquire(&step);
+}
+
 /* The ordinary case, closed and on no ramp, needs one word only. */
 struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
                                            const struct neap_breaker_policy *policy,
@@ -260,14 +274,7 @@ struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
     *change = (struct neap_breaker_change){.changed = false};
     if (seen.state == NEAP_BREAKER_CLOSED && !seen.ramp)
         return admit(now_ns, neap_breaker_plain_permit(seen.generation));
-    struct step step = {.breaker = breaker,
-                        .policy = policy,
-                        .holder = holder,
-                        .now_ns = now_ns,
-                        .r = r,
-                        .seen = seen,
-                        .change = change};
-    return acquire(&step);
+    return acquire_elsewhere(breaker, policy, holder, now_ns, r, change);
 }
 
 /* ---- record ---- */
@@ -303,43 +310,49 @@ static void record_probe(struct step *step, int64_t permit, unsigned result)
         (void)neap_breaker_probes_settle(step->breaker, step->policy, permit, 0);
 }
 
-/* False where there is nothing to judge. */
-static bool record_in_window(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
-                             struct neap_breaker_word seen, int64_t permit, unsigned result,
-                             int64_t now_ns, struct neap_tally *tally, uint32_t *in_row)
+static void record_in_window(struct step *step, int64_t permit, unsigned result)
 {
-    return neap_breaker_has_window(seen.state) && result > 0 &&
-           permit == neap_breaker_plain_permit(seen.generation) &&
-           neap_breaker_window_add(breaker, policy, seen.generation, result, now_ns, tally, in_row);
+    struct neap_tally tally;
+    uint32_t in_row;
+    if (result > 0 && permit == neap_breaker_plain_permit(step->seen.generation) &&
+        neap_breaker_window_add(step->breaker, step->policy, step->seen.generation, result,
+                                step->now_ns, &tally, &in_row))
+        judge_window(step, tally, in_row);
 }
 
+static NEAP_SELDOM struct neap_breaker_change
+record_elsewhere(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
+                 int64_t permit, unsigned result, int64_t now_ns, double r)
+{
+    struct neap_breaker_change change = {.changed = false};
+    struct step step = {.breaker = breaker,
+                        .policy = policy,
+                        .now_ns = now_ns,
+                        .r = r,
+                        .seen = neap_breaker_word_load(breaker),
+                        .change = &change};
+    if (step.seen.state == NEAP_BREAKER_HALF_OPEN)
+        record_probe(&step, permit, result);
+    else if (neap_breaker_has_window(step.seen.state))
+        record_in_window(&step, permit, result);
+    return change;
+}
+
+/* The ordinary case: one more success, among successes. */
 struct neap_breaker_change neap_breaker_record(struct neap_breaker *breaker,
                                                const struct neap_breaker_policy *policy,
                                                int64_t permit, enum neap_verdict verdict,
                                                int64_t elapsed_ns, int64_t now_ns, double r)
 {
-    struct neap_breaker_change change = {.changed = false};
     struct neap_breaker_word seen = neap_breaker_word_load(breaker);
     bool is_slow = elapsed_ns > policy->slow_call_ns;
     bool ignored = verdict == NEAP_VERDICT_IGNORE;
     unsigned result = ignored ? 0 : neap_breaker_result(verdict == NEAP_VERDICT_FAILURE, is_slow);
-    struct neap_tally tally;
-    uint32_t in_row;
-    bool is_probe = seen.state == NEAP_BREAKER_HALF_OPEN;
-    if (!is_probe &&
-        !record_in_window(breaker, policy, seen, permit, result, now_ns, &tally, &in_row))
-        return change;
-    struct step step = {.breaker = breaker,
-                        .policy = policy,
-                        .now_ns = now_ns,
-                        .r = r,
-                        .seen = seen,
-                        .change = &change};
-    if (is_probe)
-        record_probe(&step, permit, result);
-    else
-        judge_window(&step, tally, in_row);
-    return change;
+    if (seen.state == NEAP_BREAKER_CLOSED && result == NEAP_BREAKER_PLAIN_SUCCESS &&
+        permit == neap_breaker_plain_permit(seen.generation) &&
+        neap_breaker_window_add_success(breaker, policy, seen.generation))
+        return (struct neap_breaker_change){.changed = false};
+    return record_elsewhere(breaker, policy, permit, result, now_ns, r);
 }
 
 /* ---- reclaim ---- */

@@ -116,6 +116,7 @@ static inline bool neap_breaker_result_slow(unsigned result)
     return (result - 1) >> 1 & 1;
 }
 
+#define NEAP_BREAKER_PLAIN_SUCCESS 1u /* neither failed nor slow */
 #define NEAP_BREAKER_RESULT_MAX 4u
 
 #endif

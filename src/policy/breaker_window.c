@@ -281,16 +281,24 @@ static void add_to_slices(struct neap_breaker *breaker, const struct neap_breake
                     (uint16_t)generation, now_ns, addend);
 }
 
-/* The ordinary case: every result of the window is a success, and none was slow. One more finds in
- * its place what it brings, and nothing has to be counted: one swap of one word is all. Who looked
- * at the ring as well might find in it what somebody else has put there and not yet counted; he
- * would then come after that one, and now comes before him. */
-static inline bool is_full_of_successes(const struct neap_breaker *breaker,
-                                        const struct neap_breaker_policy *policy,
-                                        uint32_t generation)
+/* No place is taken between the look at the sequence and its swap. So what the totals said in
+ * between holds for the place that is taken: a success is there already. Who has a place of the lap
+ * before and has not swapped yet may come later, as said above. */
+bool neap_breaker_window_add_success(struct neap_breaker *breaker,
+                                     const struct neap_breaker_policy *policy, uint32_t generation)
 {
-    return atomic_load(&breaker->totals) ==
-           empty_totals(generation) + policy->window_count * ONE(NEAP_BREAKER_CALLS);
+    const uint64_t successes =
+        empty_totals(generation) + policy->window_count * ONE(NEAP_BREAKER_CALLS);
+    uint64_t seen = atomic_load(&breaker->sequence);
+    uint64_t next;
+    do {
+        uint32_t place = place_of(seen, generation);
+        if (seen >> SEQUENCE_GENERATION_SHIFT != generation || place >= policy->window_count ||
+            atomic_load(&breaker->totals) != successes)
+            return false;
+        next = pack_sequence(generation, place + 1 < policy->window_count ? place + 1 : 0, 0);
+    } while (!NEAP_SWAP(&breaker->sequence, &seen, next, policy->is_private));
+    return true;
 }
 
 static bool add_to_ring(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
@@ -302,12 +310,8 @@ static bool add_to_ring(struct neap_breaker *breaker, const struct neap_breaker_
     uint32_t place;
     unsigned old;
     if (!advance(breaker, policy, generation, policy->window_count, result, sequence, &place,
-                 in_row))
-        return false;
-    if (result == neap_breaker_result(false, false) &&
-        is_full_of_successes(breaker, policy, generation))
-        return false;
-    if (!swap_result(breaker, policy, generation, place, result, &old) ||
+                 in_row) ||
+        !swap_result(breaker, policy, generation, place, result, &old) ||
         !replace_in_totals(breaker, policy, generation, old, result, &totals) ||
         (*in_row == 0 && !are_troubled(totals)))
         return false;
