@@ -14,9 +14,8 @@
 /* One kind of cell. A shape holds all of the policy that the layout depends on, so that `reclaim`
  * can do without the policy. NULL: nothing to do. */
 struct kind {
-    size_t (*bytes)(const void *policy);
+    size_t (*measure)(const void *policy, uint32_t size[3]); /* the cell's bytes */
     void (*init)(void *cell, const void *policy);
-    void (*measure)(const void *policy, uint32_t size[3]);
     void (*reclaim)(void *cell, const uint32_t size[3], uint32_t holder);
     bool (*fits)(const uint32_t size[3], size_t bytes); /* where the policy is done without: the
                                                            shape may have been overwritten */
@@ -24,22 +23,18 @@ struct kind {
 
 /* ------------------------------------------------------------------------------------ breaker */
 
-static size_t breaker_bytes(const void *policy)
-{
-    return neap_breaker_bytes(policy);
-}
-
-static void breaker_init(void *cell, const void *policy)
-{
-    neap_breaker_init(cell, policy);
-}
-
-static void breaker_measure(const void *policy, uint32_t size[3])
+static size_t breaker_measure(const void *policy, uint32_t size[3])
 {
     const struct neap_breaker_policy *breaker = policy;
     size[0] = breaker->window_count;
     size[1] = breaker->window_seconds;
     size[2] = breaker->permits;
+    return neap_breaker_bytes(breaker);
+}
+
+static void breaker_init(void *cell, const void *policy)
+{
+    neap_breaker_init(cell, policy);
 }
 
 static struct neap_breaker_policy breaker_of(const uint32_t size[3])
@@ -62,19 +57,15 @@ static void breaker_reclaim(void *cell, const uint32_t size[3], uint32_t holder)
 
 /* ----------------------------------------------------------------------------------- bulkhead */
 
-static size_t bulkhead_bytes(const void *policy)
+static size_t bulkhead_measure(const void *policy, uint32_t size[3])
 {
+    size[0] = ((const struct neap_bulkhead_policy *)policy)->max_concurrent;
     return neap_bulkhead_bytes(policy);
 }
 
 static void bulkhead_init(void *cell, const void *policy)
 {
     neap_bulkhead_init(cell, policy);
-}
-
-static void bulkhead_measure(const void *policy, uint32_t size[3])
-{
-    size[0] = ((const struct neap_bulkhead_policy *)policy)->max_concurrent;
 }
 
 static bool bulkhead_fits(const uint32_t size[3], size_t bytes)
@@ -91,8 +82,9 @@ static void bulkhead_reclaim(void *cell, const uint32_t size[3], uint32_t holder
 
 /* ------------------------------------------------------------------------------- retry budget */
 
-static size_t budget_bytes(const void *policy)
+static size_t budget_measure(const void *policy, uint32_t size[3])
 {
+    size[0] = ((const struct neap_retry_budget_policy *)policy)->ttl_seconds;
     return neap_retry_budget_bytes(policy);
 }
 
@@ -101,30 +93,21 @@ static void budget_init(void *cell, const void *policy)
     neap_retry_budget_init(cell, policy);
 }
 
-static void budget_measure(const void *policy, uint32_t size[3])
-{
-    size[0] = ((const struct neap_retry_budget_policy *)policy)->ttl_seconds;
-}
-
 /* ------------------------------------------------------------------------------------- alerts */
 
-static size_t alerts_bytes(const void *policy)
-{
-    return neap_alerts_bytes(policy);
-}
-
-static void alerts_init(void *cell, const void *policy)
-{
-    neap_alerts_init(cell, policy);
-}
-
 /* Windows of another length are other windows. */
-static void alerts_measure(const void *policy, uint32_t size[3])
+static size_t alerts_measure(const void *policy, uint32_t size[3])
 {
     const struct neap_alert_policy *alerts = policy;
     size[0] = (uint32_t)alerts->window_ns;
     size[1] = (uint32_t)(alerts->window_ns >> 32);
     size[2] = alerts->has[NEAP_ALERT_P99];
+    return neap_alerts_bytes(alerts);
+}
+
+static void alerts_init(void *cell, const void *policy)
+{
+    neap_alerts_init(cell, policy);
 }
 
 static bool alerts_fit(const uint32_t size[3], size_t bytes)
@@ -135,9 +118,10 @@ static bool alerts_fit(const uint32_t size[3], size_t bytes)
 
 /* -------------------------------------------------------------------- limiter, gate, counters */
 
-static size_t limiter_bytes(const void *policy)
+static size_t limiter_measure(const void *policy, uint32_t size[3])
 {
     (void)policy;
+    (void)size;
     return sizeof(struct neap_rate_limiter);
 }
 
@@ -147,9 +131,10 @@ static void limiter_init(void *cell, const void *policy)
     neap_rate_limiter_init(cell);
 }
 
-static size_t gate_bytes(const void *policy)
+static size_t gate_measure(const void *policy, uint32_t size[3])
 {
     (void)policy;
+    (void)size;
     return sizeof(struct neap_gate);
 }
 
@@ -159,9 +144,15 @@ static void gate_init(void *cell, const void *policy)
     neap_gate_init(cell);
 }
 
-static size_t board_bytes(const void *policy)
+static size_t board_bytes(uint32_t holders)
 {
-    return sizeof(struct neap_board) + *(const uint32_t *)policy * sizeof(struct neap_holding);
+    return sizeof(struct neap_board) + holders * sizeof(struct neap_holding);
+}
+
+static size_t board_measure(const void *policy, uint32_t size[3])
+{
+    size[0] = *(const uint32_t *)policy;
+    return board_bytes(size[0]);
 }
 
 static void board_init(void *cell, const void *policy)
@@ -178,14 +169,9 @@ static void board_init(void *cell, const void *policy)
     }
 }
 
-static void board_measure(const void *policy, uint32_t size[3])
-{
-    size[0] = *(const uint32_t *)policy;
-}
-
 static bool board_fits(const uint32_t size[3], size_t bytes)
 {
-    return size[0] <= NEAP_HOLDER_MAX + 1 && board_bytes(&size[0]) == bytes;
+    return size[0] <= NEAP_HOLDER_MAX + 1 && board_bytes(size[0]) == bytes;
 }
 
 static void board_reclaim(void *cell, const uint32_t size[3], uint32_t holder)
@@ -198,15 +184,13 @@ static void board_reclaim(void *cell, const uint32_t size[3], uint32_t holder)
 }
 
 static const struct kind kinds[NEAP_CELL_KIND_COUNT] = {
-    [NEAP_CELL_BREAKER] = {breaker_bytes, breaker_init, breaker_measure, breaker_reclaim,
-                           breaker_fits},
-    [NEAP_CELL_LIMITER] = {limiter_bytes, limiter_init, NULL, NULL, NULL},
-    [NEAP_CELL_BULKHEAD] = {bulkhead_bytes, bulkhead_init, bulkhead_measure, bulkhead_reclaim,
-                            bulkhead_fits},
-    [NEAP_CELL_BUDGET] = {budget_bytes, budget_init, budget_measure, NULL, NULL},
-    [NEAP_CELL_GATE] = {gate_bytes, gate_init, NULL, NULL, NULL},
-    [NEAP_CELL_BOARD] = {board_bytes, board_init, board_measure, board_reclaim, board_fits},
-    [NEAP_CELL_ALERTS] = {alerts_bytes, alerts_init, alerts_measure, NULL, alerts_fit},
+    [NEAP_CELL_BREAKER] = {breaker_measure, breaker_init, breaker_reclaim, breaker_fits},
+    [NEAP_CELL_LIMITER] = {limiter_measure, limiter_init, NULL, NULL},
+    [NEAP_CELL_BULKHEAD] = {bulkhead_measure, bulkhead_init, bulkhead_reclaim, bulkhead_fits},
+    [NEAP_CELL_BUDGET] = {budget_measure, budget_init, NULL, NULL},
+    [NEAP_CELL_GATE] = {gate_measure, gate_init, NULL, NULL},
+    [NEAP_CELL_BOARD] = {board_measure, board_init, board_reclaim, board_fits},
+    [NEAP_CELL_ALERTS] = {alerts_measure, alerts_init, NULL, alerts_fit},
 };
 
 /* A stranger may have written over the number of holders: no board has more than these. */
@@ -234,12 +218,11 @@ struct neap_board_sums neap_board_add_up(const struct neap_board *board)
 
 /* --------------------------------------------------------------------------------- the region */
 
-/* In the region kinds count from 1: a cell of zeros is of none. */
-static void measure(enum neap_cell_kind kind, const void *policy, struct neap_cell_shape *shape)
+/* In the region kinds count from 1: a cell of zeros is of none. The cell's bytes. */
+static size_t measure(enum neap_cell_kind kind, const void *policy, struct neap_cell_shape *shape)
 {
     *shape = (struct neap_cell_shape){.kind = (uint32_t)kind + 1};
-    if (kinds[kind].measure)
-        kinds[kind].measure(policy, shape->size);
+    return kinds[kind].measure(policy, shape->size);
 }
 
 static void make(void *cell, const struct neap_cell_shape *shape, const void *policy)
@@ -281,7 +264,8 @@ static union head *head_of(void *cell)
 static void *acquire_private(const struct neap_cells *cells, enum neap_cell_kind kind,
                              const void *policy)
 {
-    union head *head = neap_alloc(cells->alloc, sizeof *head + kinds[kind].bytes(policy));
+    struct neap_cell_shape shape;
+    union head *head = neap_alloc(cells->alloc, sizeof *head + measure(kind, policy, &shape));
     if (!head)
         return NULL;
     head->holders = 1;
@@ -304,10 +288,8 @@ void *neap_cells_share(void *cell)
 bool neap_cells_fit(enum neap_cell_kind kind, const void *policy, const void *other)
 {
     struct neap_cell_shape shape, others;
-    measure(kind, policy, &shape);
-    measure(kind, other, &others);
-    return memcmp(&shape, &others, sizeof shape) == 0 &&
-           kinds[kind].bytes(policy) == kinds[kind].bytes(other);
+    return measure(kind, policy, &shape) == measure(kind, other, &others) &&
+           memcmp(&shape, &others, sizeof shape) == 0;
 }
 
 void *neap_cells_acquire(const struct neap_cells *cells, enum neap_cell_kind kind, const char *name,
@@ -316,9 +298,9 @@ void *neap_cells_acquire(const struct neap_cells *cells, enum neap_cell_kind kin
     if (!cells->region)
         return acquire_private(cells, kind, policy);
     struct neap_cell_shape shape;
-    measure(kind, policy, &shape);
-    return neap_region_pin(cells->region, name, name_bytes, &shape, kinds[kind].bytes(policy),
-                           now_ns, make, policy);
+    size_t cell_bytes = measure(kind, policy, &shape);
+    return neap_region_pin(cells->region, name, name_bytes, &shape, cell_bytes, now_ns, make,
+                           policy);
 }
 
 void *neap_cells_find(const struct neap_cells *cells, enum neap_cell_kind kind, const char *name,
@@ -327,9 +309,9 @@ void *neap_cells_find(const struct neap_cells *cells, enum neap_cell_kind kind, 
     if (!cells->region)
         return NULL;
     struct neap_cell_shape shape;
-    measure(kind, policy, &shape);
+    size_t cell_bytes = measure(kind, policy, &shape);
     void *cell = neap_region_find(cells->region, name, name_bytes, &shape);
-    if (!cell || neap_region_cell_bytes(cells->region, cell) == kinds[kind].bytes(policy))
+    if (!cell || neap_region_cell_bytes(cells->region, cell) == cell_bytes)
         return cell;
     neap_region_unpin(cells->region, cell, now_ns); /* overwritten by a stranger */
     return NULL;
@@ -359,12 +341,9 @@ static void look_if_wanted(const void *cell, size_t cell_bytes, const struct nea
 bool neap_cells_each(const struct neap_cells *cells, enum neap_cell_kind kind, const char *prefix,
                      size_t prefix_bytes, const void *policy, neap_cell_look *look, void *context)
 {
-    struct search search = {.cell_bytes = kinds[kind].bytes(policy),
-                            .prefix = prefix,
-                            .prefix_bytes = prefix_bytes,
-                            .look = look,
-                            .context = context};
-    measure(kind, policy, &search.shape);
+    struct search search = {
+        .prefix = prefix, .prefix_bytes = prefix_bytes, .look = look, .context = context};
+    search.cell_bytes = measure(kind, policy, &search.shape);
     return !cells->region || neap_region_each(cells->region, look_if_wanted, &search);
 }
 
