@@ -36,7 +36,7 @@ byte kills = KILLS; /* so many may still be killed */
 /* Each step on shared memory begins with it: there the process may be killed. */
 #define MAY_DIE if :: true :: kills > 0 -> kills--; goto died fi
 
-/* neap_region_seek: follow, touch_cell, neap_region_grasp, neap_region_hold_cell */
+/* neap_region_seek: follow, touch_cell, neap_region_grasp, hold */
 inline seek(me) {
     atomic { MAY_DIE; link = bucket }
     do
@@ -45,7 +45,7 @@ inline seek(me) {
             steps++;
 #ifndef WITHOUT_TOUCH
             MAY_DIE;
-            touching[me] = link /* neap_region_touch */
+            touching[me] = link /* touch */
 #endif
        }
        atomic {
@@ -83,7 +83,7 @@ inline seek(me) {
         :: pinned[me] == 0
         fi
     }
-    atomic { MAY_DIE; touching[me] = 0; link = 0; steps = 0 } /* neap_region_let_go */
+    atomic { MAY_DIE; touching[me] = 0; link = 0; steps = 0 } /* let_go */
 }
 
 proctype seeker(byte me) {
@@ -91,7 +91,7 @@ proctype seeker(byte me) {
     do
     :: atomic { left_to_do > 0 -> left_to_do-- }
         seek(me);
-        atomic { /* neap_region_unpin, neap_region_drop_cell */
+        atomic { /* neap_region_unpin, neap_region_drop, give_up */
             if
             :: pinned[me] != 0 ->
                 MAY_DIE;

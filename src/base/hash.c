@@ -1,5 +1,7 @@
 #include "base/hash.h"
 
+#include "base/wide.h"
+
 static uint64_t rotate_left(uint64_t value, int bits)
 {
     return (value << bits) | (value >> (64 - bits));
@@ -66,4 +68,31 @@ uint64_t neap_hash(const struct neap_hash_seed *seed, const void *data, size_t b
     mix(v);
     mix(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/* The first and the last bytes of at most 16, which overlap where there are fewer. */
+static inline void load_ends(const uint8_t *at, size_t bytes, uint64_t *first, uint64_t *last)
+{
+    *first = *last = 0;
+    if (bytes >= 8) {
+        *first = load_8(at);
+        *last = load_8(at + bytes - 8);
+    } else if (bytes >= 4) {
+        *first = load_4(at);
+        *last = load_4(at + bytes - 4);
+    } else if (bytes > 0) {
+        *first = (uint64_t)at[0] << 16 | (uint64_t)at[bytes / 2] << 8 | at[bytes - 1];
+    }
+}
+
+uint64_t neap_hash_name(const struct neap_hash_seed *seed, const void *name, size_t bytes)
+{
+    const uint8_t *at = name;
+    uint64_t hash = seed->word[0] + bytes;
+    uint64_t first, last;
+    for (; bytes > 16; bytes -= 16, at += 16)
+        hash = neap_fold(load_8(at) ^ seed->word[1], load_8(at + 8) ^ hash);
+    load_ends(at, bytes, &first, &last);
+    hash = neap_fold(first ^ seed->word[1], last ^ hash);
+    return neap_fold(hash ^ seed->word[0], seed->word[1]);
 }

@@ -13,4 +13,9 @@ struct neap_hash_seed {
 
 uint64_t neap_hash(const struct neap_hash_seed *seed, const void *data, size_t bytes);
 
+/* A third of the work for a name: keyed products, folded (the way of Wang Yi's wyhash). Which names
+ * collide is for the seed to say. Not a pseudo-random function: for tables whose seed, hashes and
+ * times stay inside, and that bear long chains. The same on every machine, as above. */
+uint64_t neap_hash_name(const struct neap_hash_seed *seed, const void *name, size_t bytes);
+
 #endif

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "platform/process.h"
-#include "shared/region_internal.h"
+#include "shared/region_places.h"
 
 /* ---- the object ---- */
 
@@ -62,19 +62,12 @@ static struct neap_region_cell *cell_of_pin(const struct neap_region *region,
     return neap_region_cell_at(region, pin->link - 1);
 }
 
-static void unpin_all(struct neap_region *region)
-{
-    for (uint32_t i = 0; i < region->pins.slots; i++)
-        if (region->pins.slot[i].link != 0)
-            neap_region_drop_cell(region, &region->pins.slot[i]);
-}
-
 void neap_region_release(struct neap_region *region)
 {
     if (!region || --region->references > 0)
         return;
     neap_region_after_fork(region);
-    unpin_all(region);
+    neap_region_drop_all(region);
     neap_region_leave(region);
     free_object(region);
 }
@@ -91,7 +84,6 @@ void neap_region_after_fork(struct neap_region *region)
         return;
     region->process = process;
     region->holder = 0;
-    region->full_hands = 0;
     neap_region_pins_deinit(&region->pins);
 }
 
@@ -130,7 +122,16 @@ size_t neap_region_cell_bytes(const struct neap_region *region, const void *cell
 static uint32_t hash_of(const struct neap_region *region, const void *key, size_t key_bytes,
                         const struct neap_cell_shape *shape)
 {
-    return (uint32_t)neap_hash(&region->seed, key, key_bytes) + shape->kind;
+    return (uint32_t)neap_hash_name(&region->seed, key, key_bytes) + shape->kind;
+}
+
+/* A number, and room for one more pin. */
+static bool can_pin(struct neap_region *region)
+{
+    if (region->holder == 0 && neap_region_holder(region) == 0)
+        return false;
+    return region->pins.full_hands != NEAP_REGION_ALL_HANDS ||
+           neap_region_pins_reserve(&region->pins);
 }
 
 /* What every way to a pin needs; false where one of it is lacking. */
@@ -138,8 +139,7 @@ static bool prepare(struct neap_region *region, const void *key, size_t key_byte
                     const struct neap_cell_shape *shape, uint64_t cell_bytes,
                     struct neap_region_wanted *wanted)
 {
-    if (key_bytes > UINT32_MAX - sizeof *shape || neap_region_holder(region) == 0 ||
-        !neap_region_pins_reserve(&region->pins))
+    if (key_bytes > UINT32_MAX - sizeof *shape || !can_pin(region))
         return false;
     *wanted = (struct neap_region_wanted){
         .shape = shape,
@@ -201,7 +201,7 @@ static bool is_in_the_way(struct neap_region *region, const struct neap_region_w
     struct neap_region_place place;
     any.cell_bytes = NEAP_ANY_BYTES;
     return neap_region_lookup(region, &any, &place) &&
-           neap_region_pins_find(&region->pins, place.granule + 1) != NULL;
+           neap_region_pin_of(&region->pins, place.granule + 1) != NULL;
 }
 
 /* Without a recipe none is made. */
@@ -215,7 +215,7 @@ static struct neap_region_pin *look_or_make(struct neap_region *region,
         return NULL;
     if (neap_region_lookup(region, wanted, &place) ||
         (recipe && !is_in_the_way(region, wanted) && make_cell(region, wanted, recipe, &place)))
-        pin = neap_region_grasp(region, &place);
+        pin = neap_region_grasp(region, place.granule);
     neap_region_unlock(region);
     return pin;
 }
@@ -258,10 +258,10 @@ void *neap_region_find(struct neap_region *region, const void *key, size_t key_b
     return pin ? neap_region_memory(cell_of_pin(region, pin)) : NULL;
 }
 
-static struct neap_region_pin *pin_at(const struct neap_region *region, const void *memory)
+static struct neap_region_pin *pin_at(struct neap_region *region, const void *memory)
 {
     const struct neap_region_cell *cell = neap_region_cell_of(region, memory);
-    return cell ? neap_region_pins_find(&region->pins, neap_region_granule_of(region, cell) + 1)
+    return cell ? neap_region_pin_of(&region->pins, neap_region_granule_of(region, cell) + 1)
                 : NULL;
 }
 
@@ -279,8 +279,7 @@ void neap_region_unpin(struct neap_region *region, void *cell, int64_t now_ns)
         return;
     if (pin->is_used)
         neap_region_use(cell_of_pin(region, pin), now_ns);
-    neap_region_drop_cell(region, pin);
-    neap_region_pins_remove(&region->pins, pin);
+    neap_region_drop(region, pin);
 }
 
 static void visit_place(const struct neap_region_place *place, neap_cell_visit *visit,

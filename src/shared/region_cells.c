@@ -1,47 +1,12 @@
 /* The index of a region's cells, and the lock around it. */
-#include <string.h>
-
 #include "base/duration.h"
 #include "shared/region_internal.h"
+#include "shared/region_places.h"
 
 /* After one wait in vain, others are short until the lock has been had: a stopped owner costs the
  * first who comes 50 ms, and not everyone. */
 #define WAIT_NS (50 * NEAP_MS)
 #define WAIT_AGAIN_NS (1 * NEAP_MS)
-
-/* ---- places ---- */
-
-uint32_t neap_region_granules_for(uint64_t cell_bytes, uint64_t name_bytes)
-{
-    uint64_t bytes = sizeof(struct neap_region_cell) + cell_bytes + name_bytes;
-    uint64_t granules = (bytes + NEAP_GRANULE_BYTES - 1) / NEAP_GRANULE_BYTES;
-    return granules < UINT32_MAX ? (uint32_t)granules : UINT32_MAX;
-}
-
-struct neap_region_cell *neap_region_cell_at(const struct neap_region *region, uint32_t granule)
-{
-    return (void *)(region->granule + (size_t)granule * NEAP_GRANULE_BYTES);
-}
-
-bool neap_region_place_at(const struct neap_region *region, uint32_t granule,
-                          struct neap_region_place *place)
-{
-    if (granule >= region->granule_count)
-        return false;
-    struct neap_region_cell *cell = neap_region_cell_at(region, granule);
-    uint32_t cell_bytes = atomic_load(&cell->cell_bytes);
-    uint32_t name_bytes = atomic_load(&cell->name_bytes);
-    uint32_t granules = neap_region_granules_for(cell_bytes, name_bytes);
-    if (granules > region->granule_count - granule || name_bytes < sizeof(struct neap_cell_shape))
-        return false;
-    *place = (struct neap_region_place){cell, granule, granules, cell_bytes, name_bytes};
-    return true;
-}
-
-void *neap_region_memory(struct neap_region_cell *cell)
-{
-    return cell + 1;
-}
 
 struct neap_region_cell *neap_region_cell_of(const struct neap_region *region, const void *memory)
 {
@@ -53,38 +18,13 @@ struct neap_region_cell *neap_region_cell_of(const struct neap_region *region, c
     return neap_region_cell_at(region, (uint32_t)(offset / NEAP_GRANULE_BYTES));
 }
 
-uint32_t neap_region_granule_of(const struct neap_region *region,
-                                const struct neap_region_cell *cell)
-{
-    return (uint32_t)(((uintptr_t)cell - (uintptr_t)region->granule) / NEAP_GRANULE_BYTES);
-}
-
 /* ---- chains ---- */
-
-_Atomic uint32_t *neap_region_bucket_of(const struct neap_region *region, uint32_t hash)
-{
-    return &region->bucket[hash & (region->bucket_count - 1)];
-}
 
 static bool follow(const struct neap_region *region, const _Atomic uint32_t *link,
                    struct neap_region_place *place)
 {
     uint32_t next = atomic_load(link);
     return next != 0 && neap_region_place_at(region, next - 1, place);
-}
-
-bool neap_region_is_wanted(const struct neap_region_place *place,
-                           const struct neap_region_wanted *wanted)
-{
-    if (atomic_load(&place->cell->hash) != wanted->hash ||
-        place->name_bytes - sizeof *wanted->shape != wanted->key_bytes)
-        return false;
-    if (wanted->cell_bytes != NEAP_ANY_BYTES && wanted->cell_bytes != place->cell_bytes)
-        return false;
-    const unsigned char *memory = neap_region_memory(place->cell);
-    const unsigned char *name = memory + place->cell_bytes;
-    return memcmp(name, wanted->shape, sizeof *wanted->shape) == 0 &&
-           memcmp(name + sizeof *wanted->shape, wanted->key, wanted->key_bytes) == 0;
 }
 
 /* A chain that a stranger bent into a ring has more steps than there can be cells. */

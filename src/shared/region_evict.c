@@ -5,7 +5,7 @@
  * are used up. */
 #include <stdlib.h>
 
-#include "shared/region_internal.h"
+#include "shared/region_places.h"
 
 /* The list is filled up to MOST, then the younger half is thrown away. */
 #define MOST 2048u

@@ -3,16 +3,11 @@
 
 #include "base/duration.h"
 #include "platform/process.h"
-#include "shared/region_internal.h"
+#include "shared/region_places.h"
 
 static uint64_t bit_of(uint32_t holder)
 {
     return UINT64_C(1) << holder % 64;
-}
-
-static struct neap_region_process *entry_of(const struct neap_region *region, uint32_t holder)
-{
-    return &region->header->process[holder];
 }
 
 static bool is_attached(const struct neap_region_process *entry)
@@ -22,50 +17,72 @@ static bool is_attached(const struct neap_region_process *entry)
 
 /* ---- pins ---- */
 
-static struct neap_region_cell *cell_of(const struct neap_region *region,
-                                        const struct neap_region_pin *pin)
+static _Atomic uint32_t *shared_hand(const struct neap_region *region, uint32_t hand)
 {
-    return neap_region_cell_at(region, pin->link - 1);
+    return &neap_region_entry_of(region, region->holder)->hand[hand];
 }
 
-static void set_hand(const struct neap_region *region, uint32_t hand, uint32_t link)
+static _Atomic uint64_t *shared_bits(const struct neap_region *region, uint32_t link)
 {
-    atomic_store_explicit(&entry_of(region, region->holder)->hand[hand - 1], link,
-                          memory_order_release);
+    return &neap_region_cell_at(region, link - 1)->holders[region->holder / 64];
 }
 
-void neap_region_hold_cell(struct neap_region *region, struct neap_region_pin *pin)
+static struct neap_region_pin *hold(struct neap_region *region, uint32_t link)
 {
-    uint32_t free_hands = ~region->full_hands & ((1u << NEAP_REGION_HANDS) - 1);
+    struct neap_region_pins *pins = &region->pins;
+    uint32_t free_hands = ~pins->full_hands & NEAP_REGION_ALL_HANDS;
     if (free_hands == 0) {
-        atomic_fetch_or(&cell_of(region, pin)->holders[region->holder / 64],
-                        bit_of(region->holder));
-        return;
+        atomic_fetch_or(shared_bits(region, link), bit_of(region->holder));
+        return neap_region_pins_add(pins, link);
     }
-    region->full_hands |= free_hands & -free_hands;
-    pin->hand = (uint8_t)(__builtin_ctz(free_hands) + 1);
-    set_hand(region, pin->hand, pin->link);
+    uint32_t hand = (uint32_t)__builtin_ctz(free_hands);
+    pins->full_hands |= 1u << hand;
+    atomic_store_explicit(shared_hand(region, hand), link, memory_order_release);
+    pins->hand[hand] = (struct neap_region_pin){.link = link};
+    return &pins->hand[hand];
 }
 
-void neap_region_drop_cell(struct neap_region *region, const struct neap_region_pin *pin)
+struct neap_region_pin *neap_region_grasp(struct neap_region *region, uint32_t granule)
 {
-    if (pin->hand == 0) {
-        atomic_fetch_and(&cell_of(region, pin)->holders[region->holder / 64],
-                         ~bit_of(region->holder));
-        return;
+    struct neap_region_pin *pin = neap_region_pin_of(&region->pins, granule + 1);
+    if (!pin)
+        pin = hold(region, granule + 1);
+    pin->count++;
+    return pin;
+}
+
+static bool is_in_hand(const struct neap_region_pins *pins, const struct neap_region_pin *pin)
+{
+    return pin >= pins->hand && pin < pins->hand + NEAP_REGION_HANDS;
+}
+
+static void give_up(const struct neap_region *region, const struct neap_region_pin *pin)
+{
+    if (is_in_hand(&region->pins, pin))
+        atomic_store_explicit(shared_hand(region, (uint32_t)(pin - region->pins.hand)), 0,
+                              memory_order_release);
+    else
+        atomic_fetch_and(shared_bits(region, pin->link), ~bit_of(region->holder));
+}
+
+void neap_region_drop(struct neap_region *region, struct neap_region_pin *pin)
+{
+    struct neap_region_pins *pins = &region->pins;
+    give_up(region, pin);
+    if (is_in_hand(pins, pin)) {
+        pins->full_hands &= ~(1u << (pin - pins->hand));
+        pin->link = 0;
+    } else {
+        neap_region_pins_remove(pins, pin);
     }
-    set_hand(region, pin->hand, 0);
-    region->full_hands &= ~(1u << (pin->hand - 1));
 }
 
-void neap_region_touch(const struct neap_region *region, uint32_t granule)
+void neap_region_drop_all(struct neap_region *region)
 {
-    atomic_store(&entry_of(region, region->holder)->touching, granule + 1);
-}
-
-void neap_region_let_go(const struct neap_region *region)
-{
-    atomic_store_explicit(&entry_of(region, region->holder)->touching, 0, memory_order_release);
+    const struct neap_region_pin *pin;
+    for (uint32_t number = 0; (pin = neap_region_pins_next(&region->pins, &number)) != NULL;)
+        give_up(region, pin);
+    neap_region_pins_deinit(&region->pins);
 }
 
 bool neap_region_is_pinned(const struct neap_region_cell *cell)
@@ -90,7 +107,7 @@ static bool is_touched_by(const struct neap_region_process *entry, uint32_t link
 static bool is_touched(const struct neap_region *region, uint32_t granule)
 {
     for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++)
-        if (is_touched_by(entry_of(region, holder), granule + 1))
+        if (is_touched_by(neap_region_entry_of(region, holder), granule + 1))
             return true;
     return false;
 }
@@ -99,12 +116,6 @@ static bool is_touched(const struct neap_region *region, uint32_t granule)
 bool neap_region_is_held(const struct neap_region *region, const struct neap_region_place *place)
 {
     return is_touched(region, place->granule) || neap_region_is_pinned(place->cell);
-}
-
-void neap_region_use(struct neap_region_cell *cell, int64_t now_ns)
-{
-    if (atomic_load_explicit(&cell->used_ns, memory_order_relaxed) < now_ns)
-        atomic_store_explicit(&cell->used_ns, now_ns, memory_order_relaxed);
 }
 
 /* ---- coming and going ---- */
@@ -128,8 +139,8 @@ static void attach(struct neap_region_process *entry, const struct neap_process 
 static uint32_t claim(struct neap_region *region, const struct neap_process *self)
 {
     for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++)
-        if (!is_attached(entry_of(region, holder))) {
-            attach(entry_of(region, holder), self);
+        if (!is_attached(neap_region_entry_of(region, holder))) {
+            attach(neap_region_entry_of(region, holder), self);
             return holder;
         }
     return 0;
@@ -150,7 +161,7 @@ uint32_t neap_region_holder(struct neap_region *region)
 void neap_region_leave(struct neap_region *region)
 {
     if (region->holder > 0)
-        atomic_store(&entry_of(region, region->holder)->state, NEAP_PROCESS_FREE);
+        atomic_store(&neap_region_entry_of(region, region->holder)->state, NEAP_PROCESS_FREE);
     region->holder = 0;
 }
 
@@ -172,7 +183,7 @@ static struct neap_process process_of(const struct neap_region_process *entry)
 static void find_dead(const struct neap_region *region, struct dead *dead)
 {
     for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++) {
-        const struct neap_region_process *entry = entry_of(region, holder);
+        const struct neap_region_process *entry = neap_region_entry_of(region, holder);
         if (holder == region->holder || !is_attached(entry))
             continue;
         dead->process[holder] = process_of(entry);
@@ -193,7 +204,7 @@ static bool is_dead(const struct dead *dead, uint32_t holder)
 static void drop_changed(const struct neap_region *region, struct dead *dead)
 {
     for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++) {
-        const struct neap_region_process *entry = entry_of(region, holder);
+        const struct neap_region_process *entry = neap_region_entry_of(region, holder);
         struct neap_process now = process_of(entry);
         const struct neap_process *then = &dead->process[holder];
         bool is_same = is_attached(entry) && now.pid == then->pid && now.start == then->start &&
@@ -236,7 +247,7 @@ static void give_back_from_hands(const struct neap_region *region, uint32_t hold
 {
     struct neap_region_place place;
     for (uint32_t i = 0; i < NEAP_REGION_HANDS; i++) {
-        uint32_t link = atomic_load(&entry_of(region, holder)->hand[i]);
+        uint32_t link = atomic_load(&neap_region_entry_of(region, holder)->hand[i]);
         if (link == 0 || !neap_region_place_at(region, link - 1, &place) ||
             !neap_region_begins(region, link - 1))
             continue;
@@ -255,8 +266,8 @@ static void bury(struct neap_region *region, const struct dead *dead, int64_t no
     for (uint32_t holder = 1; holder <= NEAP_HOLDER_MAX; holder++)
         if (is_dead(dead, holder)) {
             give_back_from_hands(region, holder, now_ns, reclaim, context);
-            empty_hands(entry_of(region, holder));
-            atomic_store(&entry_of(region, holder)->state, NEAP_PROCESS_FREE);
+            empty_hands(neap_region_entry_of(region, holder));
+            atomic_store(&neap_region_entry_of(region, holder)->state, NEAP_PROCESS_FREE);
         }
 }
 
@@ -292,12 +303,12 @@ void neap_region_reclaim_own(struct neap_region *region, int64_t now_ns, neap_ce
                              void *context)
 {
     struct neap_region_place place;
+    struct neap_region_pin *pin;
+    uint32_t number = 0;
     if (region->holder == 0 || !neap_region_lock(region))
         return;
-    for (uint32_t i = 0; i < region->pins.slots; i++) {
-        uint32_t link = region->pins.slot[i].link;
-        if (link != 0 && neap_region_place_at(region, link - 1, &place))
+    while ((pin = neap_region_pins_next(&region->pins, &number)) != NULL)
+        if (neap_region_place_at(region, pin->link - 1, &place))
             reclaim_of(&place, region->holder, now_ns, reclaim, context);
-    }
     neap_region_unlock(region);
 }

@@ -36,6 +36,7 @@
 #define NEAP_GRANULE_BYTES 64u
 #define NEAP_HOLDER_WORDS 4u /* of 64 bits: one for each holder, and 0 for nobody */
 #define NEAP_REGION_HANDS 8u
+#define NEAP_REGION_ALL_HANDS ((1u << NEAP_REGION_HANDS) - 1)
 
 _Static_assert(NEAP_HOLDER_MAX < NEAP_HOLDER_WORDS * 64, "a holder lacks its bit");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "processes cannot share an atomic that has a lock");
@@ -93,12 +94,14 @@ _Static_assert(sizeof(struct neap_region_cell) == NEAP_GRANULE_BYTES, "a cell's 
 struct neap_region_pin {
     uint32_t link; /* the number of its granule plus 1; 0: none */
     uint32_t count;
-    uint8_t hand; /* which one holds it, from 1 on; 0: the bit does */
     bool is_used; /* since it was pinned, by more than being looked for */
 };
 
+/* Those that hands hold, and a table of those that bits do. */
 struct neap_region_pins {
     const struct neap_alloc *alloc;
+    struct neap_region_pin hand[NEAP_REGION_HANDS];
+    uint32_t full_hands; /* a bit for each */
     struct neap_region_pin *slot;
     uint32_t slots, taken; /* `slots` is 0 or a power of two */
 };
@@ -134,7 +137,6 @@ struct neap_region {
     bool was_late; /* the lock could not be had the last time */
     uint32_t next_granule;
     struct neap_region_pins pins;
-    uint32_t full_hands; /* a bit for each */
     struct neap_region_candidates candidates;
 };
 
@@ -168,22 +170,8 @@ struct neap_region_place {
     uint32_t cell_bytes, name_bytes;
 };
 
-/* False where no cell can be there. */
-NEAP_MUST_CHECK bool neap_region_place_at(const struct neap_region *region, uint32_t granule,
-                                          struct neap_region_place *place);
-
-/* Is it the one that is looked for? */
-NEAP_MUST_CHECK bool neap_region_is_wanted(const struct neap_region_place *place,
-                                           const struct neap_region_wanted *wanted);
-uint32_t neap_region_granules_for(uint64_t cell_bytes, uint64_t name_bytes);
-void *neap_region_memory(struct neap_region_cell *cell);
-struct neap_region_cell *neap_region_cell_at(const struct neap_region *region, uint32_t granule);
-_Atomic uint32_t *neap_region_bucket_of(const struct neap_region *region, uint32_t hash);
-
 /* The cell whose memory begins there; NULL where none can. */
 struct neap_region_cell *neap_region_cell_of(const struct neap_region *region, const void *memory);
-uint32_t neap_region_granule_of(const struct neap_region *region,
-                                const struct neap_region_cell *cell);
 
 NEAP_MUST_CHECK bool neap_region_lookup(struct neap_region *region,
                                         const struct neap_region_wanted *wanted,
@@ -228,8 +216,6 @@ void neap_region_clear_space(struct neap_region *region);
 
 void neap_region_set_begin(struct neap_region *region, uint32_t granule, bool begins);
 
-bool neap_region_begins(const struct neap_region *region, uint32_t granule);
-
 /* The first granule from there on that begins a cell; the region's granule_count where none does.
  */
 uint32_t neap_region_next_begin(const struct neap_region *region, uint32_t from);
@@ -247,46 +233,41 @@ NEAP_MUST_CHECK bool neap_region_make_room(struct neap_region *region, uint32_t 
 NEAP_MUST_CHECK struct neap_region_pin *neap_region_seek(struct neap_region *region,
                                                          const struct neap_region_wanted *wanted);
 
-/* Pins what nobody can evict at the moment. There is room for the pin. */
-struct neap_region_pin *neap_region_grasp(struct neap_region *region,
-                                          const struct neap_region_place *place);
-
 /* ---- region_pins.c: what this process has pinned ---- */
 
 /* Allocates nothing. */
 void neap_region_pins_init(struct neap_region_pins *pins, const struct neap_alloc *alloc);
 void neap_region_pins_deinit(struct neap_region_pins *pins);
 
-/* Makes room for one more; false where memory is lacking. */
+/* Makes room for one more in the table; false where memory is lacking. */
 NEAP_MUST_CHECK bool neap_region_pins_reserve(struct neap_region_pins *pins);
 
-/* Finds it, or makes one with a count of 0, for which there must be room. Valid until the next call
- * that changes the table. */
-struct neap_region_pin *neap_region_pins_get(struct neap_region_pins *pins, uint32_t link);
+/* NULL where there is none. Valid until the next call that pins or unpins. */
+struct neap_region_pin *neap_region_pins_in_table(const struct neap_region_pins *pins,
+                                                  uint32_t link);
 
-/* NULL where there is none. */
-struct neap_region_pin *neap_region_pins_find(const struct neap_region_pins *pins, uint32_t link);
-
+/* In the table, in which it is not, and for which there is room. */
+struct neap_region_pin *neap_region_pins_add(struct neap_region_pins *pins, uint32_t link);
 void neap_region_pins_remove(struct neap_region_pins *pins, struct neap_region_pin *pin);
+
+/* The first one from that number on, whatever holds it; NULL after the last. */
+struct neap_region_pin *neap_region_pins_next(struct neap_region_pins *pins, uint32_t *number);
 
 /* ---- region_holders.c: the table of processes ---- */
 
-/* Nobody evicts what this process touches, from the next operation on. */
-void neap_region_touch(const struct neap_region *region, uint32_t granule);
-void neap_region_let_go(const struct neap_region *region);
+/* Pins for this process what nobody can evict at the moment, and for which there is room; one more
+ * time where it is pinned already. */
+struct neap_region_pin *neap_region_grasp(struct neap_region *region, uint32_t granule);
 
-/* Pins for this process what nobody can evict at the moment, and gives it up. */
-void neap_region_hold_cell(struct neap_region *region, struct neap_region_pin *pin);
-void neap_region_drop_cell(struct neap_region *region, const struct neap_region_pin *pin);
+/* Gives up what grasp gave, however often. */
+void neap_region_drop(struct neap_region *region, struct neap_region_pin *pin);
+void neap_region_drop_all(struct neap_region *region);
 
 /* Somebody has it pinned by his bit. */
 bool neap_region_is_pinned(const struct neap_region_cell *cell);
 
 /* Somebody has it pinned, or is about to. */
 bool neap_region_is_held(const struct neap_region *region, const struct neap_region_place *place);
-
-/* The time of use, which never goes back. */
-void neap_region_use(struct neap_region_cell *cell, int64_t now_ns);
 
 /* Gives this process's number back; its bits must be cleared. */
 void neap_region_leave(struct neap_region *region);

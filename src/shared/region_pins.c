@@ -1,7 +1,7 @@
-/* Which cells this process has pinned, and how often: an open table by their places (linear
- * probing; D. Knuth, The Art of Computer Programming, volume 3, 6.4, algorithms L and R). It is as
- * large as what is pinned at once, however many cells there are. */
-#include "shared/region_internal.h"
+/* Which cells this process has pinned, and how often: a few in its hands, the others in an open
+ * table by their places (linear probing; D. Knuth, The Art of Computer Programming, volume 3, 6.4,
+ * algorithms L and R). It is as large as what is pinned at once, however many cells there are. */
+#include "shared/region_places.h"
 
 #define FIRST_SLOTS 16u
 
@@ -58,20 +58,19 @@ bool neap_region_pins_reserve(struct neap_region_pins *pins)
     return true;
 }
 
-struct neap_region_pin *neap_region_pins_get(struct neap_region_pins *pins, uint32_t link)
+struct neap_region_pin *neap_region_pins_in_table(const struct neap_region_pins *pins,
+                                                  uint32_t link)
 {
-    struct neap_region_pin *pin = slot_for(pins, link);
-    if (pin->link == 0) {
-        *pin = (struct neap_region_pin){.link = link};
-        pins->taken++;
-    }
-    return pin;
+    struct neap_region_pin *pin = pins->taken > 0 && link != 0 ? slot_for(pins, link) : NULL;
+    return pin && pin->link != 0 ? pin : NULL;
 }
 
-struct neap_region_pin *neap_region_pins_find(const struct neap_region_pins *pins, uint32_t link)
+struct neap_region_pin *neap_region_pins_add(struct neap_region_pins *pins, uint32_t link)
 {
-    struct neap_region_pin *pin = pins->slots > 0 && link != 0 ? slot_for(pins, link) : NULL;
-    return pin && pin->link != 0 ? pin : NULL;
+    struct neap_region_pin *pin = slot_for(pins, link);
+    *pin = (struct neap_region_pin){.link = link};
+    pins->taken++;
+    return pin;
 }
 
 /* What was put behind it for want of its place moves up. */
@@ -88,4 +87,16 @@ void neap_region_pins_remove(struct neap_region_pins *pins, struct neap_region_p
     }
     pins->slot[hole] = (struct neap_region_pin){.link = 0};
     pins->taken--;
+}
+
+struct neap_region_pin *neap_region_pins_next(struct neap_region_pins *pins, uint32_t *number)
+{
+    for (uint32_t i = *number; i < NEAP_REGION_HANDS + pins->slots; i++) {
+        struct neap_region_pin *pin =
+            i < NEAP_REGION_HANDS ? &pins->hand[i] : &pins->slot[i - NEAP_REGION_HANDS];
+        *number = i + 1;
+        if (pin->link != 0)
+            return pin;
+    }
+    return NULL;
 }

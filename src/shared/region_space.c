@@ -168,11 +168,6 @@ void neap_region_set_begin(struct neap_region *region, uint32_t granule, bool be
     atomic_store(word, begins ? others | bit : others);
 }
 
-bool neap_region_begins(const struct neap_region *region, uint32_t granule)
-{
-    return atomic_load(&region->begins[granule / 64]) >> granule % 64 & 1;
-}
-
 uint32_t neap_region_next_begin(const struct neap_region *region, uint32_t from)
 {
     while (from < region->granule_count) {

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "platform/clock.h"
-#include "shared/region_internal.h"
 
 /* Cells and memory in use agree, and every byte can be had again. */
 static void assert_whole(void)

@@ -1,8 +1,6 @@
 /* What a stranger writes into a region loses cells and nothing else. */
 #include "shared/region_fixture.h"
 
-#include "shared/region_internal.h"
-
 /* Whoever gives back may touch what neap_region_cell_bytes says. */
 static void reclaim_blindly(void *cell, const struct neap_cell_shape *of, uint32_t holder,
                             int64_t now_ns, void *context)

@@ -6,8 +6,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include "shared/region_internal.h"
-
 /* The user and the group of nobody in particular. */
 #define STRANGER 12345
 
@@ -189,8 +187,8 @@ static void another_layout_is_refused(void **state)
     read_title(&title);
     title.layout++;
     write_file(&title, sizeof title, 0);
-    assert_refused(text("/dev/shm/neap-NAME was made by another version of neap (layout 6, this "
-                        "one is 5): end its processes and remove it"));
+    assert_refused(text("/dev/shm/neap-NAME was made by another version of neap (layout 7, this "
+                        "one is 6): end its processes and remove it"));
 }
 
 static void another_build_is_refused(void **state)

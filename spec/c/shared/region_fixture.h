@@ -20,7 +20,7 @@
 
 #include "base/duration.h"
 #include "platform/memory.h"
-#include "shared/region.h"
+#include "shared/region_places.h"
 #include "support/failing_alloc.h"
 
 #define SMALL NEAP_REGION_BYTES_MIN
@@ -94,6 +94,13 @@ static inline struct counter *pin_in(struct neap_region *in, uint64_t key)
 static inline struct counter *pin(uint64_t key)
 {
     return pin_in(region, key);
+}
+
+/* What is pinned from now on needs memory of this process. */
+static inline void fill_hands(void)
+{
+    for (uint64_t key = 1001; key <= 1000 + NEAP_REGION_HANDS; key++)
+        assert_non_null(pin(key));
 }
 
 static inline struct counter *find_in(struct neap_region *in, uint64_t key)

@@ -1,7 +1,5 @@
 #include "shared/region_fixture.h"
 
-#include "shared/region_internal.h"
-
 static uint64_t bit(uint32_t holder)
 {
     return UINT64_C(1) << holder;

@@ -1,7 +1,5 @@
 #include "shared/region_fixture.h"
 
-#include "shared/region_internal.h"
-
 /* ---- finding ---- */
 
 static void finding_makes_nothing(void **state)

@@ -248,14 +248,24 @@ static void without_memory_nothing_is_pinned(void **state)
 {
     (void)state;
     begin();
+    fill_hands();
     size_t n = 1;
     for (failing_alloc_fail(&memory, n); !pin(1); failing_alloc_fail(&memory, ++n)) {
-        assert_int_equal(stats().cells, 0);
+        assert_int_equal(stats().cells, NEAP_REGION_HANDS);
         assert_int_equal(stats().refused, 0);
     }
     assert_in_range(n, 2, 10);
     failing_alloc_fail(&memory, 0);
     assert_ptr_equal(pin(1), find_in(region, 1));
+}
+
+static void a_few_pins_need_no_memory(void **state)
+{
+    (void)state;
+    begin();
+    failing_alloc_fail(&memory, 1);
+    fill_hands();
+    failing_alloc_fail(&memory, 0);
 }
 
 static void without_memory_nothing_is_found(void **state)
@@ -264,6 +274,7 @@ static void without_memory_nothing_is_found(void **state)
     begin();
     struct neap_region *other = join(SMALL);
     neap_region_unpin(other, pin_in(other, 1), now);
+    fill_hands();
     size_t n = 1;
     for (failing_alloc_fail(&memory, n); !find_in(region, 1); failing_alloc_fail(&memory, ++n))
         continue;
@@ -322,6 +333,7 @@ int main(void)
         SPEC(a_size_that_the_shape_does_not_have_leads_to_no_cell),
         SPEC(without_memory_nothing_is_opened),
         SPEC(without_memory_nothing_is_pinned),
+        SPEC(a_few_pins_need_no_memory),
         SPEC(without_memory_nothing_is_found),
         SPEC(without_memory_nothing_is_evicted),
         SPEC(numbers_of_the_region),
