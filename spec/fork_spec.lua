@@ -7,6 +7,7 @@ local host = require "neap.host"
 local neap = require "neap"
 local redis = require "spec.support.redis"
 local server = require "spec.support.server"
+local socket = require "socket"
 local store = require "neap.store"
 local stores = require "spec.support.stores"
 local testing = require "neap.testing"
@@ -55,6 +56,21 @@ describe("after a fork", function()
     neap.sleep(0.05)
     assert.equal(200, before:get("/status/200").status)
     before:close()
+  end)
+
+  it("a child closes no descriptor that has the number of a connection never made", function()
+    local client = neap.client{ name = "stall", retry = false, gate = false,
+      timeout = { connect = 0.05 } }
+    assert.equal("timeout", select(2, client:request{ url = s.stall }).kind)
+    local stranger = assert(socket.connect("127.0.0.1", s.ports.plain))
+    stranger:settimeout(5)
+    assert.is_true(in_child(function()
+      local is_alive = client:request{ url = s.url .. "/status/200" }.status == 200
+      stranger:send("GET /status/204 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      return is_alive and stranger:receive("*l") == "HTTP/1.1 204 No Content"
+    end))
+    stranger:close()
+    client:close()
   end)
 
   it("a child puts into an outbox that the parent made, and both drain it", function()

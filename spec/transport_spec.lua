@@ -1,6 +1,7 @@
 -- Requests and responses on real sockets: what is sent, what comes back, over which connection.
 local cjson = require "cjson"
 local neap = require "neap"
+local socket = require "socket"
 
 local calls = require "spec.support.calls"
 local nginx = require "spec.support.nginx"
@@ -464,6 +465,35 @@ describe("the pool", function()
     neap.sleep(0.4)
     answered(c:get("/status/200"))
     assert.same({ opened = 2, reused = 1 }, pool_of(c))
+  end)
+
+  describe("that was never made", function()
+    -- libcurl 7.88 closes its descriptor without telling; the system gives the number to others.
+    local function given_up()
+      local c = client { retry = false, timeout = { connect = 0.05 }, pool = { idle = 0.1 } }
+      calls.failed_as("timeout", c:request { url = s.stall })
+      return c
+    end
+
+    it("leaves whoever gets its descriptor's number alone", function()
+      local c, strangers = given_up(), {}
+      for index = 1, 20 do
+        strangers[index] = assert(socket.connect("127.0.0.1", s.ports.plain))
+      end
+      neap.sleep(0.2)
+      answered(c:request { url = s.url .. "/status/200" })
+      for _, stranger in ipairs(strangers) do
+        stranger:settimeout(5)
+        assert(stranger:send("GET /status/204 HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+        assert.equal("HTTP/1.1 204 No Content", (stranger:receive("*l")))
+        stranger:close()
+      end
+    end)
+
+    it("is not counted among the open ones", function()
+      local text = neap.prometheus { given_up() }
+      assert.equal("0", text:match("\nneap_pool_connections{[^}]*} (%d+)"))
+    end)
   end)
 
   it("does not use a connection again that is older than `ttl`", function()

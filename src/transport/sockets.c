@@ -2,9 +2,15 @@
  *
  * A connection that goes back to the pool stays registered in epoll, since asking epoll_ctl twice a
  * request costs more than the rest of a turn: libcurl's "remove" is taken to heart only when an
- * idle connection has something to say (it was closed), and when it is closed here. */
+ * idle connection has something to say (it was closed), and when it is closed here.
+ *
+ * A socket that never was connected is closed by libcurl 7.88 without a word, and the system gives
+ * its number to whoever is next: nginx, for one of its clients. So what libcurl lets go of
+ * unconnected is forgotten at once, and nothing is done to a descriptor by its number alone: it
+ * must still be the one that was opened. */
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/duration.h"
@@ -47,6 +53,27 @@ static void forget(struct neap_transport *transport, int fd)
     neap_free(transport->alloc, socket);
 }
 
+static uint64_t inode_of(int fd)
+{
+    struct stat about;
+    return fstat(fd, &about) == 0 ? (uint64_t)about.st_ino : 0;
+}
+
+static bool is_the_same(const struct neap_socket *socket, int fd)
+{
+    return inode_of(fd) == socket->inode;
+}
+
+/* libcurl waits for an answer only where it is connected; one that has come at once needs no
+ * waiting. */
+static bool was_connected(const struct neap_socket *socket, int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t bytes = sizeof peer;
+    return socket->awaited ||
+           (is_the_same(socket, fd) && getpeername(fd, (struct sockaddr *)&peer, &bytes) == 0);
+}
+
 /* libcurl takes a pooled connection for dead where a look at its socket finds the end of the
  * stream, but not where it finds a reset: the first look is taken here, and the next one finds the
  * end. */
@@ -86,6 +113,7 @@ static struct neap_socket *add(struct neap_shard *shard, int fd, bool ours)
     socket->transport = transport;
     socket->shard = shard;
     socket->ours = ours;
+    socket->inode = inode_of(fd);
     socket->opened_ns = neap_loop_now(transport->loop);
     socket->expires_ns = NEAP_NEVER;
     transport->sockets.at[fd] = socket;
@@ -118,6 +146,17 @@ static void note_expiry(struct neap_transport *transport, struct neap_socket *so
 
 /* libcurl counts both ages in whole seconds; a connection whose stream has ended is dead to it at
  * once. */
+static void end_connection(struct neap_transport *transport, int fd)
+{
+    struct neap_socket *socket = transport->sockets.at[fd];
+    if (!is_the_same(socket, fd)) {
+        forget(transport, fd);
+        return;
+    }
+    socket->expires_ns = NEAP_NEVER;
+    shutdown(fd, SHUT_RDWR);
+}
+
 void neap_sockets_expire(struct neap_transport *transport)
 {
     struct neap_sockets *sockets = &transport->sockets;
@@ -129,8 +168,7 @@ void neap_sockets_expire(struct neap_transport *transport)
         if (!socket || socket->in_use)
             continue;
         if (now_ns >= socket->expires_ns) {
-            socket->expires_ns = NEAP_NEVER;
-            shutdown((int)fd, SHUT_RDWR);
+            end_connection(transport, (int)fd);
         } else {
             next_ns = neap_time_min(next_ns, socket->expires_ns);
         }
@@ -145,7 +183,7 @@ static void release(struct neap_transport *transport, int fd)
         return;
     socket->in_use = false;
     note_expiry(transport, socket);
-    if (!socket->ours)
+    if (!socket->ours || !was_connected(socket, fd))
         forget(transport, fd);
     else if (socket->watch.events != NEAP_READABLE)
         neap_loop_unwatch(transport->loop, &socket->watch);
@@ -178,6 +216,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
         return -1;
     }
     socket->in_use = true;
+    socket->awaited |= what != CURL_POLL_OUT;
     note_owner(easy, fd);
     return 0;
 }
@@ -202,9 +241,11 @@ void neap_sockets_preset(struct neap_transport *transport, CURL *easy)
 
 void neap_sockets_forsake(struct neap_transport *transport)
 {
-    for (size_t fd = 0; fd < transport->sockets.count; fd++)
-        if (transport->sockets.at[fd])
+    for (size_t fd = 0; fd < transport->sockets.count; fd++) {
+        const struct neap_socket *socket = transport->sockets.at[fd];
+        if (socket && is_the_same(socket, (int)fd))
             close((int)fd);
+    }
 }
 
 /* The shards, which count what is open, are gone. */

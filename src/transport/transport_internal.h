@@ -190,7 +190,9 @@ struct neap_socket {
     int64_t readable_ns; /* when bytes last came */
     int64_t opened_ns;
     int64_t expires_ns; /* while idle: too old to be used again from then on */
-    bool ours;          /* opened through us; we are told when it is closed */
+    uint64_t inode;     /* of the descriptor, as long as it is this socket */
+    bool ours;          /* opened through us; we are told when it is closed, if it was connected */
+    bool awaited;       /* libcurl has waited for it to be readable */
     bool in_use;        /* libcurl waits for it now */
     bool http2;
 };
