@@ -5,12 +5,14 @@
 #include "base/duration.h"
 #include "platform/clock.h"
 #include "platform/poller.h"
+#include "platform/ticker.h"
 
 struct neap_loop {
     const struct neap_alloc *alloc;
     struct neap_heap timers;
     struct neap_poller poller; /* unused where `is_virtual` */
     bool is_virtual;
+    struct neap_ticker ticker; /* unused where `is_virtual` */
     int64_t now_ns;
     int64_t epoch_ns; /* virtual: wall time at monotonic 0 */
 };
@@ -35,7 +37,8 @@ enum neap_status neap_loop_new(const struct neap_alloc *alloc, struct neap_loop 
         neap_free(alloc, made);
         return status;
     }
-    made->now_ns = neap_clock_monotonic_ns();
+    neap_ticker_init(&made->ticker);
+    made->now_ns = neap_ticker_now(&made->ticker);
     *loop = made;
     return NEAP_OK;
 }
@@ -76,7 +79,7 @@ int64_t neap_loop_now(const struct neap_loop *loop)
 int64_t neap_loop_update(struct neap_loop *loop)
 {
     if (!loop->is_virtual)
-        loop->now_ns = neap_time_max(loop->now_ns, neap_clock_monotonic_ns());
+        loop->now_ns = neap_time_max(loop->now_ns, neap_ticker_now(&loop->ticker));
     return loop->now_ns;
 }
 
