@@ -18,8 +18,10 @@
 --                         outside of the loop
 --     later(seconds, fn)  optional: calls fn after so many seconds, once, if the loop goes on for
 --                         that long, which this does not see to. False where it cannot be had
---     watch(engine, due)  somebody is about to be parked: parking.pump is to be called when the
---                         engine has something to do, and at that moment of neap.now() if not nil
+--     watch(engine, due, has_mail)
+--                         somebody is about to be parked: parking.pump is to be called when the
+--                         engine has something to do, and at that moment of neap.now() if not nil.
+--                         Where it has mail, engine:flush() is to be called before the loop waits
 --     tie(exchange, whom) optional: the call is to be given up when its coroutine is dropped; what
 --                         can_park answered, or nil
 --     enter()             optional: the coroutine that runs begins a call
@@ -111,19 +113,19 @@ function parking.wait(loop, engine, waiter)
   local place = take_place(loop.parker(engine))
   list[waiter:id()] = place
   note_wait(waiter)
-  local due = engine:due()
+  local due, has_mail = engine:due()
   if due == 0 then
     parking.pump(engine)
-    due = engine:due()
+    due, has_mail = engine:due()
   end
   while not place.ready do
-    loop.watch(engine, due)
+    loop.watch(engine, due, has_mail)
     place.is_running = false
     place.parker:park(LONGEST)
     place.is_running = true
     if not place.ready then
       parking.pump(engine)
-      due = engine:due()
+      due, has_mail = engine:due()
     end
   end
   note_wait(nil)

@@ -234,15 +234,26 @@ static int engine_wait(lua_State *L)
 }
 
 /* due(): the moment of now() at which a poll is due; 0 where it is due at once, nil while nothing
- * is timed. */
+ * is timed. Then, true where there are errands to be flushed. */
 static int engine_due(lua_State *L)
 {
     const struct neap_engine *engine = neap_check_engine(L, 1);
     int64_t due_ns = neap_engine_is_pending(engine) ? 0 : neap_loop_next(engine->loop);
     if (due_ns == NEAP_NEVER)
-        return 0;
-    lua_pushnumber(L, neap_seconds_from_ns(due_ns));
-    return 1;
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, neap_seconds_from_ns(due_ns));
+    lua_pushboolean(L, engine->helper && neap_helper_is_untold(engine->helper));
+    return 2;
+}
+
+/* flush(): the helper is told of the errands that it has got. */
+static int engine_flush(lua_State *L)
+{
+    const struct neap_engine *engine = neap_check_engine(L, 1);
+    if (engine->helper)
+        neap_helper_flush(engine->helper);
+    return 0;
 }
 
 /* The id of the waiter that has been ready longest; nil. */
@@ -328,27 +339,17 @@ static int sleeper_free(lua_State *L)
 void neap_binding_add_engine(lua_State *L)
 {
     static const luaL_Reg engine_methods[] = {
-        {"kept", engine_kept},
-        {"now", engine_now},
-        {"time", engine_time},
-        {"random", engine_random},
-        {"turn", engine_turn},
-        {"take", engine_take},
-        {"sleeper", engine_sleeper},
-        {"is_virtual", engine_is_virtual},
-        {"place", engine_place},
-        {"is_inherited", engine_is_inherited},
-        {"adopt", engine_adopt},
-        {"use_helper", engine_use_helper},
-        {"poll", engine_poll},
-        {"is_pending", engine_is_pending},
-        {"doorbell", engine_doorbell},
-        {"arm", engine_arm},
-        {"nudge", engine_nudge},
-        {"descriptor", engine_descriptor},
-        {"wait", engine_wait},
-        {"due", engine_due},
-        {NULL, NULL},
+        {"kept", engine_kept},         {"now", engine_now},
+        {"time", engine_time},         {"random", engine_random},
+        {"turn", engine_turn},         {"take", engine_take},
+        {"sleeper", engine_sleeper},   {"is_virtual", engine_is_virtual},
+        {"place", engine_place},       {"is_inherited", engine_is_inherited},
+        {"adopt", engine_adopt},       {"use_helper", engine_use_helper},
+        {"poll", engine_poll},         {"is_pending", engine_is_pending},
+        {"doorbell", engine_doorbell}, {"arm", engine_arm},
+        {"nudge", engine_nudge},       {"descriptor", engine_descriptor},
+        {"wait", engine_wait},         {"due", engine_due},
+        {"flush", engine_flush},       {NULL, NULL},
     };
     static const luaL_Reg sleeper_methods[] = {
         {"id", sleeper_id},     {"run", sleeper_run}, {"wait", sleeper_wait},

@@ -12,6 +12,9 @@
 #include "platform/doorbell.h"
 #include "platform/process.h"
 
+/* So many errands are worth a wake-up, and keep a thread that has a core of its own busy. */
+#define UNTOLD_MAX 16u
+
 struct queue {
     struct neap_errand *first, *last;
 };
@@ -30,7 +33,8 @@ struct neap_helper {
     struct queue inbox, outbox;
     _Atomic bool stops, armed, has_returned;
     struct neap_errand nudge;
-    bool nudging; /* owner's: the nudge is on its way */
+    bool nudging;    /* owner's: the nudge is on its way */
+    uint32_t untold; /* owner's: errands in the inbox of which the thread was told nothing yet */
 
     struct neap_helper *next_running, **link_running;
     int64_t process;
@@ -300,8 +304,33 @@ struct neap_loop *neap_helper_loop(struct neap_helper *helper)
 
 void neap_helper_post(struct neap_helper *helper, struct neap_errand *errand)
 {
-    if (push(helper, &helper->inbox, errand))
+    bool was_empty = push(helper, &helper->inbox, errand);
+    if (was_empty || helper->untold > 0)
         wake_up(helper);
+    helper->untold = 0;
+}
+
+/* The thread looks into the inbox only when it was told to: what is not empty here, and not told
+ * of, stays so. */
+void neap_helper_post_soon(struct neap_helper *helper, struct neap_errand *errand)
+{
+    bool was_empty = push(helper, &helper->inbox, errand);
+    if (was_empty || helper->untold > 0)
+        helper->untold++;
+    if (helper->untold >= UNTOLD_MAX)
+        neap_helper_flush(helper);
+}
+
+bool neap_helper_is_untold(const struct neap_helper *helper)
+{
+    return helper->untold > 0;
+}
+
+void neap_helper_flush(struct neap_helper *helper)
+{
+    if (helper->untold > 0)
+        wake_up(helper);
+    helper->untold = 0;
 }
 
 void neap_helper_return(struct neap_helper *helper, struct neap_errand *errand)
@@ -314,6 +343,7 @@ void neap_helper_return(struct neap_helper *helper, struct neap_errand *errand)
 
 bool neap_helper_collect(struct neap_helper *helper)
 {
+    neap_helper_flush(helper);
     if (!atomic_exchange(&helper->has_returned, false))
         return false;
     struct neap_errand *errand = take_all(helper, &helper->outbox);
@@ -330,6 +360,7 @@ bool neap_helper_collect(struct neap_helper *helper)
  * the two sees the other's. */
 bool neap_helper_arm(struct neap_helper *helper)
 {
+    neap_helper_flush(helper);
     atomic_store(&helper->armed, true);
     return !atomic_load(&helper->has_returned);
 }

@@ -71,6 +71,17 @@ struct neap_loop *neap_helper_loop(struct neap_helper *helper);
 /* Owner's thread; the thread runs. */
 void neap_helper_post(struct neap_helper *helper, struct neap_errand *errand);
 
+/* Likewise, for an owner that posts many one after the other: where both threads have one core, to
+ * wake the other one for the first of them is to be interrupted by it. The thread is told when
+ * there are enough of them, at neap_helper_flush, or at the next post, collect or arm. */
+void neap_helper_post_soon(struct neap_helper *helper, struct neap_errand *errand);
+
+/* Owner's thread: is there anything that the thread has not been told of? */
+bool neap_helper_is_untold(const struct neap_helper *helper);
+
+/* Owner's thread: tells it. */
+void neap_helper_flush(struct neap_helper *helper);
+
 /* Helper's thread: hands the errand back. */
 void neap_helper_return(struct neap_helper *helper, struct neap_errand *errand);
 

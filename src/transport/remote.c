@@ -277,7 +277,7 @@ enum neap_status neap_remote_send(struct neap_remote *remote, const struct neap_
     if (remote->shelf)
         made->response = neap_response_shelf_take(remote->shelf);
     remote->in_flight++;
-    neap_helper_post(remote->helper, &made->errand);
+    neap_helper_post_soon(remote->helper, &made->errand);
     *parcel = made;
     return NEAP_OK;
 }

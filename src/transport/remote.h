@@ -35,7 +35,8 @@ void neap_remote_use_shelf(struct neap_remote *remote, struct neap_response_shel
 void neap_remote_forsake(struct neap_remote *remote);
 
 /* The request, its body included, is copied. NEAP_NO_MEMORY. On success `done` will be called
- * exactly once, unless the parcel is cancelled. */
+ * exactly once, unless the parcel is cancelled. The helper is told of it soon, see
+ * neap_helper_post_soon. */
 NEAP_MUST_CHECK enum neap_status neap_remote_send(struct neap_remote *remote,
                                                   const struct neap_request *request,
                                                   const struct neap_limits *limits,

@@ -56,7 +56,7 @@ function loop.tie(exchange, request)
   end
 end
 
--- Keepers of engines whose notifier is at work: { due, semaphore }.
+-- Keepers of engines whose notifier is at work: { due, semaphore, courier }.
 local notified = setmetatable({}, { __mode = "k" })
 
 local RING_BYTES = 64 -- each ring is one byte; they are all the same
@@ -108,6 +108,25 @@ local function hurry(keeper, due)
   end
 end
 
+-- nginx resumes who waits for a semaphore only when it has handled all that this turn of its loop
+-- has brought. So what requests send one after the other goes to the helper together.
+local function carry_mail(engine, courier)
+  while true do
+    courier.is_called = false
+    engine:flush()
+    courier.semaphore:wait(SILENCE)
+  end
+end
+
+local function call_courier(engine, courier)
+  if not courier.thread then
+    engine:flush()
+  elseif not courier.is_called then
+    courier.is_called = true
+    courier.semaphore:post(1)
+  end
+end
+
 -- Stays for a while when nobody waits any more, since it costs less than to begin anew.
 local function pump_while_needed(engine, keeper)
   local socket = connect(engine, SILENCE)
@@ -122,9 +141,12 @@ end
 
 local function pump_beside_keeper(engine)
   local keeper = notified[engine]
+  local courier = keeper.courier
   local timekeeper = ngx.thread.spawn(keep_time, engine, keeper)
+  courier.thread = ngx.thread.spawn(carry_mail, engine, courier)
   local done, message = pcall(pump_while_needed, engine, keeper)
   ngx.thread.kill(timekeeper)
+  ngx.thread.kill(courier.thread)
   if not done then
     error(message, 0)
   end
@@ -134,20 +156,40 @@ end
 local function notify(_, engine)
   local done, message = pcall(pump_beside_keeper, engine)
   notified[engine] = nil
+  engine:flush()
   if not done then
     error(message, 0)
   end
 end
 
-function loop.watch(engine, due)
+local function begin_notifying(engine)
+  if not engine:doorbell() or ngx.worker.exiting() then
+    return
+  end
+  notified[engine] = {
+    due = 0,
+    semaphore = semaphore.new(),
+    courier = { semaphore = semaphore.new(), is_called = false, thread = false },
+  }
+  if not ngx.timer.at(0, notify, engine) then
+    notified[engine] = nil
+  end
+end
+
+function loop.watch(engine, due, has_mail)
   local keeper = notified[engine]
   if keeper then
     hurry(keeper, due)
-  elseif engine:doorbell() and not ngx.worker.exiting() then
-    notified[engine] = { due = 0, semaphore = semaphore.new() }
-    if not ngx.timer.at(0, notify, engine) then
-      notified[engine] = nil
-    end
+  else
+    begin_notifying(engine)
+  end
+  if not has_mail then
+    return
+  end
+  if keeper then
+    call_courier(engine, keeper.courier)
+  else
+    engine:flush()
   end
 end
 

@@ -85,6 +85,82 @@ static void starting_again_changes_nothing(void **state)
     wait_until_back(1);
 }
 
+static void post_soon(struct work *errand)
+{
+    neap_helper_post_soon(errand->helper, &errand->errand);
+}
+
+static void errands_that_need_not_go_at_once_go_together(void **state)
+{
+    (void)state;
+    start();
+    for (int i = 0; i < 5; i++) {
+        post_soon(&work[i]);
+        assert_true(neap_helper_is_untold(helper));
+    }
+    assert_int_equal(runs, 0);
+    neap_helper_flush(helper);
+    assert_false(neap_helper_is_untold(helper));
+    wait_until_back(5);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(run_order[i], i);
+}
+
+static void they_go_with_the_next_one_that_is_posted(void **state)
+{
+    (void)state;
+    start();
+    post_soon(&work[0]);
+    post(&work[1]);
+    assert_false(neap_helper_is_untold(helper));
+    while (backs < 2)
+        neap_helper_collect(helper);
+    assert_int_equal(run_order[0], 0);
+}
+
+static void who_collects_or_waits_need_not_flush(void **state)
+{
+    (void)state;
+    int visitor = visit(neap_helper_doorbell(helper));
+    start();
+    post_soon(&work[0]);
+    neap_helper_collect(helper);
+    assert_false(neap_helper_is_untold(helper));
+    assert_true(wait_for(visitor, 1));
+    post_soon(&work[1]);
+    assert_true(neap_helper_arm(helper));
+    assert_false(neap_helper_is_untold(helper));
+    assert_true(wait_for(visitor, 2));
+    close(visitor);
+}
+
+static void many_go_without_being_flushed(void **state)
+{
+    (void)state;
+    start();
+    int posted = 0;
+    do
+        post_soon(&work[posted++]);
+    while (neap_helper_is_untold(helper) && posted < 100);
+    assert_in_range(posted, 2, 64);
+    while (atomic_load(&runs) < posted)
+        continue;
+    wait_until_back(posted);
+}
+
+/* What is posted while the thread has not come round to what it was told of is found with it. */
+static void one_behind_what_was_told_is_no_news(void **state)
+{
+    (void)state;
+    start();
+    for (int round = 0; round < 200; round++) {
+        post(&work[0]);
+        post_soon(&work[1]);
+        while (backs < 2 * round + 2)
+            neap_helper_collect(helper);
+    }
+}
+
 static sigset_t seen_mask;
 
 static void note_mask(struct neap_errand *errand)
@@ -458,6 +534,11 @@ int main(void)
         TEST(an_errand_need_not_come_back),
         TEST(an_errand_may_wait_on_the_loop_while_others_pass),
         TEST(starting_again_changes_nothing),
+        TEST(errands_that_need_not_go_at_once_go_together),
+        TEST(they_go_with_the_next_one_that_is_posted),
+        TEST(who_collects_or_waits_need_not_flush),
+        TEST(many_go_without_being_flushed),
+        TEST(one_behind_what_was_told_is_no_news),
         TEST(its_thread_takes_no_signals),
         TEST(no_wake_up_is_lost),
         TEST(no_wake_up_is_lost_to_who_has_just_connected),

@@ -71,6 +71,7 @@ static struct neap_parcel *send_by(struct neap_remote *carrier, struct fetched *
     fetched->response = NULL;
     assert_int_equal(
         neap_remote_send(carrier, &request, &fetch.limits, fetch_take, fetched, &parcel), NEAP_OK);
+    neap_helper_flush(helper);
     assert_int_equal(fetched->told, 0);
     return parcel;
 }
