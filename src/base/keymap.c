@@ -4,16 +4,23 @@
 #include <string.h>
 
 #define FIRST_BUCKETS 16u
+#define SHORT_KEY_BYTES 24u /* with its NUL */
+#define LINE_BYTES 64u
 
 struct neap_keymap_entry {
     struct neap_keymap_entry *next_in_bucket;
     struct neap_keymap_entry *older, *newer;
-    uint64_t hash;
-    char *key; /* behind the cell, in the same block */
+    uint32_t hash, pins;
+    char *key; /* a short one behind the cell, others in memory of their own */
     size_t key_bytes;
-    size_t pins;
     _Alignas(8) unsigned char cell[];
 };
+
+static size_t entry_bytes(size_t cell_bytes)
+{
+    const size_t others = offsetof(struct neap_keymap_entry, cell) + SHORT_KEY_BYTES;
+    return cell_bytes <= SIZE_MAX - others ? cell_bytes + others : SIZE_MAX;
+}
 
 static struct neap_keymap_entry *entry_of(const void *cell)
 {
@@ -53,21 +60,26 @@ void neap_keymap_init(struct neap_keymap *map, const struct neap_alloc *alloc, s
                       size_t max_keys)
 {
     *map = (struct neap_keymap){.alloc = alloc, .cell_bytes = cell_bytes, .max_keys = max_keys};
+    neap_pool_init(&map->entries, alloc, entry_bytes(cell_bytes));
 }
 
-static void free_list(const struct neap_keymap *map, struct neap_keymap_entry *entry)
+static void free_key(const struct neap_keymap *map, const struct neap_keymap_entry *entry)
 {
-    while (entry) {
-        struct neap_keymap_entry *newer = entry->newer;
-        neap_free(map->alloc, entry);
-        entry = newer;
-    }
+    if (entry->key_bytes >= SHORT_KEY_BYTES)
+        neap_free(map->alloc, entry->key);
+}
+
+static void free_keys(const struct neap_keymap *map, const struct neap_keymap_entry *entry)
+{
+    for (; entry; entry = entry->newer)
+        free_key(map, entry);
 }
 
 void neap_keymap_deinit(struct neap_keymap *map)
 {
-    free_list(map, map->idle.first);
-    free_list(map, map->pinned.first);
+    free_keys(map, map->idle.first);
+    free_keys(map, map->pinned.first);
+    neap_pool_deinit(&map->entries);
     neap_free(map->alloc, map->bucket);
     neap_keymap_init(map, map->alloc, map->cell_bytes, map->max_keys);
 }
@@ -78,7 +90,12 @@ void neap_keymap_seed(struct neap_keymap *map, struct neap_hash_seed seed)
         map->seed = seed;
 }
 
-static struct neap_keymap_entry **bucket_of(const struct neap_keymap *map, uint64_t hash)
+static uint32_t hash_of(const struct neap_keymap *map, const void *key, size_t key_bytes)
+{
+    return (uint32_t)neap_hash(&map->seed, key, key_bytes);
+}
+
+static struct neap_keymap_entry **bucket_of(const struct neap_keymap *map, uint32_t hash)
 {
     return &map->bucket[hash & (map->bucket_count - 1)];
 }
@@ -98,16 +115,28 @@ static void take_from_bucket(struct neap_keymap *map, const struct neap_keymap_e
     *link = entry->next_in_bucket;
 }
 
-static struct neap_keymap_entry *search(const struct neap_keymap *map, uint64_t hash,
+/* Where there are many keys no cache has the entry: its lines are fetched at once, and not one
+ * after the other. */
+static void fetch(const struct neap_keymap *map, const struct neap_keymap_entry *entry)
+{
+    const char *at = (const char *)entry;
+    for (size_t i = LINE_BYTES; i < map->entries.block_bytes && i <= 4 * LINE_BYTES;
+         i += LINE_BYTES)
+        __builtin_prefetch(at + i);
+}
+
+static struct neap_keymap_entry *search(const struct neap_keymap *map, uint32_t hash,
                                         const void *key, size_t key_bytes)
 {
     if (map->bucket_count == 0)
         return NULL;
     struct neap_keymap_entry *entry = *bucket_of(map, hash);
-    for (; entry; entry = entry->next_in_bucket)
+    for (; entry; entry = entry->next_in_bucket) {
+        fetch(map, entry);
         if (entry->hash == hash && entry->key_bytes == key_bytes &&
             (key_bytes == 0 || memcmp(entry->key, key, key_bytes) == 0))
             return entry;
+    }
     return NULL;
 }
 
@@ -120,7 +149,7 @@ static void rehash_list(struct neap_keymap *map, struct neap_keymap_entry *entry
 /* Fewer buckets than keys only cost time, so a failure counts only where there are none at all. */
 static bool make_buckets(struct neap_keymap *map)
 {
-    if (map->count < map->bucket_count)
+    if (map->count < map->bucket_count / 2)
         return true;
     size_t wanted = map->bucket_count > 0 ? map->bucket_count * 2 : FIRST_BUCKETS;
     struct neap_keymap_entry **bucket = neap_alloc_array(map->alloc, wanted, sizeof *bucket);
@@ -134,24 +163,32 @@ static bool make_buckets(struct neap_keymap *map)
     return true;
 }
 
-static struct neap_keymap_entry *make_entry(const struct neap_keymap *map, uint64_t hash,
-                                            const void *key, size_t key_bytes)
+/* NULL without memory. */
+static char *copy_key(const struct neap_keymap *map, struct neap_keymap_entry *entry,
+                      const void *key, size_t key_bytes)
 {
-    size_t fixed = offsetof(struct neap_keymap_entry, cell) + 1;
-    if (map->cell_bytes > SIZE_MAX - fixed || key_bytes > SIZE_MAX - fixed - map->cell_bytes)
-        return NULL;
-    size_t bytes = fixed + map->cell_bytes + key_bytes;
-    if (bytes < sizeof(struct neap_keymap_entry))
-        bytes = sizeof(struct neap_keymap_entry);
-    struct neap_keymap_entry *entry = neap_alloc_zeroed(map->alloc, bytes);
+    if (key_bytes >= SHORT_KEY_BYTES)
+        return neap_copy_text(map->alloc, key, key_bytes);
+    char *copy = (char *)entry->cell + map->cell_bytes;
+    if (key_bytes > 0)
+        memcpy(copy, key, key_bytes);
+    return copy;
+}
+
+static struct neap_keymap_entry *make_entry(struct neap_keymap *map, uint32_t hash, const void *key,
+                                            size_t key_bytes)
+{
+    struct neap_keymap_entry *entry = neap_pool_take(&map->entries);
     if (!entry)
         return NULL;
+    memset(entry, 0, map->entries.block_bytes);
     entry->hash = hash;
-    entry->key = (char *)entry->cell + map->cell_bytes;
+    entry->key = copy_key(map, entry, key, key_bytes);
     entry->key_bytes = key_bytes;
-    if (key_bytes > 0)
-        memcpy(entry->key, key, key_bytes);
-    return entry;
+    if (entry->key)
+        return entry;
+    neap_pool_give(&map->entries, entry);
+    return NULL;
 }
 
 static void evict(struct neap_keymap *map, struct neap_keymap_entry *entry)
@@ -159,10 +196,11 @@ static void evict(struct neap_keymap *map, struct neap_keymap_entry *entry)
     take_out(&map->idle, entry);
     take_from_bucket(map, entry);
     map->count--;
-    neap_free(map->alloc, entry);
+    free_key(map, entry);
+    neap_pool_give(&map->entries, entry);
 }
 
-static struct neap_keymap_entry *insert(struct neap_keymap *map, uint64_t hash, const void *key,
+static struct neap_keymap_entry *insert(struct neap_keymap *map, uint32_t hash, const void *key,
                                         size_t key_bytes)
 {
     bool is_full = map->count >= map->max_keys;
@@ -190,7 +228,7 @@ static void touch(struct neap_keymap *map, struct neap_keymap_entry *entry)
 
 void *neap_keymap_get(struct neap_keymap *map, const void *key, size_t key_bytes, bool *is_new)
 {
-    uint64_t hash = neap_hash(&map->seed, key, key_bytes);
+    uint32_t hash = hash_of(map, key, key_bytes);
     struct neap_keymap_entry *entry = search(map, hash, key, key_bytes);
     bool found = entry != NULL;
     if (found)
@@ -206,7 +244,7 @@ void *neap_keymap_get(struct neap_keymap *map, const void *key, size_t key_bytes
 
 void *neap_keymap_find(const struct neap_keymap *map, const void *key, size_t key_bytes)
 {
-    uint64_t hash = neap_hash(&map->seed, key, key_bytes);
+    uint32_t hash = hash_of(map, key, key_bytes);
     struct neap_keymap_entry *entry = search(map, hash, key, key_bytes);
     return entry ? entry->cell : NULL;
 }

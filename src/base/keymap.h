@@ -2,7 +2,8 @@
  *
  * The map owns keys and cells; a cell stays at its address until it is evicted. A cell that a call
  * in flight uses is pinned: it is never evicted, and its idle time begins at the last unpin. Keys
- * may be chosen by strangers if the seed is secret. One thread at a time. */
+ * may be chosen by strangers if the seed is secret. One thread at a time. Memory for entries is
+ * kept until the map goes. */
 #ifndef NEAP_BASE_KEYMAP_H
 #define NEAP_BASE_KEYMAP_H
 
@@ -13,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/attributes.h"
 #include "base/hash.h"
+#include "base/pool.h"
 
 struct neap_keymap_entry; /* a key and its cell */
 
@@ -25,6 +27,7 @@ struct neap_keymap {
     const struct neap_alloc *alloc;
     struct neap_hash_seed seed;
     size_t cell_bytes, max_keys;
+    struct neap_pool entries;
     size_t count;
     struct neap_keymap_entry **bucket;
     size_t bucket_count; /* 0 or a power of two */
