@@ -40,8 +40,8 @@ void behave_slow(struct exchange *exchange, const char *rest)
     int sent = head_byte_s > 0 ? send_slowly(exchange, head.data, head.bytes, head_byte_s)
                                : conn_send(exchange->conn, head.data, head.bytes);
     text_free(&head);
-    if (sent && conn_wait(exchange->conn, query_number(query, "body", 0)) &&
-        exchange_has_body(exchange, status))
+    if (sent && exchange_has_body(exchange, status) &&
+        conn_wait(exchange->conn, query_number(query, "body", 0)))
         slow_body(exchange, bytes);
 }
 

@@ -17,7 +17,7 @@ static void send_until(struct exchange *exchange, const char *at)
     int half = strcmp(at, "headers") == 0;
     int sent = conn_send(exchange->conn, head.data, half ? head.bytes / 2 : head.bytes);
     text_free(&head);
-    if (sent && !half)
+    if (sent && !half && exchange_has_body(exchange, 200))
         exchange_pattern(exchange, 0, bytes / 2);
 }
 
@@ -123,6 +123,10 @@ void behave_short(struct exchange *exchange, const char *rest)
     struct text head = {0};
     exchange_head(exchange, 200, &head);
     text_format(&head, "Content-Length: %llu\r\n\r\n", (unsigned long long)declared);
+    if (!exchange_has_body(exchange, 200)) {
+        exchange_text(exchange, &head);
+        return;
+    }
     if (!exchange_text(exchange, &head) || !exchange_pattern(exchange, 0, sent))
         return;
     if (strcmp(end, "reset") == 0)
@@ -130,6 +134,40 @@ void behave_short(struct exchange *exchange, const char *rest)
     else if (strcmp(end, "stall") == 0)
         conn_wait(exchange->conn, query_number(query, "for", 3600));
     exchange->close = strcmp(end, "keep") != 0;
+}
+
+static void add_body(struct exchange *exchange, int status, struct text *answer)
+{
+    const char *body = query_text(&exchange->query, "body", "ok");
+    int chunked = query_flag(&exchange->query, "chunked");
+    int has_body = exchange_has_body(exchange, status);
+    if (chunked)
+        text_string(answer, "Transfer-Encoding: chunked\r\n\r\n");
+    else if (status == 204 || status == 304)
+        text_string(answer, "\r\n");
+    else
+        text_format(answer, "Content-Length: %zu\r\n\r\n", strlen(body));
+    if (has_body && chunked)
+        text_format(answer, "%zx\r\n%s\r\n0\r\n\r\n", strlen(body), body);
+    else if (has_body)
+        text_string(answer, body);
+}
+
+/* In one piece, so that no client can have done with the answer before the rest is there. */
+void behave_surplus(struct exchange *exchange, const char *rest)
+{
+    (void)rest;
+    static const char another[] = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen";
+    const struct query *query = &exchange->query;
+    int status = (int)query_count(query, "status", 200);
+    struct text answer = {0};
+    exchange_head(exchange, status, &answer);
+    add_body(exchange, status, &answer);
+    if (strcmp(query_text(query, "kind", "body"), "answer") == 0)
+        text_string(&answer, another);
+    else
+        text_string(&answer, query_text(query, "body", "ok"));
+    exchange_text(exchange, &answer);
 }
 
 /* One header line of `bytes` bytes, or somewhat more where its name needs them. */

@@ -16,7 +16,8 @@ behaviour behave_slow, behave_drip, behave_big, behave_chunked, behave_gzip;
 /* behave_faults.c: their requests' bodies are not read when they begin */
 behaviour behave_reset, behave_close, behave_stallread, behave_slowread, behave_early;
 /* behave_faults.c */
-behaviour behave_short, behave_headers, behave_informational, behave_garbage, behave_http09;
+behaviour behave_short, behave_surplus, behave_headers, behave_informational, behave_garbage;
+behaviour behave_http09;
 /* behave_payments.c */
 behaviour behave_payments;
 

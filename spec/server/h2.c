@@ -22,6 +22,7 @@ struct action {
 struct stream {
     uint32_t id;  /* 0: unused */
     int ended;    /* the whole request is here */
+    int given_up; /* by the client, and yet to be answered */
     double due_s; /* when to answer, 0: not waiting */
     double argument;
     uint64_t body_bytes;
@@ -105,6 +106,13 @@ static void act_stall(struct h2 *h2, struct stream *stream)
     (void)stream;
 }
 
+/* Only once the client has given up: see answer_the_given_up. */
+static void act_late(struct h2 *h2, struct stream *stream)
+{
+    (void)h2;
+    (void)stream;
+}
+
 static void act_refuse(struct h2 *h2, struct stream *stream)
 {
     h2_send_reset(h2->conn, stream->id, REFUSED_STREAM);
@@ -146,6 +154,15 @@ static void act_graceful(struct h2 *h2, struct stream *stream)
     conn_finish(h2->conn);
 }
 
+/* A head without end. */
+static void act_flood(struct h2 *h2, struct stream *stream)
+{
+    int going = h2_begin_headers(h2->conn, stream->id, 200);
+    while (going)
+        going = h2_go_on_with_headers(h2->conn, stream->id);
+    forget(h2, stream, STREAM_DROPPED);
+}
+
 static void act_drop(struct h2 *h2, struct stream *stream)
 {
     forget(h2, stream, STREAM_DROPPED);
@@ -171,7 +188,8 @@ static const struct action actions[] = {
     {"slow", 0, act_slow},     {"stall", 0, act_stall},       {"refuse", 1, act_refuse},
     {"calm", 1, act_calm},     {"reset", 0, act_reset},       {"partial", 0, act_partial},
     {"goaway", 1, act_goaway}, {"graceful", 0, act_graceful}, {"drop", 0, act_drop},
-    {"kill", 0, act_kill},     {"garbage", 0, act_garbage},
+    {"kill", 0, act_kill},     {"garbage", 0, act_garbage},   {"late", 0, act_late},
+    {"flood", 0, act_flood},
 };
 
 static const struct action *next_action(struct h2 *h2, double *argument)
@@ -198,8 +216,17 @@ static void request_ended(struct h2 *h2, struct stream *stream)
     stream->action->run(h2, stream);
 }
 
+/* Late answers come when the next call has begun, and before its own. */
+static void answer_the_given_up(struct h2 *h2)
+{
+    for (size_t i = 0; i < MAX_STREAMS; i++)
+        if (h2->streams[i].given_up)
+            answer_with_status(h2, &h2->streams[i], 200);
+}
+
 static void open_stream(struct h2 *h2, uint32_t id, int ended)
 {
+    answer_the_given_up(h2);
     struct stream *stream = find(h2, 0);
     h2->last_id = id;
     if (stream == NULL) {
@@ -262,7 +289,9 @@ static void on_frame(struct h2 *h2, const struct h2_frame *frame)
         break;
     case H2_RST_STREAM:
         stream = frame->stream != 0 ? find(h2, frame->stream) : NULL;
-        if (stream != NULL)
+        if (stream != NULL && stream->action->run == act_late)
+            stream->given_up = 1;
+        else if (stream != NULL)
             forget(h2, stream, STREAM_CANCELLED);
         break;
     case H2_SETTINGS:

@@ -54,13 +54,34 @@ int h2_read_frame(struct conn *conn, struct h2_frame *frame)
 }
 
 /* HPACK (RFC 7541): ":status" literally, without indexing, its name from the static table. */
-int h2_send_headers(struct conn *conn, uint32_t stream, int status)
+static int send_status(struct conn *conn, int flags, uint32_t stream, int status)
 {
     unsigned char block[8] = {0x08, 3};
     char digits[16];
     snprintf(digits, sizeof digits, "%03d", status);
     memcpy(block + 2, digits, 3);
-    return send_frame(conn, H2_HEADERS, H2_END_HEADERS, stream, block, 5);
+    return send_frame(conn, H2_HEADERS, flags, stream, block, 5);
+}
+
+int h2_send_headers(struct conn *conn, uint32_t stream, int status)
+{
+    return send_status(conn, H2_END_HEADERS, stream, status);
+}
+
+int h2_begin_headers(struct conn *conn, uint32_t stream, int status)
+{
+    return send_status(conn, 0, stream, status);
+}
+
+int h2_go_on_with_headers(struct conn *conn, uint32_t stream)
+{
+    static const char field[] = "\x00\x08x-filler\x14" /* not indexed, lengths of name and value */
+                                "01234567890123456789";
+    char block[H2_FRAME_BYTES];
+    size_t bytes = 0;
+    for (; bytes + sizeof field <= sizeof block; bytes += sizeof field - 1)
+        memcpy(block + bytes, field, sizeof field - 1);
+    return send_frame(conn, H2_CONTINUATION, 0, stream, block, bytes);
 }
 
 int h2_send_data(struct conn *conn, uint32_t stream, const void *data, size_t bytes, int end)

@@ -32,6 +32,9 @@ struct h2_frame {
 int h2_greet(struct conn *conn); /* reads the client's preface, sends settings */
 int h2_read_frame(struct conn *conn, struct h2_frame *frame);
 int h2_send_headers(struct conn *conn, uint32_t stream, int status);
+/* The same head, but not its end, and 16 KB more of it that are not the end either. */
+int h2_begin_headers(struct conn *conn, uint32_t stream, int status);
+int h2_go_on_with_headers(struct conn *conn, uint32_t stream);
 /* `bytes` at most H2_FRAME_BYTES. */
 int h2_send_data(struct conn *conn, uint32_t stream, const void *data, size_t bytes, int end);
 int h2_send_reset(struct conn *conn, uint32_t stream, uint32_t error);

@@ -23,7 +23,8 @@ enum kind {
     KIND_STALL,   /* a full queue that nobody empties: connecting does not end */
     KIND_TLS,
     KIND_TLS_STALL,
-    KIND_TLS_GARBAGE
+    KIND_TLS_GARBAGE,
+    KIND_TLS_CUT
 };
 
 struct port_wish {
@@ -43,8 +44,10 @@ static const struct port_wish wishes[PORTS] = {
     {"wrongname", KIND_TLS, {.certificate = "wrongname"}},
     {"clientauth", KIND_TLS, {.certificate = "good", .client_certificate = 1}},
     {"h2", KIND_TLS, {.certificate = "good", .h2 = 1}},
+    {"tls11", KIND_TLS, {.certificate = "good", .max_version = TLS1_1_VERSION}},
     {"tlsstall", KIND_TLS_STALL, {0}},
     {"tlsgarbage", KIND_TLS_GARBAGE, {0}},
+    {"tlscut", KIND_TLS_CUT, {0}},
 };
 
 enum { STALL_CONNECTIONS = 4, STACK_BYTES = 256 * 1024, BACKLOG = 4096 };
@@ -112,6 +115,12 @@ static void serve_tls_garbage(struct conn *conn)
     conn_finish(conn);
 }
 
+static void serve_tls_cut(struct conn *conn)
+{
+    if (conn_fill(conn, -1) == CONN_DATA)
+        conn_reset(conn);
+}
+
 static void serve(struct server *server, struct conn *conn, const struct port *port, int *counted)
 {
     switch (port->wish->kind) {
@@ -129,6 +138,9 @@ static void serve(struct server *server, struct conn *conn, const struct port *p
         break;
     case KIND_TLS_GARBAGE:
         serve_tls_garbage(conn);
+        break;
+    case KIND_TLS_CUT:
+        serve_tls_cut(conn);
         break;
     case KIND_REFUSED:
     case KIND_STALL:
@@ -320,7 +332,8 @@ void ports_close(struct ports *ports)
 
 static int uses_tls(enum kind kind)
 {
-    return kind == KIND_TLS || kind == KIND_TLS_STALL || kind == KIND_TLS_GARBAGE;
+    return kind == KIND_TLS || kind == KIND_TLS_STALL || kind == KIND_TLS_GARBAGE ||
+           kind == KIND_TLS_CUT;
 }
 
 void ports_report(const struct ports *ports, struct text *json)

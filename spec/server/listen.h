@@ -4,7 +4,7 @@
 
 #include "exchange.h"
 
-enum { PORTS = 12 };
+enum { PORTS = 14 };
 
 struct ports;
 

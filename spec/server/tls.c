@@ -49,8 +49,11 @@ SSL_CTX *tls_context(const char *directory, const struct tls_wish *wish)
     }
     if (wish->client_certificate)
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    if (wish->max_version != 0)
+    if (wish->max_version != 0) { /* the system's settings would not let old versions be spoken */
+        SSL_CTX_set_min_proto_version(context, 0);
         SSL_CTX_set_max_proto_version(context, wish->max_version);
+        SSL_CTX_set_cipher_list(context, "DEFAULT:@SECLEVEL=0");
+    }
     SSL_CTX_set_session_id_context(context, session_context, sizeof session_context - 1);
     const unsigned char *protocols = wish->h2 ? H2_FIRST : ONLY_HTTP1;
     SSL_CTX_set_alpn_select_cb(context, choose, (void *)(uintptr_t)protocols);

@@ -276,6 +276,17 @@ describe("spec.support.server", function()
          assert.equal(200, (receive(connection)))
       end)
 
+      it("says too much, in one piece", function()
+         for target, all in pairs({
+            ["?body=abc"] = "Content%-Length: 3\r\n\r\nabcabc$",
+            ["?status=204&body=abc"] = "\r\n\r\nabc$",
+            ["?status=204&kind=answer"] = "\r\n\r\nHTTP/1.1 200 OK\r\n.*\r\n\r\nstolen$",
+            ["?chunked=1&kind=answer"] = "\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n.*stolen$",
+         }) do
+            assert.matches(all, (read_to_end("/surplus" .. target .. "&close=1")), target)
+         end
+      end)
+
       it("sends headers of a size, and without end", function()
          local all = read_to_end("/headers?bytes=50000&close=1")
          assert.is_true(#all > 50000 and #all < 50500)
@@ -392,6 +403,16 @@ describe("spec.support.server", function()
       it("stalls the handshake, or says nonsense in it", function()
          assert.matches("^curl: %(28%)", curl("--connect-timeout 0.1 " .. s.tls.tlsstall))
          assert.matches("^curl: %(35%)", curl(s.tls.tlsgarbage))
+      end)
+
+      it("resets the handshake", function()
+         assert.matches("^curl: %(35%)", curl(s.tls.tlscut))
+      end)
+
+      it("speaks no TLS newer than 1.1", function()
+         assert.matches("^curl: %(35%)", curl(s.tls.tls11))
+         local old = curl("--tlsv1.0 --ciphers DEFAULT@SECLEVEL=0 " .. s.tls.tls11 .. "/echo")
+         assert.equal("TLSv1.1", server.decode(old).tls)
       end)
    end)
 
@@ -624,6 +645,19 @@ describe("spec.support.server", function()
          s:h2("stall 1")
          assert.matches("curl: %(28%)", h2("-m 0.1"))
          assert.equal(1, assert(s:settle()).h2.cancelled)
+      end)
+
+      it("sends a head without end, until the client leaves", function()
+         s:h2("flood 1")
+         assert.matches("curl: %(%d+%)", h2())
+         assert.equal(1, assert(s:settle()).h2.dropped)
+      end)
+
+      -- That it comes late is seen by who goes on with the connection: the fault matrix.
+      it("keeps an answer back for as long as the client waits", function()
+         s:h2("late 1")
+         assert.matches("curl: %(28%)", h2("-m 0.1"))
+         assert.matches(" 200 2$", h2())
       end)
    end)
 
