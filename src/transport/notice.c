@@ -19,9 +19,7 @@
 static void stop_repetition(struct neap_transfer *transfer)
 {
     transfer->worn = true;
-    neap_verdict_fail(transfer, NEAP_KIND_RESET, NEAP_PHASE_NONE,
-                      transfer->refused ? "the server refused the stream unprocessed"
-                                        : "the connection ended before a response came");
+    neap_verdict_of_repetition(transfer);
 }
 
 static bool begins_to_connect(struct neap_transfer *transfer)

@@ -206,13 +206,15 @@ void neap_sockets_free(struct neap_transport *transport);
 /* Closes all of them under libcurl's feet. */
 void neap_sockets_forsake(struct neap_transport *transport);
 
-/* verdict.c. `fail` keeps the first verdict; `starve` is one for want of memory. */
+/* verdict.c. `fail` keeps the first verdict; `starve` is one for want of memory; `of_repetition` is
+ * that of a transfer which libcurl was about to repeat. */
 NEAP_PRINTF(4, 5)
 void neap_verdict_fail(struct neap_transfer *transfer, enum neap_kind kind, enum neap_phase phase,
                        const char *format, ...);
 void neap_verdict_starve(struct neap_transfer *transfer, const char *message);
 void neap_verdict_of(const struct neap_transfer *transfer, CURLcode code,
                      struct neap_outcome *outcome);
+void neap_verdict_of_repetition(struct neap_transfer *transfer);
 
 /* transport.c: lets libcurl act on a descriptor or on its timer, then collects what has ended. */
 void neap_transport_act(struct neap_shard *shard, int fd, int curl_events);

@@ -6,6 +6,9 @@
 #include "transport/curl_compat.h"
 #include "transport/transport_internal.h"
 
+static const char refused_unprocessed[] = "the server refused the stream unprocessed";
+static const char endless_head[] = "the head of the response is too long";
+
 struct rule {
     CURLcode code;
     const char *said; /* only where libcurl's text has this; NULL: always */
@@ -76,10 +79,17 @@ static bool is_endless_line(const struct neap_transfer *transfer, CURLcode code)
     return code == CURLE_OUT_OF_MEMORY && transfer->sent && !transfer->head_done;
 }
 
+/* So does a head of HTTP/2, which is handed over as a whole: nghttp2 then tells that a function of
+ * libcurl's has failed. */
+static bool is_endless_head(const struct neap_transfer *transfer)
+{
+    return strstr(transfer->error_text, "nghttp2") && strstr(transfer->error_text, "-902");
+}
+
 static enum neap_kind kind_of(const struct neap_transfer *transfer, const struct rule *rule,
                               CURLcode code)
 {
-    if (is_endless_line(transfer, code))
+    if (is_endless_line(transfer, code) || is_endless_head(transfer))
         return NEAP_KIND_TOO_LARGE;
     bool early = rule->kind == NEAP_KIND_RESET || rule == &otherwise;
     return early && !transfer->sent ? NEAP_KIND_CONNECT : rule->kind;
@@ -90,9 +100,11 @@ static const char *message_of(const struct neap_transfer *transfer, CURLcode cod
 {
     const char *text = transfer->error_text;
     if (transfer->refused)
-        return "the server refused the stream unprocessed";
+        return refused_unprocessed;
     if (is_endless_line(transfer, code))
         return "a header line of the response is too long";
+    if (is_endless_head(transfer))
+        return endless_head;
     bool quotes_url = strstr(text, "://") || strchr(text, '?') || strchr(text, '@');
     return text[0] == '\0' || quotes_url ? curl_easy_strerror(code) : text;
 }
@@ -115,6 +127,16 @@ void neap_verdict_starve(struct neap_transfer *transfer, const char *message)
 {
     transfer->verdict.ours |= transfer->verdict.kind == NEAP_KIND_NONE;
     neap_verdict_fail(transfer, NEAP_KIND_ERROR, NEAP_PHASE_NONE, "%s", message);
+}
+
+void neap_verdict_of_repetition(struct neap_transfer *transfer)
+{
+    if (is_endless_head(transfer))
+        neap_verdict_fail(transfer, NEAP_KIND_TOO_LARGE, NEAP_PHASE_NONE, "%s", endless_head);
+    else
+        neap_verdict_fail(transfer, NEAP_KIND_RESET, NEAP_PHASE_NONE, "%s",
+                          transfer->refused ? refused_unprocessed
+                                            : "the connection ended before a response came");
 }
 
 /* A name that has other addresses too is judged by what became of those. */
