@@ -129,13 +129,24 @@ static void hear_goaway(struct neap_transfer *transfer, const char *text)
         transfer->refused = true;
 }
 
+/* Where the response's end is known by its head alone, or by its last chunk, libcurl drops what
+ * came behind it and goes on with the connection. What comes behind that would be taken for the
+ * answer to the next request (RFC 9112 6.3 forbids it, 11.1 tells of the attack). */
+static bool is_surplus(const char *text)
+{
+    return strncmp(text, "Excess found", 12) == 0 ||
+           strncmp(text, "Leftovers after chunking", 24) == 0;
+}
+
 /* Said by 7.80 to 7.88 in these words; where a version says it otherwise, a refusal is not proved
  * and stays a reset. */
 static void hear(struct neap_transfer *transfer, const char *text)
 {
     if (number_after(text, "Using Stream ID: ", &transfer->stream_id))
         return;
-    if (strncmp(text, "REFUSED_STREAM", 14) == 0)
+    if (transfer->watches_end && is_surplus(text))
+        curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
+    else if (strncmp(text, "REFUSED_STREAM", 14) == 0)
         transfer->refused = true;
     else
         hear_goaway(transfer, text);
@@ -152,6 +163,21 @@ static int on_talk(CURL *easy, curl_infotype type, char *data, size_t bytes, voi
     text[bytes] = '\0';
     hear(context, text);
     return GO_ON;
+}
+
+void neap_notice_watch_end(struct neap_transfer *transfer)
+{
+    transfer->watches_end = true;
+    curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, 1L);
+}
+
+void neap_notice_leave_end(struct neap_transfer *transfer)
+{
+    if (!transfer->watches_end)
+        return;
+    transfer->watches_end = false;
+    curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, 0L);
+    curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 0L);
 }
 
 void neap_notice_install(struct neap_transfer *transfer)

@@ -198,11 +198,21 @@ static bool check_length(struct neap_transfer *transfer)
     return fail_for_size(transfer, "the body", limit);
 }
 
+/* libcurl counts the bytes of a body whose length is told, and nothing but those. */
+static bool is_counted(const struct neap_transfer *transfer)
+{
+    struct text length = field(transfer, "Content-Length", 0);
+    bool chunked = field(transfer, "Transfer-Encoding", 0).data != NULL;
+    return has_body(transfer) && !chunked && length.data && !is_same(length, (struct text){"0", 1});
+}
+
 static bool finish_head(struct neap_transfer *transfer)
 {
     if (transfer->interim)
         return true;
     transfer->head_done = true;
+    if (transfer->response->http_version < 20 && !is_counted(transfer))
+        neap_notice_watch_end(transfer);
     if (transfer->stage == NEAP_STAGE_WRITE)
         neap_stage_enter(transfer, NEAP_STAGE_READ);
     transfer->redirects_to_next = neap_redirect_decide(transfer);

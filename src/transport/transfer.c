@@ -55,6 +55,7 @@ static void make_blank(struct neap_transfer *transfer)
         .certificate_off = transfer->certificate_off,
         .receive_bytes = transfer->receive_bytes,
         .plain_connect_ns = transfer->plain_connect_ns,
+        .watches_end = transfer->watches_end,
         .url = {.alloc = transport->alloc},
         .next_url = {.alloc = transport->alloc},
     };

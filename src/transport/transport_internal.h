@@ -105,6 +105,7 @@ struct neap_transfer {
     bool sent_before;   /* an earlier hop was */
     bool refused;       /* the server refused the stream unprocessed */
     uint32_t stream_id; /* HTTP/2, where it is known; else 0 */
+    bool watches_end;   /* the handle is set to tell of bytes behind the end of the response */
 
     struct neap_response *given;    /* an empty one for the head that comes; NULL: none */
     struct neap_response *response; /* NULL before its head begins */
@@ -155,6 +156,11 @@ NEAP_MUST_CHECK struct curl_slist *neap_header_list(struct neap_transfer *transf
  */
 void neap_receive_install(struct neap_transfer *transfer);
 void neap_notice_install(struct neap_transfer *transfer);
+
+/* notice.c: from now on, until the next hop is prepared, bytes that come behind the response's end
+ * keep its connection from being used again. */
+void neap_notice_watch_end(struct neap_transfer *transfer);
+void neap_notice_leave_end(struct neap_transfer *transfer);
 
 /* stage.c. `begin` is called once a transfer; the others at what they are named for. */
 NEAP_MUST_CHECK enum neap_status neap_stage_begin(struct neap_transfer *transfer);

@@ -96,6 +96,49 @@ static void a_connection_closed_while_idle_is_not_used(void **state)
     assert_int_equal(stats.reused, 0);
 }
 
+/* What comes next on it would be taken for the answer to the next request. */
+static void a_connection_that_said_too_much_is_not_used_again(void **state)
+{
+    static const char *const paths[] = {
+        "/surplus?body=&kind=answer",
+        "/surplus?chunked=1&kind=answer",
+        "/surplus?status=204",
+    };
+    static const int statuses[] = {200, 200, 204};
+    struct neap_transport_stats before, after;
+    struct fetched fetched;
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        get("plain", "/echo");
+        neap_transport_read(fetch.transport, &before);
+        fetch_run(&fetched, "GET", fetch_url("plain", paths[i]));
+        fetched_body(&fetched, statuses[i]);
+        fetched_free(&fetched);
+        get("plain", "/echo");
+        get("plain", "/echo");
+        neap_transport_read(fetch.transport, &after);
+        assert_int_equal(after.opened - before.opened, 1);
+        assert_int_equal(after.reused - before.reused, 2); /* on the handle that had forbidden it */
+    }
+}
+
+static void a_connection_whose_answer_ends_with_its_head_is_used_again(void **state)
+{
+    static const char *const paths[] = {"/status/204",
+                                        "/status/200?body=", "/drip?bytes=1&every=0"};
+    struct neap_transport_stats stats;
+    struct fetched fetched;
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof paths / sizeof *paths; i++) {
+        fetch_run(&fetched, i % 2 == 0 ? "GET" : "HEAD", fetch_url("plain", paths[i / 2]));
+        fetched_body(&fetched, i < 2 ? 204 : 200);
+        fetched_free(&fetched);
+    }
+    neap_transport_read(fetch.transport, &stats);
+    assert_int_equal(stats.opened, 1);
+    assert_int_equal(stats.reused, 5);
+}
+
 static void a_refused_first_stream_is_unsent(void **state)
 {
     struct fetched fetched;
@@ -177,6 +220,8 @@ int main(void)
         TEST(an_idempotent_method_is_not_repeated_either),
         TEST(money_taken_before_the_connection_died_is_taken_once),
         TEST(a_connection_closed_while_idle_is_not_used),
+        TEST(a_connection_that_said_too_much_is_not_used_again),
+        TEST(a_connection_whose_answer_ends_with_its_head_is_used_again),
         TEST(a_refused_first_stream_is_unsent),
         TEST(a_refused_later_stream_is_a_reset),
         TEST(a_stream_beyond_goaway_is_unsent),
