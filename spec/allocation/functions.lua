@@ -1,0 +1,89 @@
+--- Guarded functions.
+local neap = require "neap"
+local stage = require "spec.allocation.stage"
+
+local scenarios = {}
+
+local function add(name, set_up)
+  scenarios[#scenarios + 1] = { name = name, set_up = set_up }
+end
+
+local function policy(part)
+  local made = stage.policy(part)
+  made.base_url = nil
+  return made
+end
+
+-- What a function raises for want of memory is its failure, and the breaker's business.
+local FORGIVING = { min_calls = 100, enforce = false }
+
+local function at_rest()
+  for name, stats in pairs(neap.stats()) do
+    if stats.in_flight ~= 0 then
+      return false, ("%d calls of %s in flight"):format(stats.in_flight, name)
+    end
+  end
+  return true
+end
+
+add("a function that succeeds", function()
+  local guarded = neap.wrap(policy{ breaker = FORGIVING }, function(a, b) return a, b end)
+  return function()
+    local a, b = guarded(1, 2)
+    return a == 1 and b == 2, b
+  end, at_rest
+end)
+
+add("a function that is repeated", function()
+  local count = 0
+  local guarded = neap.wrap(policy{ breaker = FORGIVING,
+    retry = { max_attempts = 5, backoff = { base = 0 }, budget = false } }, function()
+    count = count + 1
+    if count % 3 ~= 0 then
+      return nil, { message = "again" }
+    end
+    return count
+  end)
+  return function()
+    count = 0
+    local value, err = guarded()
+    return value and true, err
+  end, at_rest
+end)
+
+add("a function that waits to be repeated", function()
+  local count = 0
+  local guarded = neap.wrap(policy{ breaker = FORGIVING,
+    retry = { max_attempts = 5, backoff = { kind = "fixed", base = 0.0001, jitter = "none" },
+      budget = false } }, function()
+    count = count + 1
+    if count % 3 ~= 0 then
+      error({ code = "again" })
+    end
+    return count
+  end)
+  return function()
+    count = 0
+    local value, err = guarded()
+    return value and true, err
+  end, at_rest
+end)
+
+add("a function whose policy asks Lua", function()
+  local count = 0
+  local guarded = neap.wrap(policy{
+    breaker = { key = function(args) return args[1] end, failure = function() return "ignore" end },
+    retry = { when = function() return true end, backoff = function() return 0 end,
+      budget = false },
+    fallback = { function(args) return "fallback for " .. args[1] end },
+  }, function()
+    count = count + 1
+    error("always", 0)
+  end)
+  return function()
+    local value, err = guarded("x")
+    return value == "fallback for x", err
+  end, at_rest
+end)
+
+return scenarios
