@@ -154,8 +154,8 @@ end
 
 local function new_task(group)
   local task = setmetatable({ group = group, awaiting = {}, flights = {} }, Task)
-  group.live = group.live + 1
   group.tasks[task] = true
+  group.live = group.live + 1
   return task
 end
 
@@ -171,11 +171,12 @@ end
 
 --- A task beside the one that runs.
 function parking.spawn(fn, ...)
-  local group = parking.current_task().group
-  local task, arguments = new_task(group), compat.pack(...)
-  task.started = group.loop.start(function()
+  local group, arguments, task = parking.current_task().group, compat.pack(...), nil
+  local function body()
     run_task(task, fn, arguments)
-  end)
+  end
+  task = new_task(group) -- only now: who is counted must begin
+  task.started = group.loop.start(body)
   return task
 end
 

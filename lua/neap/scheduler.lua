@@ -37,9 +37,27 @@ function scheduler.in_task()
   return current_task() ~= nil
 end
 
+-- The tasks that are ready are linked by fields that they have from the beginning: to wake one must
+-- not need memory.
 local function make_ready(loop, task)
-  loop.last = loop.last + 1
-  loop.queue[loop.last] = task
+  if task.is_ready then
+    return
+  end
+  task.is_ready = true
+  if loop.last then
+    loop.last.next = task
+  else
+    loop.first = task
+  end
+  loop.last = task
+end
+
+local function take_ready(loop)
+  local task = loop.first
+  loop.first = task.next
+  loop.last = loop.first and loop.last
+  task.next, task.is_ready = false, false
+  return task
 end
 
 --- What it waited for has come.
@@ -56,23 +74,31 @@ local function spawn(loop, fn, ...)
     arguments = compat.pack(...),
     awaiting = {},
     flights = {},
+    next = false,
+    is_ready = false,
+    results = false,
+    failed = false,
   }, Task)
-  loop.live = loop.live + 1
   loop.tasks[task] = true
+  loop.live = loop.live + 1
   make_ready(loop, task)
   return task
 end
 
-local function finish(loop, task, results)
-  task.results = results
+-- What a task has come to whose results there is no memory for.
+local LOST = { false, "not enough memory", n = 2 }
+
+local function finish(loop, task, ...)
+  task.results, task.failed = LOST, true
   loop.live = loop.live - 1
   loop.tasks[task] = nil
-  if not results[1] then
-    task.failed = true
-    loop.on_failure(loop, task)
-  end
   for _, waits in ipairs(task.awaiting) do
     make_ready(loop, waits)
+  end
+  task.results = compat.pack(...)
+  task.failed = not task.results[1]
+  if task.failed then
+    loop.on_failure(loop, task)
   end
 end
 
@@ -99,7 +125,7 @@ end
 local function take_back(loop, task, outer, ...)
   active = outer
   if status(task.co) == "dead" then
-    finish(loop, task, compat.pack(...))
+    finish(loop, task, ...)
   elseif task.listens and not task.waits and not task.awaits then
     pause(task)
   end
@@ -123,17 +149,13 @@ local function resume(loop, task)
 end
 
 local function resume_all_ready(loop)
-  while loop.first <= loop.last do
-    local task = loop.queue[loop.first]
-    loop.queue[loop.first] = nil
-    loop.first = loop.first + 1
-    resume(loop, task)
+  while loop.first do
+    resume(loop, take_ready(loop))
   end
-  loop.first, loop.last = 1, 0
 end
 
 local function has_ready(loop)
-  return loop.first <= loop.last
+  return loop.first ~= false
 end
 
 -- The backgrounds that have tasks, by their engines; held by what the engine keeps.
@@ -146,7 +168,7 @@ local function forsake(engine, background)
   backgrounds[engine] = nil
   engine:kept().background = nil
   abandon(background)
-  background.tasks, background.queue = {}, {}
+  background.tasks, background.first, background.last = {}, false, false
   collectgarbage() -- also calls that nobody but their coroutines knew of
 end
 
@@ -195,9 +217,8 @@ end
 local function new_loop(engine)
   return {
     engine = engine,
-    queue = {},
-    first = 1,
-    last = 0,
+    first = false,
+    last = false,
     live = 0,
     waiting = waiting.on(engine),
     tasks = {},

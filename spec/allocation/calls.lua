@@ -142,6 +142,49 @@ add("a stored answer, stale and revalidated", function()
   end
 end)
 
+add("calls that coalesce", function()
+  local kit, client = stage.kit{ coalesce = true }
+  local function call()
+    local res, err = client:get("same")
+    return res or error(tostring(err), 0)
+  end
+  return function()
+    local results = stage.run(kit, { { status = 200, after = 1, ["repeat"] = true } }, function()
+      return neap.all{ call, call, call }
+    end)
+    for _, result in ipairs(results) do
+      if not result[1] then
+        return nil, result[2]
+      end
+    end
+    return true
+  end, function()
+    return stage.at_rest(client)
+  end
+end)
+
+add("calls that wait for one another's place", function()
+  local kit, client = stage.kit{ bulkhead = { max_concurrent = 1, max_wait = 5, max_queue = 5 },
+    rate_limit = { rate = 100, max_wait = 5 } }
+  local function call()
+    local res, err = client:get("queue")
+    return res or error(tostring(err), 0)
+  end
+  return function()
+    local results = stage.run(kit, { { status = 200, after = 0.1, ["repeat"] = true } }, function()
+      return neap.all{ call, call, call }
+    end)
+    for _, result in ipairs(results) do
+      if not result[1] then
+        return nil, result[2]
+      end
+    end
+    return true
+  end, function()
+    return stage.at_rest(client)
+  end
+end)
+
 add("a breaker for each key, with eviction", function()
   local kit, client = stage.kit{ breaker = { key = function(req) return req.path end,
     max_keys = 2 } }

@@ -1,6 +1,7 @@
 --- Guarded functions.
 local neap = require "neap"
 local stage = require "spec.allocation.stage"
+local testing = require "neap.testing"
 
 local scenarios = {}
 
@@ -66,6 +67,34 @@ add("a function that waits to be repeated", function()
     count = 0
     local value, err = guarded()
     return value and true, err
+  end, at_rest
+end)
+
+add("functions in tasks, that sleep", function()
+  local kit = testing.new{ seed = 1 }
+  local made
+  local function guarded(n)
+    return made(n)
+  end
+  made = kit:run(function()
+    return neap.wrap(policy{ breaker = FORGIVING,
+      bulkhead = { max_concurrent = 2, max_wait = 100 } }, function(n)
+      neap.sleep(0.1)
+      return n
+    end)
+  end)
+  return function()
+    return kit:run(function()
+      local tasks, failed = {}, nil
+      for n = 1, 4 do
+        tasks[n] = neap.spawn(guarded, n)
+      end
+      for _, task in ipairs(tasks) do
+        local value, err = task:await()
+        failed = failed or not value and err or nil
+      end
+      return not failed, failed
+    end)
   end, at_rest
 end)
 
