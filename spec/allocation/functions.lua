@@ -35,6 +35,20 @@ add("a function that succeeds", function()
   end, at_rest
 end)
 
+local function fails_as(wanted, err)
+  return tostring(err.cause):find(wanted, 1, true) ~= nil, err
+end
+
+add("a function that fails", function()
+  local guarded = neap.wrap(policy{ breaker = FORGIVING, retry = false }, function()
+    error("wanted", 0)
+  end)
+  return function()
+    local _, err = guarded()
+    return fails_as("wanted", err)
+  end, at_rest
+end)
+
 add("a function that is repeated", function()
   local count = 0
   local guarded = neap.wrap(policy{ breaker = FORGIVING,
@@ -67,6 +81,31 @@ add("a function that waits to be repeated", function()
     count = 0
     local value, err = guarded()
     return value and true, err
+  end, at_rest
+end)
+
+add("a function that is refused", function()
+  local inner
+  local guarded = neap.wrap(policy{ breaker = FORGIVING, retry = false }, function()
+    return inner()
+  end)
+  inner = function()
+    inner = function() return "in" end
+    local value, err = guarded()
+    inner = nil
+    if value then
+      return nil, "it was not refused"
+    end
+    return err
+  end
+  local first = inner
+  return function()
+    inner = first
+    local refusal, err = guarded()
+    if not refusal then
+      return nil, err
+    end
+    return refusal.kind == "bulkhead_full", refusal
   end, at_rest
 end)
 

@@ -85,8 +85,10 @@ static int end_with_error(lua_State *L, struct neap_guarded_call *call, int caus
 {
     const struct neap_guarded *guarded = call->guarded;
     lua_pushnil(L);
-    neap_push_guarded_error(L, call, cause);
+    bool pushed = neap_push_guarded_error_safely(L, call, cause);
     let_go(L, call);
+    if (!pushed)
+        return lua_error(L);
     settle(L, guarded);
     return 2;
 }
@@ -121,14 +123,15 @@ static int end_without_values(lua_State *L, struct neap_guarded_call *call,
                                      : end_by_exchange(L, call, cause);
 }
 
-/* The text of an error; what writes it may itself fail. Pushed. */
+/* The text of an error, pushed where there is one; what writes it may itself fail. */
 static const char *push_text(lua_State *L, int cause, size_t *bytes)
 {
     lua_pushvalue(L, lua_upvalueindex(TEXT_OF));
     lua_pushvalue(L, cause);
     if (lua_pcall(L, 1, 1, 0) != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
-        lua_pop(L, 1);
-        lua_pushliteral(L, "the function failed");
+        static const char unsaid[] = "the function failed";
+        *bytes = sizeof unsaid - 1;
+        return unsaid;
     }
     return lua_tolstring(L, -1, bytes);
 }

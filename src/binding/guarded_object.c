@@ -70,6 +70,21 @@ void neap_push_guarded_refusal(lua_State *L, const struct neap_guarded *guarded)
     neap_binding_push_refusal(L, refusal.why, refusal.at_ns, refusal.retry_after_ns);
 }
 
+/* error_of(call, cause), protected. */
+static int error_of(lua_State *L)
+{
+    neap_push_guarded_error(L, lua_touserdata(L, 1), 2);
+    return 1;
+}
+
+bool neap_push_guarded_error_safely(lua_State *L, struct neap_guarded_call *call, int cause)
+{
+    lua_pushcfunction(L, error_of);
+    lua_pushlightuserdata(L, call);
+    lua_pushvalue(L, cause);
+    return lua_pcall(L, 2, 1, 0) == LUA_OK;
+}
+
 /* hand_over(call), protected: what it needs may be refused for want of memory. */
 static int hand_over(lua_State *L)
 {

@@ -24,6 +24,10 @@ struct neap_guarded_keeper *neap_push_keeper(lua_State *L);
 /* Pushes the error that a call which is over came to, with the cause at `cause`. */
 void neap_push_guarded_error(lua_State *L, const struct neap_guarded_call *call, int cause);
 
+/* The same, where there is memory for it; else pushes what failed and answers false: the call is
+ * the caller's to let go before that is raised. */
+bool neap_push_guarded_error_safely(lua_State *L, struct neap_guarded_call *call, int cause);
+
 /* Pushes the error of the call that was REFUSED last. */
 void neap_push_guarded_refusal(lua_State *L, const struct neap_guarded *guarded);
 
