@@ -5,6 +5,7 @@
 -- webhook. The core says that there is something to tell at the end of a call, and where somebody
 -- turns the engine. Loops that are not ours are asked to turn it when a window ends, so that an
 -- alert also ends when no more calls come.
+local compat = require "neap.compat"
 local core = require "neap.core"
 local host = require "neap.host"
 local listeners = require "neap.listeners"
@@ -15,7 +16,9 @@ local waiting = require "neap.waiting"
 local Alerts = {}
 Alerts.__index = Alerts
 
-local LONGEST = 600 -- seconds; who tells one alert for longer was dropped with its coroutine
+-- Seconds. Who tells one alert for longer was dropped with its coroutine; who has not begun to tell
+-- after so long will not: there was no memory for it.
+local LONGEST, LATEST = 600, 1
 local MOST = 1000 -- that wait for the one before; what comes then is lost, and counted
 
 --- Nil where the policy has no alerts.
@@ -52,12 +55,15 @@ end
 
 -- Until there are none, or somebody else has taken over.
 local function tell_all(self, turn)
+  turn.teller = compat.running() or true
   while self.turn == turn and self.first <= self.last do
     local alert = self.queue[self.first]
     self.queue[self.first] = nil
     self.first = self.first + 1
     turn.began = self.engine:now()
-    tell(self, alert)
+    if not compat.pcall(tell, self, alert) then -- for want of memory: the others are told
+      self.core:listener_failed()
+    end
   end
   if self.turn == turn then
     self.turn = nil
@@ -65,21 +71,30 @@ local function tell_all(self, turn)
 end
 
 local function take_all(self)
-  for alert in self.core.take_alert, self.core do
-    if self.last - self.first + 1 < MOST then
-      self.last = self.last + 1
-      self.queue[self.last] = alert
-    else
+  while self.core:has_alerts() do
+    local place = self.last + 1
+    local is_full = place - self.first >= MOST
+    self.queue[place] = not is_full or nil -- the room first: what is taken must not be lost
+    local alert = self.core:take_alert()
+    if is_full then
       self.core:listener_failed()
+    else
+      self.queue[place], self.last = alert, place
     end
   end
+end
+
+-- For want of memory it may have died anywhere. nginx does not answer for all coroutines.
+local function is_dead(teller)
+  local known, status = pcall(coroutine.status, teller)
+  return known and status == "dead"
 end
 
 -- A forked child, or the end of a loop, drops whoever was telling.
 local function is_telling(self)
   local turn = self.turn
-  return turn and turn.process == core.process_id()
-    and self.engine:now() - turn.began < LONGEST
+  return turn and turn.process == core.process_id() and not is_dead(turn.teller)
+    and self.engine:now() - turn.began < (turn.teller and LONGEST or LATEST)
 end
 
 --- Begins to tell what there is to tell.
@@ -89,9 +104,14 @@ function Alerts:wake()
   if self.first > self.last or is_telling(self) then
     return
   end
-  local turn = { process = core.process_id(), began = engine:now() }
+  local turn = { process = core.process_id(), began = engine:now(), teller = false }
   self.turn = turn
-  if not host.background(engine, function() tell_all(self, turn) end) then
+  local done, begun = pcall(host.background, engine, function() tell_all(self, turn) end)
+  if not done then
+    self.turn = nil -- or nobody would be told until LONGEST has passed
+    error(begun, 0)
+  end
+  if not begun then
     tell_all(self, turn)
   end
 end

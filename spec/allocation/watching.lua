@@ -44,6 +44,31 @@ add("events", function()
   end
 end)
 
+add("alerts", function()
+  local told = 0
+  local kit, client = stage.kit{ retry = false, breaker = false, alerts = { window = 1,
+    error_rate = 0.5, min_calls = 1, notify = function() told = told + 1 end } }
+  local down = { { status = 503, ["repeat"] = true } }
+  return function()
+    told = 0
+    local res, err = stage.run(kit, down, function()
+      local res, err = client:get("/")
+      neap.sleep(2.5)
+      return res, err
+    end)
+    if not res then
+      return nil, err
+    end
+    stage.run(kit, OK, function()
+      client:get("/")
+      neap.sleep(2.5)
+    end)
+    return told == 2, ("not enough memory: told %d times"):format(told)
+  end, function()
+    return client:stats().in_flight == 0
+  end
+end)
+
 add("another policy", function()
   local kit, client = stage.kit()
   local round = 0

@@ -67,8 +67,8 @@ static int client_firing_alerts(lua_State *L)
 static int client_take_alert(lua_State *L)
 {
     struct neap_client *client = neap_check_client(L, 1);
-    struct neap_alert_change change;
-    if (!client->alerts || !neap_client_alerts_take(client, &change))
+    struct neap_alert_change change, told;
+    if (!client->alerts || !neap_client_alerts_peek(client, &change))
         return 0;
     lua_createtable(L, 0, 9);
     neap_set_text(L, "event", "alert");
@@ -81,7 +81,7 @@ static int client_take_alert(lua_State *L)
     lua_setfield(L, -2, "value");
     lua_pushnumber(L, change.threshold);
     lua_setfield(L, -2, "threshold");
-    return 1;
+    return neap_client_alerts_take(client, &told); /* only now that nothing can fail */
 }
 
 const luaL_Reg neap_client_alert_methods[] = {

@@ -18,12 +18,19 @@ static void keep(struct neap_client *client, const struct neap_alert_change *cha
     neap_waiter_wake(&watch->waiter, client->engine);
 }
 
+bool neap_client_alerts_peek(const struct neap_client *client, struct neap_alert_change *change)
+{
+    const struct neap_alert_watch *watch = client->alert_watch;
+    if (watch->count > 0)
+        *change = watch->untold[watch->first];
+    return watch->count > 0;
+}
+
 bool neap_client_alerts_take(struct neap_client *client, struct neap_alert_change *change)
 {
     struct neap_alert_watch *watch = client->alert_watch;
-    if (watch->count == 0)
+    if (!neap_client_alerts_peek(client, change))
         return false;
-    *change = watch->untold[watch->first];
     watch->first = (watch->first + 1) % NEAP_ALERTS_UNTOLD_MAX;
     if (--watch->count == 0)
         neap_waiter_forget(&watch->waiter, client->engine);

@@ -53,7 +53,8 @@ void neap_client_alerts_after(const struct neap_exchange *exchange, int64_t now_
 /* Judges all that can be judged now. */
 void neap_client_alerts_look(struct neap_client *client, int64_t now_ns);
 
-/* The oldest change that is untold. False where there is none. */
+/* The oldest change that is untold, which stays so, or is then told. False where there is none. */
+bool neap_client_alerts_peek(const struct neap_client *client, struct neap_alert_change *change);
 bool neap_client_alerts_take(struct neap_client *client, struct neap_alert_change *change);
 
 /* When the timer is due; NEAP_NEVER where it is not set. */
