@@ -253,16 +253,18 @@ STEPS = +@MAKE='$(MAKE)' .ci/steps.sh
 
 tests_of = $(patsubst %.c,$(BUILD)/$1/%,$2)
 module_ready = $(BUILD)/$1/neap/core.so $(BUILD)/$1/lua
+NGINX_MODULES ?= /usr/lib/nginx/modules
 
 include bench/bench.mk
 -include spec/fuzz/fuzz.mk
+-include spec/soak/soak.mk
 
 # ---------------------------------------------------------------------------------------- targets
 
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile bench/bench.mk \
-	    spec/fuzz/fuzz.mk
+	    spec/fuzz/fuzz.mk spec/soak/soak.mk
 
 .PHONY: build
 build: ## build the module for Lua 5.4 and LuaJIT; build-lua5.3 and so on for the older versions
@@ -299,9 +301,9 @@ run-demo-nginx:
 	@$(RUN_LUA) examples/openresty/demo.lua
 
 .PHONY: test
-test: ## C tests, specs on each Lua, examples, installation
+test: ## C tests, specs on each Lua, a short soak, examples, installation
 	@.ci/setup.sh build test
-	$(STEPS) test-c test-lua5.4 test-luajit test-in-nginx test-nginx \
+	$(STEPS) test-c test-lua5.4 test-luajit test-in-nginx test-nginx test-soak \
 	    $(addprefix test-,$(OLDER_LUAS)) test-examples test-install
 
 .PHONY: check
@@ -399,7 +401,6 @@ SPECS_IN_NGINX := $(foreach name,backoff breaker bulkhead check deadline docs do
     spec/nginx/inside.lua
 # There a call inside string.gsub cannot block: it is refused, see spec/nginx/inside.lua.
 NOT_IN_NGINX := --filter-out='inside.a.C.function.of.Lua.blocks'
-NGINX_MODULES ?= /usr/lib/nginx/modules
 
 # Runs a program in a timer of nginx, with what LuaJIT's runs it with.
 $(BUILD)/nginx/lua: export SCRIPT = $(call interpreter_script,luajit,$(CURDIR)/.ci/nginx_lua.sh)
