@@ -83,6 +83,7 @@ static void preset_tls(struct preset *preset, const struct neap_transport_settin
 {
     long version = settings->min_tls >= 13 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2;
     set_number(preset, CURLOPT_SSLVERSION, version, "min_version");
+    set_number(preset, CURLOPT_PROXY_SSLVERSION, version, "min_version");
     set_text(preset, CURLOPT_SSLCERT, settings->cert, "cert");
     set_text(preset, CURLOPT_SSLKEY, settings->key, "key");
 }
