@@ -248,6 +248,12 @@ $(BUILD)/asan/unpreload.so: .ci/unpreload.c
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $<
 
+# Names whose addresses change, for the specs of deny_private.
+REBINDING := $(BUILD)/spec/rebinding.so
+$(REBINDING): spec/support/rebinding.c
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARNINGS) -Werror -shared -fPIC -o $@ $< -ldl
+
 RUN_LUA = $(BUILD)/lua5.4/lua
 STEPS = +@MAKE='$(MAKE)' .ci/steps.sh
 
@@ -359,8 +365,8 @@ test-c: $(call tests_of,plain,$(TEST_SOURCES)) $(SERVER)
 	@.ci/c_tests.sh '' $(filter %_test,$^)
 
 .PHONY: spec-ready-asan $(addprefix spec-ready-,$(INTERPRETERS))
-$(addprefix spec-ready-,$(INTERPRETERS)): spec-ready-%: build-% build $(SERVER)
-spec-ready-asan: $(call module_ready,asan) $(BUILD)/asan/unpreload.so build $(SERVER)
+$(addprefix spec-ready-,$(INTERPRETERS)): spec-ready-%: build-% build $(SERVER) $(REBINDING)
+spec-ready-asan: $(call module_ready,asan) $(BUILD)/asan/unpreload.so build $(SERVER) $(REBINDING)
 
 # On the older versions, and with the collector that never rests, without those that mostly wait for
 # other processes, or are about the specs' own helpers: `make spec VARIANT=lua5.3` runs all.
@@ -458,7 +464,7 @@ check-rooms:
 CLANG ?= clang
 CLANG_LUAS := $(foreach name,lua5.4 luajit,$(if $(incdir_$(name)),$(name)))
 clang_sources_plain := $(ROOM_SOURCES) $(SUPPORT_SOURCES) $(filter-out spec/c/binding/%,$(TEST_SOURCES)) \
-    $(FUZZ_SOURCES) $(wildcard src/store/missing_*.c spec/server/*.c .ci/*.c) \
+    $(FUZZ_SOURCES) $(wildcard src/store/missing_*.c spec/server/*.c spec/support/*.c .ci/*.c) \
     $(filter-out %/calls.c,$(wildcard bench/floors/*.c))
 clang_sources_luajit := $(sources_binding) bench/floors/calls.c
 clang_sources_lua5.4 := $(clang_sources_luajit) $(filter spec/c/binding/%,$(TEST_SOURCES))

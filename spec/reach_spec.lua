@@ -139,7 +139,27 @@ describe("allow_hosts on the testing kit", function()
   end)
 end)
 
+-- As URLs may write them: short, octal, hexadecimal and mapped ones, and those that clouds have
+-- their metadata at.
+local INNER = {
+  "127.0.0.1", "localhost", "LOCALHOST", "127.1", "127.0.1", "0", "2130706433", "0x7f.1",
+  "0x7f000001", "0x7F.0x0.0x0.0x1", "017700000001", "0177.0.0.1", "%31%32%37.0.0.1", "0.0.0.0",
+  "10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "100.127.255.255", "192.0.0.192",
+  "169.254.169.254", "169.254.170.2", "0xa9fea9fe", "2852039166", "224.0.0.1", "255.255.255.255",
+  "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:169.254.169.254]",
+  "[0:0:0:0:0:ffff:0a00:0001]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[2001:0:7f00:1::]",
+  "[::ffff:0:127.0.0.1]", "[fd00::1]", "[fd00:ec2::254]", "[fe80::1]", "[fe80::1%25lo]",
+  "[ff02::1]",
+}
+
+-- Whether these are hosts is the resolver's to say.
+local PERHAPS_NONE = { "127.0.0.1.", "localhost.", "127\227\128\1300.0.1" }
+
 describe("deny_private", function()
+  local function there(host)
+    return ("http://%s:%d/echo"):format(host, s.ports.plain)
+  end
+
   local function refused(c, url)
     local err = calls.failed_as("connect", c:request{ url = url })
     assert.truthy(err.message:find("policy.deny_private", 1, true), url .. ": " .. tostring(err))
@@ -150,10 +170,12 @@ describe("deny_private", function()
   it("refuses addresses that lead inside, by whatever name", function()
     local c = api{ base_url = false, deny_private = true,
       retry = { when = function() return true end } }
-    for _, host in ipairs{ "127.0.0.1", "localhost", "2130706433", "0x7f.1", "0.0.0.0", "10.1.2.3",
-      "172.31.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1", "[::1]", "[::]",
-      "[::ffff:127.0.0.1]", "[fd00::1]", "[fe80::1]", "[ff02::1]" } do
-      refused(c, ("http://%s:%d/echo"):format(host, s.ports.plain))
+    for _, host in ipairs(INNER) do
+      refused(c, there(host))
+    end
+    for _, host in ipairs(PERHAPS_NONE) do
+      local ok, res = pcall(c.request, c, { url = there(host) })
+      assert.is_true(not ok or res == nil, host)
     end
     assert.equal(0, s:ledger().requests)
     assert.equal(0, c:stats().pool.opened)
@@ -190,5 +212,94 @@ describe("deny_private", function()
       assert.truthy(message:find("policy.deny_private: expected no proxy", 1, true), message)
     end
     assert.truthy(neap.client{ name = "api", deny_private = false, proxy = "environment" })
+  end)
+end)
+
+describe("deny_private and a name that changes its mind", function()
+  -- The names are spec/support/rebinding.c's.
+  local ASK = [[
+    local neap = require "neap"
+    local base, path, reads = ...
+    local asked = {}
+    for attempt = 1, 2 do
+      local client = neap.client{ name = "ask-" .. attempt, base_url = base, deny_private = true,
+        retry = false }
+      local function call() return client:get(path) end
+      local res, err
+      if reads == "run" then res, err = neap.run(call) else res, err = call() end
+      asked[attempt] = res and res.status or err.kind .. (err.message:find("policy.deny_private",
+        1, true) and " denied" or "")
+    end
+    print(require("cjson").encode{ asked = asked })
+  ]]
+
+  local function asked(name, path, host)
+    local base = ("http://%s:%d"):format(name, s.ports.plain)
+    return calls.child("LD_PRELOAD=build/spec/rebinding.so", ASK, base, path or "/echo",
+      host or "blocking").asked
+  end
+
+  -- An interpreter under a sanitizer has that preloaded instead.
+  local function preloaded(what, fn)
+    if not calls.sanitized then
+      it(what, fn)
+    end
+  end
+
+  preloaded("lets it pass while it leads outside, and stops it once it leads inside", function()
+    for _, host in ipairs{ "blocking", "run" } do
+      s:reset()
+      assert.same({ 200, "connect denied" }, asked("rebinding.invalid", "/echo", host))
+      assert.equal(1, s:ledger().requests)
+    end
+  end)
+
+  preloaded("looks again on the way of a redirect", function()
+    local there = ("http://rebinding.invalid:%d/echo"):format(s.ports.flaky)
+    assert.same({ "redirect denied", "connect denied" },
+      asked("rebinding.invalid", redirect(there)))
+    assert.equal(1, s:ledger().requests)
+  end)
+
+  preloaded("reaches one that has both addresses at the outer one", function()
+    assert.same({ 200, 200 }, asked("mixed.invalid"))
+  end)
+end)
+
+describe("allow_hosts and what another reader would take for the host", function()
+  it("compares the host that is connected to", function()
+    local c = calls.client{ allow_hosts = { "api.example" } }
+    local port = s.ports.plain
+    for _, url in ipairs{
+      "http://127.0.0.1:%d\\@api.example/", "http://127.0.0.1:%d#@api.example/",
+      "http://127.0.0.1:%d?@api.example/", "http://127.0.0.1:%d/@api.example/",
+      "http://api.example@127.0.0.1:%d/", "http://api.example%%2f@127.0.0.1:%d/",
+      "http://api.example%%00.127.0.0.1:%d/", "http://[::ffff:127.0.0.1]:%d/api.example",
+      "http:///127.0.0.1:%d/api.example", "http:127.0.0.1:%d/", "http:\\\\127.0.0.1:%d/",
+      "http://127.0.0.1:%d:80/", "http://api.example:80:%d/", "//127.0.0.1:%d/",
+    } do
+      local ok, res, err = pcall(c.request, c, { url = url:format(port) })
+      assert.is_true(not ok or err.kind == "connect", url .. ": " .. tostring(res))
+    end
+    assert.equal(0, s:ledger().requests)
+  end)
+end)
+
+describe("what is no http or https", function()
+  local OTHERS = { "ftp://127.0.0.1/", "file:///etc/passwd", "gopher://127.0.0.1/", "unix:///run/x",
+    "http+unix://%2Frun%2Fx/", "dict://127.0.0.1/", "ldap://127.0.0.1/", "data:text/plain,x",
+    "javascript:1", "ws://127.0.0.1/", "HTTPX://127.0.0.1/", "smb://127.0.0.1/" }
+
+  it("is neither asked nor followed, and no proxy by which one asks", function()
+    local c = api{}
+    for _, url in ipairs(OTHERS) do
+      calls.misuse(function() c:request{ url = url } end)
+      misuse_of{ base_url = url }
+      misuse_of{ proxy = url }
+      local err = calls.failed_as("redirect", c:get(redirect((url:gsub("%p", function(char)
+        return ("%%%02x"):format(char:byte())
+      end)))))
+      assert.equal(1, err.attempts, url)
+    end
   end)
 end)

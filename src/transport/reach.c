@@ -77,11 +77,13 @@ static const struct range inner_v4[] = {
 
 static const struct range inner_v6[] = {
     {{0}, 80},          {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48},
-    {{0xfc}, 7},        {{0xfe, 0x80}, 10},
-    {{0xfe, 0xc0}, 10}, {{0xff}, 8},
+    {{0x20, 0x01}, 32}, {{0xfc}, 7},
+    {{0xfe, 0x80}, 10}, {{0xfe, 0xc0}, 10},
+    {{0xff}, 8},
 };
 
 static const struct range nat64 = {{0x00, 0x64, 0xff, 0x9b}, 96};
+static const struct range translated = {{[8] = 0xff, [9] = 0xff}, 96};
 static const struct range six_to_four = {{0x20, 0x02}, 16};
 
 static bool is_in(const struct range *range, const uint8_t *address)
@@ -107,7 +109,7 @@ static bool is_inner_v4(const uint8_t *address)
 
 static bool is_inner_v6(const uint8_t *address)
 {
-    if (is_in(&nat64, address))
+    if (is_in(&nat64, address) || is_in(&translated, address))
         return is_inner_v4(address + 12);
     if (is_in(&six_to_four, address))
         return is_inner_v4(address + 2);
