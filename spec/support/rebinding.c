@@ -2,8 +2,8 @@
  * machine's resolver is.
  *
  * The first question for rebinding.invalid is answered with an address of the outside, each later
- * one with 127.0.0.1. mixed.invalid has both at once. What is at the outer address is, in truth, the
- * same port of 127.0.0.1: whoever looks at the address it connects to sees the outer one. */
+ * one with 127.0.0.1. mixed.invalid has both at once. What is at the outer address is, in truth,
+ * the same port of 127.0.0.1: whoever looks at the address it connects to sees the outer one. */
 #include <dlfcn.h>
 #include <netdb.h>
 #include <netinet/in.h>
