@@ -22,7 +22,11 @@ static enum neap_store_status make_file(struct neap_sqlite *sqlite)
         return NEAP_STORE_OK;
     int error = errno; /* where a file is there, opening it will tell what it is good for */
     if (stat(sqlite->path, &file) == 0)
-        return NEAP_STORE_OK;
+        return (file.st_mode & S_IWOTH) == 0
+                   ? NEAP_STORE_OK
+                   : neap_store_unavailable(&sqlite->store,
+                                            "the SQLite file may be written by anybody: %s",
+                                            sqlite->path);
     return neap_store_unavailable(&sqlite->store, "the SQLite file cannot be made: %s: %s",
                                   strerror_r(error, reason, sizeof reason), sqlite->path);
 }

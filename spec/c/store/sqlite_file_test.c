@@ -70,6 +70,39 @@ static void only_the_owner_can_read_the_files(void **state)
     assert_int_equal(mode_of("-shm"), 0600);
 }
 
+static void a_file_that_is_there_keeps_its_mode_and_so_have_those_beside_it(void **state)
+{
+    (void)state;
+    assert_int_equal(close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+    assert_int_equal(chmod(path, 0640), 0);
+    expect_usable("k");
+    assert_int_equal(mode_of(""), 0640);
+    assert_int_equal(mode_of("-wal"), 0640);
+    assert_int_equal(mode_of("-shm"), 0640);
+}
+
+static void a_file_that_anybody_may_write_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+    assert_int_equal(chmod(path, 0602), 0);
+    expect_unavailable("may be written by anybody");
+    assert_int_equal(mode_of(""), 0602);
+    assert_int_equal(chmod(path, 0600), 0);
+    expect_usable("k");
+}
+
+static void nothing_is_made_where_a_link_leads(void **state)
+{
+    (void)state;
+    char target[80];
+    (void)snprintf(target, sizeof target, "%s/elsewhere", folder);
+    assert_int_equal(symlink(target, path), 0);
+    expect_unavailable("cannot be made");
+    assert_int_equal(access(target, F_OK), -1);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void a_special_name_is_only_a_name(void **state)
 {
     (void)state;
@@ -315,6 +348,9 @@ int main(void)
         SPEC(opening_makes_no_file_and_the_first_step_does),
         SPEC(the_path_may_be_relative_and_stays_what_it_was),
         SPEC(only_the_owner_can_read_the_files),
+        SPEC(a_file_that_is_there_keeps_its_mode_and_so_have_those_beside_it),
+        SPEC(a_file_that_anybody_may_write_is_refused),
+        SPEC(nothing_is_made_where_a_link_leads),
         SPEC(a_special_name_is_only_a_name),
         SPEC(garbage_is_said_to_be_garbage),
         SPEC(a_damaged_file_is_said_to_be_damaged),
