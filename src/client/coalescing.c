@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/secret.h"
 #include "client/exchange_internal.h"
 
 enum neap_status neap_coalescing_new(const struct neap_alloc *alloc,
@@ -51,7 +52,7 @@ static size_t count_header(const struct neap_exchange *exchange,
     for (size_t i = 0; i < exchange->header_count; i++) {
         const struct neap_request_header *header = &exchange->header[i];
         if (strcasecmp(header->name, wanted->name) == 0 &&
-            strcmp(header->value, wanted->value) == 0)
+            neap_is_same_secret_text(header->value, wanted->value))
             count++;
     }
     return count;

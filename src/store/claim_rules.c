@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "base/secret.h"
 #include "store/store_internal.h"
 
 static bool is_token(const struct neap_claim_record *record, const uint8_t *token)
 {
-    return memcmp(record->token, token, NEAP_STORE_TOKEN_BYTES) == 0;
+    return neap_is_same_secret(record->token, token, NEAP_STORE_TOKEN_BYTES);
 }
 
 static void give_to(struct neap_claim_record *record, const struct neap_claim_request *request)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/secret.h"
+
 static size_t reason_cost(size_t bytes)
 {
     return bytes + 1 + NEAP_MEMORY_BLOCK_BYTES;
@@ -39,7 +41,7 @@ enum neap_store_status neap_memory_outbox_bury(struct neap_store *store,
     struct neap_memory *memory = neap_memory_of(store);
     struct neap_memory_entry *entry = neap_memory_find_entry(memory, owner.id);
     if (!entry || entry->state == NEAP_ENTRY_WAITING ||
-        memcmp(entry->token, owner.token, sizeof entry->token) != 0)
+        !neap_is_same_secret(entry->token, owner.token, sizeof entry->token))
         return NEAP_STORE_LOST;
     if (entry->state == NEAP_ENTRY_DEAD)
         return NEAP_STORE_OK;

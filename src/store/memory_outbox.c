@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/secret.h"
+
 /* ------------------------------------------------------------------------------ finding, bytes */
 
 static struct neap_bytes id_key(const uint64_t *id)
@@ -25,7 +27,8 @@ static struct neap_memory_entry *find_owned(const struct neap_memory *memory,
                                             struct neap_outbox_owner owner)
 {
     struct neap_memory_entry *entry = neap_memory_find_entry(memory, owner.id);
-    return entry && memcmp(entry->token, owner.token, sizeof entry->token) == 0 ? entry : NULL;
+    return entry && neap_is_same_secret(entry->token, owner.token, sizeof entry->token) ? entry
+                                                                                        : NULL;
 }
 
 static size_t entry_cost(size_t value_bytes)
