@@ -220,6 +220,7 @@ static void its_end_takes_the_transfer_away_and_rings(void **state)
     struct neap_exchange *tied = make_exchange(client, fetch_url("plain", "/echo?gate=never"));
     neap_exchange_tie(tied, tie);
     neap_exchange_begin(tied, false);
+    neap_helper_flush(engine->helper);
     wait_for_in_flight("1");
     struct neap_exchange *queued = begin_exchange(client, fetch_url("plain", "/echo"));
     int visitor = visit(neap_helper_doorbell(engine->helper));
