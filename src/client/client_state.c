@@ -175,12 +175,13 @@ static enum neap_status take_parts(struct neap_client *client, const struct neap
 }
 
 /* Private state is the engine's thread's alone. */
-static void say_whose(struct neap_client *client)
+static void prepare(struct neap_client *client)
 {
     struct neap_pipeline *pipeline = &client->policy.pipeline;
     bool is_private = !client->cells.region;
     pipeline->breaker.is_private = is_private;
     pipeline->limiter.is_private = is_private;
+    neap_rate_limiter_prepare(&pipeline->limiter);
     pipeline->bulkhead.is_private = is_private;
     pipeline->budget.is_private = is_private;
 }
@@ -194,7 +195,7 @@ enum neap_status neap_client_make_state(struct neap_client *client,
         client->cells.region = neap_region_hold(client->engine->region);
         neap_region_after_fork(client->cells.region); /* where there was no client to adopt */
     }
-    say_whose(client);
+    prepare(client);
     enum neap_status status = take_all(client, before);
     return status == NEAP_OK ? take_parts(client, before) : status;
 }

@@ -1,7 +1,9 @@
 #include "metrics/histogram.h"
 
 #include <math.h>
+#include <string.h>
 
+#include "base/attributes.h"
 #include "base/private.h"
 
 #define BUCKETS_AN_OCTAVE 7
@@ -35,24 +37,42 @@ static double edge_us(uint32_t edge)
     return ldexp(ratio[edge % BUCKETS_AN_OCTAVE], (int)(edge / BUCKETS_AN_OCTAVE));
 }
 
+/* A double is sign, exponent and what is beyond the leading bit: the octave stands in it. */
+#define EXPONENT_SHIFT 52
+#define EXPONENT_BIAS 1023
+#define FRACTION_MASK ((UINT64_C(1) << EXPONENT_SHIFT) - 1)
+
+static double from_bits(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* All edges are looked at, since which of them is the first that is too high cannot be guessed. */
 static uint32_t bucket_of(int64_t duration_ns)
 {
-    int exponent;
     if (duration_ns < NS_A_MICROSECOND)
         return 0;
-    double mantissa = 2 * frexp((double)duration_ns / (double)NS_A_MICROSECOND, &exponent);
-    int octave = exponent - 1;
-    if (octave < 0)
-        return 0;
-    uint32_t bucket = (uint32_t)octave * BUCKETS_AN_OCTAVE;
-    for (int k = 1; k < BUCKETS_AN_OCTAVE && mantissa >= ratio[k]; k++)
-        bucket++;
+    uint64_t bits = bits_of((double)duration_ns / (double)NS_A_MICROSECOND);
+    uint32_t octave = (uint32_t)(bits >> EXPONENT_SHIFT) - EXPONENT_BIAS;
+    double mantissa = from_bits((bits & FRACTION_MASK) | (uint64_t)EXPONENT_BIAS << EXPONENT_SHIFT);
+    uint32_t bucket = octave * BUCKETS_AN_OCTAVE;
+    for (int k = 1; k < BUCKETS_AN_OCTAVE; k++)
+        bucket += mantissa >= ratio[k];
     return bucket < NEAP_HISTOGRAM_BUCKETS ? bucket : NEAP_HISTOGRAM_BUCKETS - 1;
 }
 
 /* Who finds the bucket full begins anew; others may record meanwhile, and what they add stays or
  * goes. */
-static void begin_anew(struct neap_histogram *histogram, _Atomic uint32_t *full)
+static NEAP_SELDOM void begin_anew(struct neap_histogram *histogram, _Atomic uint32_t *full)
 {
     uint32_t seen = atomic_load_explicit(full, memory_order_relaxed);
     if (seen < BUCKET_FULL || !atomic_compare_exchange_strong(full, &seen, 0))
@@ -83,21 +103,29 @@ static void add_saturating(_Atomic int64_t *sum, int64_t value, bool is_private)
         atomic_store_explicit(sum, INT64_MAX, memory_order_relaxed);
 }
 
-/* The sum is of whole microseconds, rounded to the nearest. The maximum is rounded up, so that no
- * quantile is cut below what was recorded. The bucket comes before the sum, which releases it: who
- * has read a sum finds all that it is of in the buckets. */
-void neap_histogram_add(struct neap_histogram *histogram, int64_t duration_ns, bool is_private)
+/* The maximum is rounded up, so that no quantile is cut below what was recorded. */
+void neap_histogram_sample_of(int64_t duration_ns, struct neap_histogram_sample *sample)
 {
     int64_t length_ns = duration_ns > 0 ? duration_ns : 0;
     int64_t whole_us = length_ns / NS_A_MICROSECOND;
     int64_t rest_ns = length_ns % NS_A_MICROSECOND;
-    _Atomic uint32_t *bucket = &histogram->bucket[bucket_of(length_ns)];
+    sample->bucket = bucket_of(length_ns);
+    sample->whole_us = whole_us + (rest_ns >= NS_A_MICROSECOND / 2);
+    sample->at_least_us = whole_us + (rest_ns > 0);
+}
+
+/* The bucket comes before the sum, which releases it: who has read a sum finds all that it is of in
+ * the buckets. */
+void neap_histogram_count(struct neap_histogram *histogram,
+                          const struct neap_histogram_sample *sample, bool is_private)
+{
+    _Atomic uint32_t *bucket = &histogram->bucket[sample->bucket];
     uint32_t before = atomic_load_explicit(bucket, memory_order_relaxed);
     NEAP_ADD(bucket, 1, is_private);
     if (before >= BUCKET_FULL)
         begin_anew(histogram, bucket);
-    add_saturating(&histogram->sum_us, whole_us + (rest_ns >= NS_A_MICROSECOND / 2), is_private);
-    raise_to(&histogram->max_us, whole_us + (rest_ns > 0), is_private);
+    add_saturating(&histogram->sum_us, sample->whole_us, is_private);
+    raise_to(&histogram->max_us, sample->at_least_us, is_private);
 }
 
 struct counts {

@@ -29,8 +29,26 @@ struct neap_histogram_snapshot {
 
 void neap_histogram_init(struct neap_histogram *histogram);
 
+/* A duration as histograms count it: worked out once where it goes into two of them. */
+struct neap_histogram_sample {
+    uint32_t bucket;
+    int64_t whole_us;    /* rounded to the nearest */
+    int64_t at_least_us; /* rounded up */
+};
+
+void neap_histogram_sample_of(int64_t duration_ns, struct neap_histogram_sample *sample);
+
 /* `is_private`: one thread alone records here. */
-void neap_histogram_add(struct neap_histogram *histogram, int64_t duration_ns, bool is_private);
+void neap_histogram_count(struct neap_histogram *histogram,
+                          const struct neap_histogram_sample *sample, bool is_private);
+
+static inline void neap_histogram_add(struct neap_histogram *histogram, int64_t duration_ns,
+                                      bool is_private)
+{
+    struct neap_histogram_sample sample;
+    neap_histogram_sample_of(duration_ns, &sample);
+    neap_histogram_count(histogram, &sample, is_private);
+}
 
 static inline void neap_histogram_record(struct neap_histogram *histogram, int64_t duration_ns)
 {

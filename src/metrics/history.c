@@ -1,5 +1,6 @@
 #include "metrics/history.h"
 
+#include "base/attributes.h"
 #include "base/duration.h"
 #include "base/private.h"
 
@@ -43,21 +44,22 @@ void neap_history_init(struct neap_history *history)
         atomic_init(&history->slot[i], 0);
 }
 
+/* In a slot that is not this number's, or is full. */
+static NEAP_SELDOM uint64_t counted_elsewhere(uint64_t word, uint64_t number, bool failed)
+{
+    bool is_newer = word && age_of(number, number_of(word)) - 1 < NUMBER_MASK / 2;
+    if (is_newer || number_of(word) == number)
+        return word;
+    return pack(number, (struct neap_history_point){.calls = 1, .failures = failed});
+}
+
 /* The slot's word after one more call; the word itself where the slot is another, newer one's, or
  * is full. */
-static uint64_t counted(uint64_t word, uint64_t number, bool failed)
+static inline uint64_t counted(uint64_t word, uint64_t number, bool failed)
 {
-    struct neap_history_point point = point_of(word);
-    bool is_newer = word && age_of(number, number_of(word)) - 1 < NUMBER_MASK / 2;
-    if (is_newer)
-        return word;
-    if (!word || number_of(word) != number)
-        point = (struct neap_history_point){0, 0};
-    if (point.calls == NEAP_HISTORY_MAX)
-        return word;
-    point.calls++;
-    point.failures += failed;
-    return pack(number, point);
+    if (number_of(word) == number && point_of(word).calls != NEAP_HISTORY_MAX)
+        return word + (UINT64_C(1) << COUNT_BITS) + failed;
+    return counted_elsewhere(word, number, failed);
 }
 
 void neap_history_add(struct neap_history *history, int64_t now_ns, bool failed, bool is_private)

@@ -43,23 +43,23 @@ static inline void neap_count_rejection(const struct neap_call_setup *setup, enu
 
 /* How long an attempt lasted that was broken off says nothing about the server. */
 static inline void neap_count_outcome(const struct neap_call_setup *setup, enum neap_kind kind,
-                                      enum neap_phase phase, int64_t elapsed_ns)
+                                      enum neap_phase phase,
+                                      const struct neap_histogram_sample *elapsed)
 {
     struct neap_counters *counters = setup->counters;
     if (kind == NEAP_KIND_TIMEOUT)
         NEAP_ADD(&counters->timeouts[phase], 1, setup->is_private);
     if (kind != NEAP_KIND_CANCELLED)
-        neap_histogram_add(&counters->attempt_latency, elapsed_ns, setup->is_private);
+        neap_histogram_count(&counters->attempt_latency, elapsed, setup->is_private);
 }
 
 /* How a call ended: `ok`, or with an error, or else with a response of that status. */
 struct neap_ending {
     bool ok;
-    bool failed; /* as counters.failures is meant */
-    bool attempted;
+    bool failed;                                 /* as counters.failures is meant */
+    const struct neap_histogram_sample *elapsed; /* NULL: no attempt was made */
     enum neap_kind error;
     int status;
-    int64_t began_ns;
 };
 
 static inline void neap_count_ending(const struct neap_call_setup *setup,
@@ -77,9 +77,8 @@ static inline void neap_count_ending(const struct neap_call_setup *setup,
     if (ending->failed)
         NEAP_ADD(&counters->failures, 1, is_private);
     neap_history_add(&counters->history, now_ns, ending->failed, is_private);
-    if (ending->attempted)
-        neap_histogram_add(&counters->latency, neap_time_since(now_ns, ending->began_ns),
-                           is_private);
+    if (ending->elapsed)
+        neap_histogram_count(&counters->latency, ending->elapsed, is_private);
 }
 
 /* Records a result with the breaker, and counts what that changes. */

@@ -21,19 +21,17 @@ bool neap_straight_suits_failures(const struct neap_call_setup *setup)
 }
 
 /* A permit, or 0 where somebody has to wait or to be refused. */
-static int64_t enter_bulkhead(const struct neap_call_setup *setup, int64_t now_ns)
+static int64_t enter_bulkhead(const struct neap_call_setup *setup)
 {
     const struct neap_pipeline_state *state = &setup->state;
     if (*state->bulkhead_waiting > 0)
         return 0;
-    return neap_bulkhead_acquire(state->bulkhead, &setup->pipeline->bulkhead, state->holder, now_ns)
-        .permit;
+    return neap_bulkhead_take(state->bulkhead, &setup->pipeline->bulkhead, state->holder);
 }
 
 static bool passes_rate_limit(const struct neap_call_setup *setup, int64_t now_ns)
 {
-    return neap_rate_limiter_acquire(setup->state.limiter, &setup->pipeline->limiter, 1, 0, now_ns)
-               .decision == NEAP_ADMIT;
+    return neap_rate_limiter_pass(setup->state.limiter, &setup->pipeline->limiter, now_ns);
 }
 
 /* The rate limit comes last, although a call asks for a place after it: what it has admitted cannot
@@ -48,7 +46,7 @@ static bool admit(struct neap_straight *straight, const struct neap_call_setup *
         has_breaker ? neap_breaker_pass(state->breaker, &pipeline->breaker, now_ns) : 0;
     if (has_breaker && !straight->breaker_permit)
         return false;
-    straight->bulkhead_permit = pipeline->has_bulkhead ? enter_bulkhead(setup, now_ns) : 0;
+    straight->bulkhead_permit = pipeline->has_bulkhead ? enter_bulkhead(setup) : 0;
     if (pipeline->has_bulkhead && !straight->bulkhead_permit)
         return false;
     if (!pipeline->has_limiter || passes_rate_limit(setup, now_ns))
@@ -103,8 +101,7 @@ bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
     neap_count_deposit(setup, now_ns);
     draw(true, setup);
     neap_count_rejection(setup, NEAP_KIND_BREAKER_OPEN);
-    const struct neap_ending ending = {
-        .failed = true, .error = NEAP_KIND_BREAKER_OPEN, .began_ns = now_ns};
+    const struct neap_ending ending = {.failed = true, .error = NEAP_KIND_BREAKER_OPEN};
     neap_count_ending(setup, &ending, now_ns);
     *retry_after_ns = until_ns == NEAP_NEVER ? -1 : neap_time_since(until_ns, now_ns);
     return true;
@@ -112,10 +109,12 @@ bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
 
 /* Gives back what the attempt held, and counts what it came to. */
 static void settle(const struct neap_straight *straight, const struct neap_call_setup *setup,
-                   enum neap_kind kind, enum neap_verdict verdict, int64_t now_ns)
+                   enum neap_kind kind, enum neap_verdict verdict, int64_t now_ns,
+                   struct neap_histogram_sample *elapsed)
 {
     int64_t elapsed_ns = neap_time_since(now_ns, straight->started_ns);
-    neap_count_outcome(setup, kind, NEAP_PHASE_NONE, elapsed_ns);
+    neap_histogram_sample_of(elapsed_ns, elapsed);
+    neap_count_outcome(setup, kind, NEAP_PHASE_NONE, elapsed);
     if (straight->bulkhead_permit)
         neap_bulkhead_release(setup->state.bulkhead, &setup->pipeline->bulkhead,
                               straight->bulkhead_permit);
@@ -123,13 +122,26 @@ static void settle(const struct neap_straight *straight, const struct neap_call_
         neap_count_result(setup, straight->breaker_permit, verdict, elapsed_ns, now_ns);
 }
 
+/* `elapsed` is the last attempt's: that of the call, where it was the only one. */
+static void count_ending(const struct neap_straight *straight, const struct neap_call_setup *setup,
+                         struct neap_histogram_sample *elapsed, enum neap_kind error,
+                         int64_t now_ns)
+{
+    if (straight->attempts > 1)
+        neap_histogram_sample_of(neap_time_since(now_ns, straight->began_ns), elapsed);
+    const struct neap_ending ending = {.ok = error == NEAP_KIND_NONE,
+                                       .failed = error != NEAP_KIND_NONE,
+                                       .elapsed = elapsed,
+                                       .error = error};
+    neap_count_ending(setup, &ending, now_ns);
+}
+
 void neap_straight_succeed(const struct neap_straight *straight,
                            const struct neap_call_setup *setup, int64_t now_ns)
 {
-    settle(straight, setup, NEAP_KIND_NONE, NEAP_VERDICT_SUCCESS, now_ns);
-    const struct neap_ending ending = {
-        .ok = true, .attempted = true, .began_ns = straight->began_ns};
-    neap_count_ending(setup, &ending, now_ns);
+    struct neap_histogram_sample elapsed;
+    settle(straight, setup, NEAP_KIND_NONE, NEAP_VERDICT_SUCCESS, now_ns, &elapsed);
+    count_ending(straight, setup, &elapsed, NEAP_KIND_NONE, now_ns);
 }
 
 /* ---- failures */
@@ -186,7 +198,7 @@ static struct neap_retry_decision decide(const struct neap_straight *straight,
 
 static enum neap_straight_next end(const struct neap_straight *straight,
                                    const struct neap_call_setup *setup, struct neap_call *call,
-                                   enum neap_stop stop, int64_t now_ns)
+                                   enum neap_stop stop)
 {
     struct neap_trace_entry *last = neap_trace_last(&call->trace);
     if (last && stop != NEAP_STOP_NONE)
@@ -196,11 +208,6 @@ static enum neap_straight_next end(const struct neap_straight *straight,
     call->setup.replayable = setup->replayable;
     call->result.kind = NEAP_RESULT_ERROR;
     call->result.retry_after_ns = -1;
-    const struct neap_ending ending = {.failed = true,
-                                       .attempted = true,
-                                       .error = call->result.outcome.kind,
-                                       .began_ns = straight->began_ns};
-    neap_count_ending(setup, &ending, now_ns);
     neap_call_enter(call, NEAP_CALL_DONE);
     return NEAP_STRAIGHT_OVER;
 }
@@ -261,12 +268,14 @@ enum neap_straight_next neap_straight_fail(struct neap_straight *straight,
     if (outcome != &call->result.outcome)
         call->result.outcome = *outcome;
     trace_attempt(straight, &call->trace, outcome, now_ns);
-    settle(straight, setup, outcome->kind, neap_classify_verdict(outcome), now_ns);
+    struct neap_histogram_sample elapsed;
+    settle(straight, setup, outcome->kind, neap_classify_verdict(outcome), now_ns, &elapsed);
     straight->breaker_permit = straight->bulkhead_permit = 0;
     struct neap_retry_decision decision = decide(straight, setup, outcome, now_ns);
-    if (!decision.retry)
-        return end(straight, setup, call, decision.stop, now_ns);
-    return repeat(straight, setup, call, &decision, now_ns);
+    if (decision.retry)
+        return repeat(straight, setup, call, &decision, now_ns);
+    count_ending(straight, setup, &elapsed, outcome->kind, now_ns);
+    return end(straight, setup, call, decision.stop);
 }
 
 void neap_straight_become(const struct neap_straight *straight, const struct neap_call_setup *setup,

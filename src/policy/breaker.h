@@ -135,7 +135,10 @@ void neap_breaker_read(const struct neap_breaker *breaker, const struct neap_bre
                        int64_t now_ns, struct neap_breaker_snapshot *snapshot);
 
 /* True if `acquire` or `record` can make use of `r`; where false, 0 may be passed. */
-bool neap_breaker_uses_random(const struct neap_breaker_policy *policy);
+static inline bool neap_breaker_uses_random(const struct neap_breaker_policy *policy)
+{
+    return policy->open_jitter > 0 || policy->ramp_ns > 0;
+}
 
 /* A text of printable ASCII that `import` understands on any machine: state, what remains of the
  * wait, openings in a row, and the window. Times are relative, so it may be read in another

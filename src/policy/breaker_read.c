@@ -36,11 +36,6 @@ enum neap_breaker_state neap_breaker_state(const struct neap_breaker *breaker)
     return neap_breaker_word_load(breaker).state;
 }
 
-bool neap_breaker_uses_random(const struct neap_breaker_policy *policy)
-{
-    return policy->open_jitter > 0 || policy->ramp_ns > 0;
-}
-
 bool neap_breaker_still_admits(const struct neap_breaker *breaker, int64_t permit)
 {
     struct neap_breaker_word word = neap_breaker_word_load(breaker);

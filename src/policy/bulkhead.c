@@ -76,6 +76,11 @@ static uint32_t free_word(uint32_t word)
     return ((word >> USES_SHIFT) + 1) << USES_SHIFT;
 }
 
+static int64_t permit_of(uint32_t slot, uint32_t word)
+{
+    return ((int64_t)slot + 1) << NUMBER_SHIFT | word;
+}
+
 size_t neap_bulkhead_bytes(const struct neap_bulkhead_policy *policy)
 {
     size_t bytes = offsetof(struct neap_bulkhead, slot) + policy->max_concurrent * sizeof(uint32_t);
@@ -125,7 +130,7 @@ static int64_t search(struct neap_bulkhead *bulkhead, const struct neap_bulkhead
     for (; slots > 0; slots--) {
         uint32_t taken = take_slot(&bulkhead->slot[i], holder, policy->is_private);
         if (taken)
-            return ((int64_t)i + 1) << NUMBER_SHIFT | taken;
+            return permit_of(i, taken);
         i = i + 1 < max ? i + 1 : 0;
     }
     return 0;
@@ -148,11 +153,33 @@ static int64_t take_any(struct neap_bulkhead *bulkhead, const struct neap_bulkhe
     }
 }
 
+/* As `search` does it where nobody else has the state, and where the first slot is free. */
+static int64_t take_next(struct neap_bulkhead *bulkhead, const struct neap_bulkhead_policy *policy,
+                         uint32_t holder)
+{
+    uint32_t next = atomic_load_explicit(&bulkhead->next, memory_order_relaxed);
+    uint32_t i = next < policy->max_concurrent ? next : 0;
+    uint32_t seen = atomic_load_explicit(&bulkhead->slot[i], memory_order_relaxed);
+    if (seen & IS_OUT)
+        return 0;
+    uint32_t taken = out_word(seen, holder);
+    atomic_store_explicit(&bulkhead->next, i + 1, memory_order_relaxed);
+    atomic_store_explicit(&bulkhead->slot[i], taken, memory_order_relaxed);
+    return permit_of(i, taken);
+}
+
+int64_t neap_bulkhead_take(struct neap_bulkhead *bulkhead,
+                           const struct neap_bulkhead_policy *policy, uint32_t holder)
+{
+    int64_t permit = policy->is_private ? take_next(bulkhead, policy, holder) : 0;
+    return permit ? permit : take_any(bulkhead, policy, holder);
+}
+
 struct neap_admission neap_bulkhead_acquire(struct neap_bulkhead *bulkhead,
                                             const struct neap_bulkhead_policy *policy,
                                             uint32_t holder, int64_t now_ns)
 {
-    int64_t permit = take_any(bulkhead, policy, holder);
+    int64_t permit = neap_bulkhead_take(bulkhead, policy, holder);
     if (!permit)
         return (struct neap_admission){.decision = NEAP_REFUSE, .until_ns = NEAP_NEVER};
     return (struct neap_admission){.decision = NEAP_ADMIT, .until_ns = now_ns, .permit = permit};

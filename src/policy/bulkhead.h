@@ -34,6 +34,10 @@ struct neap_admission neap_bulkhead_acquire(struct neap_bulkhead *bulkhead,
                                             const struct neap_bulkhead_policy *policy,
                                             uint32_t holder, int64_t now_ns);
 
+/* The permit alone; 0 where all are out. */
+int64_t neap_bulkhead_take(struct neap_bulkhead *bulkhead,
+                           const struct neap_bulkhead_policy *policy, uint32_t holder);
+
 /* False, and nothing changes, for a permit that is not out. */
 bool neap_bulkhead_release(struct neap_bulkhead *bulkhead,
                            const struct neap_bulkhead_policy *policy, int64_t permit);

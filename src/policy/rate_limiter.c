@@ -3,13 +3,6 @@
 #include "base/duration.h"
 #include "base/private.h"
 
-/* How far it is from the start of the units to the last of them, and to the next one after them. It
- * is known before the state is read: the less happens between that and the swap, the fewer others
- * come in between. */
-struct span {
-    int64_t to_last_ns, to_next_ns;
-};
-
 struct reservation {
     int64_t ready_ns; /* when the last of the units may go */
     int64_t tat_ns;
@@ -20,16 +13,26 @@ void neap_rate_limiter_init(struct neap_rate_limiter *limiter)
     atomic_init(&limiter->tat_ns, 0);
 }
 
-/* (units - 1) * T - tau is taken as (units - burst) * T: one product, rounded once. */
-static struct span span_of(const struct neap_rate_limiter_policy *policy, uint32_t units)
+/* It is known before the state is read: the less happens between that and the swap, the fewer
+ * others come in between. (units - 1) * T - tau is taken as (units - burst) * T: one product,
+ * rounded once. */
+static struct neap_rate_limiter_span span_of(const struct neap_rate_limiter_policy *policy,
+                                             uint32_t units)
 {
-    return (struct span){
+    return (struct neap_rate_limiter_span){
         .to_last_ns = neap_ns_from_seconds(((double)units - policy->burst) * policy->interval_s),
         .to_next_ns = neap_ns_from_seconds((double)units * policy->interval_s),
     };
 }
 
-static struct reservation reserve(struct span span, int64_t tat_ns, int64_t now_ns)
+void neap_rate_limiter_prepare(struct neap_rate_limiter_policy *policy)
+{
+    policy->one = span_of(policy, 1);
+    policy->is_prepared = true;
+}
+
+static struct reservation reserve(struct neap_rate_limiter_span span, int64_t tat_ns,
+                                  int64_t now_ns)
 {
     int64_t start_ns = neap_time_max(tat_ns, now_ns);
     return (struct reservation){
@@ -48,7 +51,8 @@ struct neap_admission neap_rate_limiter_acquire(struct neap_rate_limiter *limite
                                                 const struct neap_rate_limiter_policy *policy,
                                                 uint32_t units, int64_t max_wait_ns, int64_t now_ns)
 {
-    struct span span = span_of(policy, units);
+    bool is_known = units == 1 && policy->is_prepared;
+    struct neap_rate_limiter_span span = is_known ? policy->one : span_of(policy, units);
     int64_t tat_ns = atomic_load(&limiter->tat_ns);
     struct reservation wanted;
     do {

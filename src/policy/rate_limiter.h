@@ -9,18 +9,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/duration.h"
 #include "policy/admission.h"
 
 struct neap_rate_limiter {
     _Atomic int64_t tat_ns;
 };
 
+/* How far it is from the start of the units to the last of them, and to the next one after them. */
+struct neap_rate_limiter_span {
+    int64_t to_last_ns, to_next_ns;
+};
+
 struct neap_rate_limiter_policy {
     double interval_s; /* T */
     double burst;      /* >= 1 */
     int64_t max_wait_ns;
-    bool is_private; /* one thread alone has the state */
+    bool is_private;  /* one thread alone has the state */
+    bool is_prepared; /* see neap_rate_limiter_prepare */
+    struct neap_rate_limiter_span one;
 };
+
+/* Works out what each acquisition of one unit needs to know; once `interval_s` and `burst` are as
+ * they stay. A policy that is not prepared is only slower. */
+void neap_rate_limiter_prepare(struct neap_rate_limiter_policy *policy);
 
 void neap_rate_limiter_init(struct neap_rate_limiter *limiter);
 
@@ -31,5 +43,21 @@ struct neap_admission neap_rate_limiter_acquire(struct neap_rate_limiter *limite
                                                 const struct neap_rate_limiter_policy *policy,
                                                 uint32_t units, int64_t max_wait_ns,
                                                 int64_t now_ns);
+
+/* One unit, where it may go now; false, and nothing changes, elsewhere. */
+static inline bool neap_rate_limiter_pass(struct neap_rate_limiter *limiter,
+                                          const struct neap_rate_limiter_policy *policy,
+                                          int64_t now_ns)
+{
+    if (!policy->is_private || !policy->is_prepared)
+        return neap_rate_limiter_acquire(limiter, policy, 1, 0, now_ns).decision == NEAP_ADMIT;
+    int64_t tat_ns = atomic_load_explicit(&limiter->tat_ns, memory_order_relaxed);
+    int64_t start_ns = neap_time_max(tat_ns, now_ns);
+    int64_t next_ns = neap_time_add(start_ns, policy->one.to_next_ns);
+    if (next_ns == NEAP_NEVER || neap_time_add(start_ns, policy->one.to_last_ns) > now_ns)
+        return false;
+    atomic_store_explicit(&limiter->tat_ns, next_ns, memory_order_relaxed);
+    return true;
+}
 
 #endif

@@ -11,10 +11,11 @@ enum { DEPOSITS, WITHDRAWALS };
 #define ONE_GENERATION 0
 #define LARGEST_BALANCE 0x1p53
 
-/* As many slices as the policy's ttl has seconds. */
+/* As many slices as the policy's ttl has seconds. Of private state a hint is kept, see slices.h,
+ * and the sum of the slices for as long as the hint holds. */
 struct neap_retry_budget {
-    int64_t hint; /* of private state, see slices.h */
-    int64_t unused;
+    int64_t hint;
+    uint32_t sum[2];
     struct neap_slice slice[];
 };
 
@@ -26,36 +27,77 @@ size_t neap_retry_budget_bytes(const struct neap_retry_budget_policy *policy)
 void neap_retry_budget_init(struct neap_retry_budget *budget,
                             const struct neap_retry_budget_policy *policy)
 {
-    budget->hint = budget->unused = 0;
+    budget->hint = 0;
+    budget->sum[DEPOSITS] = budget->sum[WITHDRAWALS] = 0;
     neap_slices_init(budget->slice, policy->ttl_seconds);
+}
+
+static double left_of(const struct neap_retry_budget_policy *policy, uint64_t deposits,
+                      uint64_t withdrawals)
+{
+    double reserve = policy->min_per_second * policy->ttl_seconds;
+    double deposited = (double)deposits * policy->ratio;
+    return floor(deposited + reserve - (double)withdrawals + ROUNDING_SLACK);
+}
+
+static struct neap_tally sum_of(const struct neap_retry_budget *budget,
+                                const struct neap_retry_budget_policy *policy, int64_t now_ns)
+{
+    return neap_slices_sum(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns);
 }
 
 /* Below zero where more was withdrawn than there is. */
 static double balance_of(const struct neap_retry_budget *budget,
                          const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
-    struct neap_tally sum =
-        neap_slices_sum(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns);
-    double reserve = policy->min_per_second * policy->ttl_seconds;
-    double deposited = (double)sum.counter[DEPOSITS] * policy->ratio;
-    return floor(deposited + reserve - (double)sum.counter[WITHDRAWALS] + ROUNDING_SLACK);
+    struct neap_tally sum = sum_of(budget, policy, now_ns);
+    return left_of(policy, sum.counter[DEPOSITS], sum.counter[WITHDRAWALS]);
 }
 
-static void add(struct neap_retry_budget *budget, const struct neap_retry_budget_policy *policy,
-                int64_t now_ns, struct neap_tally addend)
+/* By far most calls are of a second in which there was one before. */
+static void add_private(struct neap_retry_budget *budget,
+                        const struct neap_retry_budget_policy *policy, int64_t now_ns, int counter)
 {
-    if (policy->is_private)
-        neap_slices_add_hinted(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, addend,
-                               &budget->hint);
-    else
-        neap_slices_add(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, addend);
+    if (neap_slices_count_hinted(budget->slice, ONE_GENERATION, now_ns, counter, budget->hint)) {
+        budget->sum[counter]++;
+        return;
+    }
+    struct neap_tally one = {{0}};
+    one.counter[counter] = 1;
+    neap_slices_add_hinted(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one,
+                           &budget->hint);
+    struct neap_tally sum = sum_of(budget, policy, now_ns);
+    for (int i = DEPOSITS; i <= WITHDRAWALS; i++)
+        budget->sum[i] = (uint32_t)sum.counter[i];
 }
 
 void neap_retry_budget_deposit(struct neap_retry_budget *budget,
                                const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
     struct neap_tally one = {.counter = {[DEPOSITS] = 1}};
-    add(budget, policy, now_ns, one);
+    if (policy->is_private)
+        add_private(budget, policy, now_ns, DEPOSITS);
+    else
+        neap_slices_add(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
+}
+
+static void give_back(struct neap_retry_budget *budget,
+                      const struct neap_retry_budget_policy *policy, int64_t now_ns)
+{
+    struct neap_tally one = {.counter = {[WITHDRAWALS] = 1}};
+    neap_slices_subtract(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
+}
+
+/* Where there is one thread, the sum is known after each addition. */
+static bool withdraw_private(struct neap_retry_budget *budget,
+                             const struct neap_retry_budget_policy *policy, int64_t now_ns)
+{
+    add_private(budget, policy, now_ns, WITHDRAWALS);
+    if (left_of(policy, budget->sum[DEPOSITS], budget->sum[WITHDRAWALS]) >= 0)
+        return true;
+    give_back(budget, policy, now_ns);
+    budget->hint = 0; /* nor is the sum what it was */
+    return false;
 }
 
 /* Paying first and looking afterwards keeps two that pay at once from both taking the last one. */
@@ -63,10 +105,12 @@ bool neap_retry_budget_withdraw(struct neap_retry_budget *budget,
                                 const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
     struct neap_tally one = {.counter = {[WITHDRAWALS] = 1}};
-    add(budget, policy, now_ns, one);
+    if (policy->is_private)
+        return withdraw_private(budget, policy, now_ns);
+    neap_slices_add(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
     if (balance_of(budget, policy, now_ns) >= 0)
         return true;
-    neap_slices_subtract(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
+    give_back(budget, policy, now_ns);
     return false;
 }
 

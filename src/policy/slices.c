@@ -204,17 +204,37 @@ static void give_hint(int64_t *hint, int64_t second, uint32_t count)
         (int64_t)((uint64_t)(second + SECOND_BIAS) << HINT_INDEX_BITS | index_of(second, count));
 }
 
+static bool is_hint_for(int64_t hint, int64_t second)
+{
+    return (hint >> HINT_INDEX_BITS) - SECOND_BIAS == second;
+}
+
 void neap_slices_add_hinted(struct neap_slice *slices, uint32_t count, uint16_t generation,
                             int64_t now_ns, struct neap_tally addend, int64_t *hint)
 {
     int64_t second = second_at(now_ns);
-    if ((*hint >> HINT_INDEX_BITS) - SECOND_BIAS != second) {
+    if (!is_hint_for(*hint, second)) {
         neap_slices_add(slices, count, generation, now_ns, addend);
         if (neap_slices_newest(slices, count, generation, now_ns) == second)
             give_hint(hint, second, count);
         return;
     }
     add(&slices[(uint64_t)*hint & HINT_INDEX_MASK], generation, second, addend, true);
+}
+
+bool neap_slices_count_hinted(struct neap_slice *slices, uint16_t generation, int64_t now_ns,
+                              int counter, int64_t hint)
+{
+    int64_t second = second_at(now_ns);
+    struct neap_slice *slice = &slices[(uint64_t)hint & HINT_INDEX_MASK];
+    uint64_t owner = atomic_load_explicit(&slice->owner, memory_order_relaxed);
+    uint64_t counts = atomic_load_explicit(&slice->counts, memory_order_relaxed);
+    if (!is_hint_for(hint, second) || owner != pack_owner(generation, stamp_of(owner), second) ||
+        !has_stamp(counts, owner) || (counts & HALVES))
+        return false;
+    atomic_store_explicit(&slice->counts, counts + (UINT64_C(1) << (counter * COUNTER_BITS)),
+                          memory_order_relaxed);
+    return true;
 }
 
 static uint64_t subtracted(uint64_t owner, uint64_t seen, struct neap_tally addend)

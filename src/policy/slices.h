@@ -14,6 +14,7 @@
 #define NEAP_POLICY_SLICES_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* One second holds at most this many of each counter; more saturates. Once a counter is full, what
@@ -41,6 +42,12 @@ void neap_slices_add(struct neap_slice *slices, uint32_t count, uint16_t generat
  * 0 at first, spares it from looking at every slice more than once a second. */
 void neap_slices_add_hinted(struct neap_slice *slices, uint32_t count, uint16_t generation,
                             int64_t now_ns, struct neap_tally addend, int64_t *hint);
+
+/* One more of one counter, where *hint is for the second of `now_ns` and nothing can be full. False
+ * elsewhere, and nothing has changed. Then the sum is of the same slices as at the last addition
+ * that gave the hint. */
+bool neap_slices_count_hinted(struct neap_slice *slices, uint16_t generation, int64_t now_ns,
+                              int counter, int64_t hint);
 
 /* Takes from the second of `now_ns` what was added there before; never below zero. */
 void neap_slices_subtract(struct neap_slice *slices, uint32_t count, uint16_t generation,

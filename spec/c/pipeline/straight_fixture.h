@@ -107,6 +107,7 @@ static void keep_to_itself(struct neap_pipeline *pipeline)
 {
     pipeline->breaker.is_private = pipeline->limiter.is_private = true;
     pipeline->bulkhead.is_private = pipeline->budget.is_private = true;
+    neap_rate_limiter_prepare(&pipeline->limiter);
 }
 
 static void begin_world(struct world *world, uint64_t seed, bool is_straight)

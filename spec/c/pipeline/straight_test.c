@@ -13,6 +13,7 @@ static int set_up(void **state)
     straight.pipeline.bulkhead.max_concurrent = 1;
     straight.pipeline.limiter.burst = 1;
     straight.pipeline.limiter.interval_s = 1;
+    neap_rate_limiter_prepare(&straight.pipeline.limiter);
     return 0;
 }
 

@@ -191,6 +191,31 @@ static void it_takes_one_slice_a_second_and_a_hint(void **state)
     assert_int_equal(neap_retry_budget_bytes(&policy), 176);
 }
 
+/* The one has its state alone, the other one as if others had it too. The clock steps back at
+ * times, and a second holds more than a slice does. */
+static void one_thread_alone_comes_to_the_same(void **state)
+{
+    (void)state;
+    static const int64_t steps_s[] = {0, 0, 1, 0, 2, -1, 0, 7, -3, 0, 12, -9, 1};
+    struct neap_retry_budget_policy alone;
+    int64_t now_ns = 50 * S;
+    make(0.3, 0.5, 5);
+    alone = policy;
+    alone.is_private = true;
+    struct neap_retry_budget *own = aligned_alloc(8, neap_retry_budget_bytes(&alone));
+    neap_retry_budget_init(own, &alone);
+    for (int i = 0; i < 20000; i++) {
+        now_ns += i % 7 == 0 ? steps_s[i / 7 % 13] * S : 1000;
+        for (int times = i == 9000 ? 300000 : i % 3; times > 0; times--) {
+            neap_retry_budget_deposit(own, &alone, now_ns);
+            deposit(1, now_ns);
+        }
+        assert_int_equal(neap_retry_budget_withdraw(own, &alone, now_ns), withdraw(1, now_ns));
+        assert_int_equal(neap_retry_budget_balance(own, &alone, now_ns), balance(now_ns));
+    }
+    free(own);
+}
+
 #define SPEC(test) cmocka_unit_test_teardown(test, tear_down)
 
 int main(void)
@@ -209,6 +234,7 @@ int main(void)
         SPEC(a_clock_that_steps_back_gives_nothing_away),
         SPEC(long_idleness_leaves_the_reserve_only),
         SPEC(a_reserve_beyond_measure_saturates),
+        SPEC(one_thread_alone_comes_to_the_same),
         SPEC(it_takes_one_slice_a_second_and_a_hint),
     };
     return cmocka_run_group_tests_name("retry_budget", tests, NULL, NULL);
