@@ -41,28 +41,55 @@ function Response:json()
   return json.decode(self.body or "")
 end
 
+local function result_of(self)
+  return rawget(self, "_result")
+end
+
 -- Headers and trace become tables when they are first asked for: most callers ask for neither.
-local lazy = {
+local tables = {
   headers = function(self)
-    local result = rawget(self, "_result")
+    local result = result_of(self)
     return result and result:headers() or core.headers_table({})
   end,
   trace = function(self)
-    local result = rawget(self, "_result")
+    local result = result_of(self)
     return result and result:trace() or {}
   end,
 }
 
+-- So do all other fields but status, ok and body, together.
+local fields = {
+  attempts = true, elapsed = true, source = true, degraded = true, age = true, retry_after = true,
+  url = true, reason = true, http_version = true,
+}
+
+local function fill(self)
+  local result = result_of(self)
+  if result then
+    result:fill(self)
+  end
+end
+
 local metatable = { __name = "neap.response" }
 
 function metatable.__index(self, key)
-  local make = lazy[key]
+  if fields[key] then
+    fill(self)
+    return rawget(self, key)
+  end
+  local make = tables[key]
   if not make then
     return Response[key]
   end
   local value = make(self)
   rawset(self, key, value)
   return value
+end
+
+-- For `pairs`, where Lua asks for it (not 5.1, nor LuaJIT).
+function metatable.__pairs(self)
+  fill(self)
+  return next, self, nil
 end
 
 core.set_response_class(metatable)
@@ -109,6 +136,9 @@ end
 function Response.from_fallback(bare, given, source)
   local is_answer = type(given) == "table" and (given.status ~= nil or given.body ~= nil)
   if is_answer then
+    if getmetatable(given) == metatable then
+      fill(given)
+    end
     for key, value in pairs(given) do
       if key ~= "_result" and key ~= "trace" and key ~= "attempts" and key ~= "elapsed" then
         bare[key] = value

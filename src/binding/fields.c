@@ -33,6 +33,20 @@ void neap_set_count(lua_State *L, const char *name, uint64_t count)
     lua_setfield(L, -2, name);
 }
 
+void neap_set_missing(lua_State *L, int table, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, table);
+    bool is_there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    lua_insert(L, -2);
+    if (is_there)
+        lua_pop(L, 2);
+    else
+        lua_rawset(L, table);
+}
+
 struct neap_text neap_get_text(lua_State *L, int index, const char *name)
 {
     struct neap_text text = {"", 0};

@@ -15,6 +15,9 @@ void neap_set_bytes(lua_State *L, const char *name, struct neap_text text);
 void neap_set_seconds(lua_State *L, const char *name, int64_t ns);
 void neap_set_count(lua_State *L, const char *name, uint64_t count);
 
+/* Pops a value into the field of `table`, an absolute index, unless something is there. */
+void neap_set_missing(lua_State *L, int table, const char *name);
+
 /* Has the table on top of the stack itself such a field? */
 bool neap_has_field(lua_State *L, const char *name);
 

@@ -14,12 +14,19 @@ static const char result_name[] = "neap.result";
  * traces from until somebody asks: by the error, which it does not hold. */
 static const char response_class, error_traces;
 
-/* What a response table makes its headers and trace from, in one block of Lua's own: nothing is
+/* What a response table makes the rest of its fields from, in one block of Lua's own: nothing is
  * left to be released when it is collected. */
 struct result {
     uint32_t entry_count, header_count;
-    bool has_head;
-    struct neap_trace_entry entry[]; /* then struct neap_header_span[header_count], then the head */
+    uint32_t head_bytes, url_bytes, reason_bytes; /* 0: none */
+    uint32_t attempts;
+    int64_t elapsed_ns;
+    int64_t retry_after_ns, age_ns; /* below 0: none */
+    int http_version;
+    enum neap_source source;
+    bool is_response, is_filled;
+    struct neap_trace_entry entry[]; /* then struct neap_header_span[header_count], then the head,
+                                        the URL and the reason */
 };
 
 static const struct neap_response no_response;
@@ -34,34 +41,46 @@ static char *head_of(struct result *result)
     return (char *)&headers_of(result)[result->header_count];
 }
 
-static void copy(void *to, const void *from, size_t bytes)
+static char *copy(char *to, const void *from, size_t bytes)
 {
     if (bytes > 0)
         memcpy(to, from, bytes);
+    return to + bytes;
 }
 
-/* Pushes it, without its metatable; `response` may be NULL. */
-static void push_block(lua_State *L, const struct neap_trace *trace,
-                       const struct neap_response *response)
+/* Pushes it, without its metatable, with what it has of trace and response, which may be NULL, and
+ * a URL. */
+static struct result *push_block(lua_State *L, const struct neap_trace *trace,
+                                 const struct neap_response *response, const char *url)
 {
     const struct neap_response *from = response ? response : &no_response;
     size_t entry_bytes = trace->count * sizeof *trace->entry;
     size_t header_bytes = from->header_count * sizeof *from->header;
+    size_t url_bytes = url ? strlen(url) : 0;
     struct result *result =
-        neap_lua_new_userdata(L, sizeof *result + entry_bytes + header_bytes + from->head.bytes);
-    result->entry_count = trace->count;
-    result->header_count = from->header_count;
-    result->has_head = response != NULL;
-    copy(result->entry, trace->entry, entry_bytes);
-    copy(headers_of(result), from->header, header_bytes);
-    copy(head_of(result), from->head.data, from->head.bytes);
+        neap_lua_new_userdata(L, sizeof *result + entry_bytes + header_bytes + from->head.bytes +
+                                     url_bytes + from->reason.bytes);
+    *result = (struct result){.entry_count = trace->count,
+                              .header_count = from->header_count,
+                              .head_bytes = (uint32_t)from->head.bytes,
+                              .url_bytes = (uint32_t)url_bytes,
+                              .reason_bytes = (uint32_t)from->reason.bytes,
+                              .http_version = from->http_version,
+                              .is_response = response != NULL};
+    char *end = copy((char *)result->entry, trace->entry, entry_bytes);
+    end = copy(end, from->header, header_bytes);
+    end = copy(end, from->head.data, from->head.bytes);
+    end = copy(end, url, url_bytes);
+    copy(end, from->reason.data, from->reason.bytes);
+    return result;
 }
 
-static void push_result(lua_State *L, const struct neap_trace *trace,
-                        const struct neap_response *response)
+static struct result *push_result(lua_State *L, const struct neap_trace *trace,
+                                  const struct neap_response *response, const char *url)
 {
-    push_block(L, trace, response);
+    struct result *result = push_block(L, trace, response, url);
     neap_set_class(L, result_name);
+    return result;
 }
 
 void neap_push_trace_entry(lua_State *L, const struct neap_trace_entry *entry)
@@ -101,35 +120,50 @@ void neap_push_trace(lua_State *L, const struct neap_trace *trace)
     push_entries(L, trace->entry, trace->count);
 }
 
-/* The fields that every answer has. */
-static void push_common(lua_State *L, struct neap_exchange *exchange, int fields)
+/* Pushes a table of the face's class. */
+static void push_class(lua_State *L, int fields)
 {
-    const struct neap_call *call = &exchange->call;
-    int64_t now_ns = neap_loop_now(exchange->client->engine->loop);
     lua_createtable(L, 0, fields);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &response_class);
     lua_setmetatable(L, -2);
-    lua_pushinteger(L, (lua_Integer)call->attempts);
-    lua_setfield(L, -2, "attempts");
-    neap_set_seconds(L, "elapsed", neap_time_since(now_ns, call->began_ns));
+}
+
+static int64_t elapsed_of(const struct neap_exchange *exchange)
+{
+    return neap_time_since(neap_loop_now(exchange->client->engine->loop), exchange->call.began_ns);
 }
 
 void neap_push_bare_result(lua_State *L, struct neap_exchange *exchange)
 {
-    push_common(L, exchange, 10);
-    push_result(L, &exchange->call.trace, NULL);
+    push_class(L, 10);
+    neap_set_count(L, "attempts", exchange->call.attempts);
+    neap_set_seconds(L, "elapsed", elapsed_of(exchange));
+    push_result(L, &exchange->call.trace, NULL, NULL);
     lua_setfield(L, -2, "_result");
 }
 
-static void set_version(lua_State *L, int version)
+static int64_t retry_after_of(const struct neap_call *call)
 {
-    if (version == 0)
-        return;
-    lua_pushnumber(L, version / 10.0);
-    lua_setfield(L, -2, "http_version");
+    return call->state == NEAP_CALL_ASKING ? call->judged.hint.retry_after_ns
+                                           : call->result.retry_after_ns;
 }
 
-static void set_response_fields(lua_State *L, const struct neap_response *response)
+/* Pushes what the rest of a response's fields are made from. */
+static void push_rest(lua_State *L, struct neap_exchange *exchange)
+{
+    const struct neap_response *response = exchange->response;
+    const struct neap_call *call = &exchange->call;
+    bool is_stored = call->result.kind == NEAP_RESULT_STORED;
+    struct result *result =
+        push_result(L, &call->trace, response, response->url ? response->url : exchange->url.text);
+    result->attempts = call->attempts;
+    result->elapsed_ns = elapsed_of(exchange);
+    result->retry_after_ns = retry_after_of(call);
+    result->age_ns = is_stored ? neap_exchange_answer_age(exchange) : -1;
+    result->source = is_stored ? call->result.source : NEAP_SOURCE_NETWORK;
+}
+
+static void set_first_fields(lua_State *L, const struct neap_response *response)
 {
     lua_pushinteger(L, response->status);
     lua_setfield(L, -2, "status");
@@ -137,51 +171,74 @@ static void set_response_fields(lua_State *L, const struct neap_response *respon
     lua_setfield(L, -2, "ok");
     lua_pushlstring(L, response->body.bytes > 0 ? response->body.data : "", response->body.bytes);
     lua_setfield(L, -2, "body");
-    neap_set_text(L, "reason", response->reason.data);
-    set_version(L, response->http_version);
+}
+
+static void fill_text(lua_State *L, int table, const char *name, const char *text, size_t bytes)
+{
+    if (bytes == 0)
+        return;
+    lua_pushlstring(L, text, bytes);
+    neap_set_missing(L, table, name);
+}
+
+static void fill_seconds(lua_State *L, int table, const char *name, int64_t ns)
+{
+    if (ns < 0)
+        return;
+    lua_pushnumber(L, neap_seconds_from_ns(ns));
+    neap_set_missing(L, table, name);
 }
 
 /* An answer that was stored is degraded where it is stale. */
-static void set_source(lua_State *L, const struct neap_exchange *exchange)
+static void fill(lua_State *L, struct result *result, int table)
 {
-    const struct neap_result *result = &exchange->call.result;
-    bool is_stored = result->kind == NEAP_RESULT_STORED;
-    enum neap_source source = is_stored ? result->source : NEAP_SOURCE_NETWORK;
-    neap_set_text(L, "source", neap_source_name(source));
-    lua_pushboolean(L, source == NEAP_SOURCE_STALE);
-    lua_setfield(L, -2, "degraded");
-    if (is_stored)
-        neap_set_seconds(L, "age", neap_exchange_answer_age(exchange));
+    const char *url = head_of(result) + result->head_bytes;
+    const char *source = neap_source_name(result->source);
+    lua_pushinteger(L, (lua_Integer)result->attempts);
+    neap_set_missing(L, table, "attempts");
+    lua_pushboolean(L, result->source == NEAP_SOURCE_STALE);
+    neap_set_missing(L, table, "degraded");
+    fill_text(L, table, "source", source, strlen(source));
+    fill_text(L, table, "url", url, result->url_bytes);
+    fill_text(L, table, "reason", url + result->url_bytes, result->reason_bytes);
+    fill_seconds(L, table, "elapsed", result->elapsed_ns);
+    fill_seconds(L, table, "age", result->age_ns);
+    fill_seconds(L, table, "retry_after", result->retry_after_ns);
+    if (result->http_version == 0)
+        return;
+    lua_pushnumber(L, result->http_version / 10.0);
+    neap_set_missing(L, table, "http_version");
 }
 
-static void push_headers_of(lua_State *L, const struct neap_response *response)
+static void push_headers_of(lua_State *L, struct result *result)
 {
-    neap_push_headers(L, &(struct neap_header_block){.header = response->header,
-                                                     .count = response->header_count,
-                                                     .bytes = response->head.data});
+    neap_push_headers(L, &(struct neap_header_block){.header = headers_of(result),
+                                                     .count = result->header_count,
+                                                     .bytes = head_of(result)});
+}
+
+/* The rest of the fields of the table below what they are made from, which is popped. */
+static void fill_wholly(lua_State *L)
+{
+    struct result *result = lua_touserdata(L, -1);
+    int table = lua_gettop(L) - 1;
+    fill(L, result, table);
+    push_headers_of(L, result);
+    lua_setfield(L, table, "headers");
+    push_entries(L, result->entry, result->entry_count);
+    lua_setfield(L, table, "trace");
+    lua_pop(L, 1);
 }
 
 void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole)
 {
-    struct neap_response *response = exchange->response;
-    const struct neap_call *call = &exchange->call;
-    int64_t retry_after_ns = call->state == NEAP_CALL_ASKING ? call->judged.hint.retry_after_ns
-                                                             : call->result.retry_after_ns;
-    push_common(L, exchange, 15);
-    set_response_fields(L, response);
-    set_source(L, exchange);
-    neap_set_text(L, "url", response->url ? response->url : exchange->url.text);
-    if (retry_after_ns >= 0)
-        neap_set_seconds(L, "retry_after", retry_after_ns);
-    if (whole) {
-        push_headers_of(L, response);
-        lua_setfield(L, -2, "headers");
-        neap_push_trace(L, &exchange->call.trace);
-        lua_setfield(L, -2, "trace");
-        return;
-    }
-    push_result(L, &exchange->call.trace, response);
-    lua_setfield(L, -2, "_result");
+    push_class(L, whole ? 15 : 4);
+    set_first_fields(L, exchange->response);
+    push_rest(L, exchange);
+    if (whole)
+        fill_wholly(L);
+    else
+        lua_setfield(L, -2, "_result");
 }
 
 static struct neap_error_view view_of(const struct neap_call *call,
@@ -205,7 +262,7 @@ static void keep_error_trace(lua_State *L, const struct neap_trace *trace)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &error_traces);
     lua_pushvalue(L, -2);
-    push_block(L, trace, NULL);
+    push_block(L, trace, NULL, NULL);
     lua_rawset(L, -3);
     lua_pop(L, 1);
 }
@@ -252,12 +309,22 @@ static int error_trace(lua_State *L)
 static int result_headers(lua_State *L)
 {
     struct result *result = neap_check_object(L, 1, result_name);
-    if (!result->has_head)
+    if (!result->is_response)
         return 0;
-    neap_push_headers(L, &(struct neap_header_block){.header = headers_of(result),
-                                                     .count = result->header_count,
-                                                     .bytes = head_of(result)});
+    push_headers_of(L, result);
     return 1;
+}
+
+/* fill(result, res): the other fields of a response, where they are not there; the first time. */
+static int result_fill(lua_State *L)
+{
+    struct result *result = neap_check_object(L, 1, result_name);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    if (result->is_response && !result->is_filled)
+        fill(L, result, 2);
+    result->is_filled = true;
+    return 0;
 }
 
 static int result_trace(lua_State *L)
@@ -307,6 +374,7 @@ void neap_binding_add_result(lua_State *L)
     static const luaL_Reg methods[] = {
         {"headers", result_headers},
         {"trace", result_trace},
+        {"fill", result_fill},
         {NULL, NULL},
     };
     neap_new_metatable(L, result_name, methods, NULL);

@@ -4,9 +4,9 @@
 
 #include "binding/objects.h"
 
-/* Pushes a table of the face's response class about exchange->response: status, ok, reason, body,
- * url, http_version, source, degraded, attempts, elapsed, retry_after. With `whole` it has its
- * headers and trace as well; else it copies what it makes tables of when they are asked for. */
+/* Pushes a table of the face's response class about exchange->response: status, ok, body, and what
+ * the other fields, headers and trace are made from when they are asked for. With `whole` it has
+ * them all now. */
 void neap_push_response(lua_State *L, struct neap_exchange *exchange, bool whole);
 
 /* Pushes the same table without a response, for an answer that a fallback gave. */
