@@ -339,7 +339,7 @@ examples: ## run every program in examples/, and the demonstration
 examples: test-examples
 
 .PHONY: docs
-docs: build-lua5.4 ## make tables of options, and classes for editors, anew from the declarations
+docs: build-lua5.4 ## make tables of options and faults, and classes for editors, anew from the declarations
 	@$(RUN_LUA) .ci/book.lua README.md docs/*.md library/neap/options.lua
 
 .PHONY: figures
@@ -372,7 +372,8 @@ spec-ready-asan: $(call module_ready,asan) $(BUILD)/asan/unpreload.so build $(SE
 # other processes, or are about the specs' own helpers: `make spec VARIANT=lua5.3` runs all.
 OLDER_LUAS := lua5.1 lua5.2 lua5.3
 SHORT_SPECS := $(filter-out spec/support/% %/deadline_spec.lua %/examples_spec.lua \
-    %/outbox_kill_spec.lua %/serving_spec.lua %/tls_versions_spec.lua,$(SPEC_FILES))
+    %/fault_matrix_spec.lua %/outbox_kill_spec.lua %/serving_spec.lua %/tls_versions_spec.lua,\
+    $(SPEC_FILES))
 
 # The collector that never rests is for the binding: pages, drawings and programs are made by Lua.
 # So it is with Lua 5.2, which stands between two that run all of these.

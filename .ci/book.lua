@@ -3,7 +3,12 @@
 --     <!-- options policy: retry breaker.key -->      <!-- options store.redis -->
 --     <!-- end -->
 --
--- which are the options of `policy` within these keys, or all; and classes for editors, between
+-- which are the options of `policy` within these keys, or all; what faults come to, between
+--
+--     <!-- faults TLS -->
+--     <!-- end -->
+--
+-- and classes for editors, between
 --
 --     -- <options policy neap.Policy>
 --     -- <end>
@@ -59,12 +64,20 @@ local function rewrite_classes(text)
     end))
 end
 
+-- Loaded only where a page asks for it: it comes from the specs.
+local function rewrite_faults(text)
+  return (text:gsub("(<!%-%- faults ([^\n]-) %-%->\n).-(<!%-%- end %-%->)",
+    function(head, group, tail)
+      return head .. "\n" .. dofile(".ci/fault_rows.lua").of(group) .. "\n\n" .. tail
+    end))
+end
+
 --- The page as it should be.
 ---@param text string
 ---@param page string its name without folder, "retry.md"
 ---@return string
 function book.rewrite(text, page)
-  text = rewrite_classes(text)
+  text = rewrite_faults(rewrite_classes(text))
   return (text:gsub("(<!%-%- options ([%w_.]+):?([^\n]-) %-%->\n).-(<!%-%- end %-%->)",
     function(head, of, words, tail)
       local keys = {}
