@@ -7,6 +7,7 @@ local farm = require "spec.support.farm"
 local socket = require "socket"
 
 local dice = require "spec.soak.dice"
+local process = require "spec.support.process"
 local processes = require "spec.soak.processes"
 
 local conduct = {}
@@ -155,14 +156,25 @@ function conduct.run(world, worker_count)
   return state.seen
 end
 
---- { descriptors, threads } of each worker at rest, the most of them.
-function conduct.at_rest(world)
+local function most_of_workers(world)
   local most = { descriptors = 0, threads = 0 }
   for _, pid in ipairs(world.nginx:workers(true)) do
     local look = processes.look(pid) or most
     most.descriptors = math.max(most.descriptors, look.descriptors)
     most.threads = math.max(most.threads, look.threads)
   end
+  return most
+end
+
+--- { descriptors, threads } of each worker at rest, the most of them. On a busy machine rest takes
+--- its time: until it is as it was `before`, or 5 s have passed.
+---@param before table|nil
+function conduct.at_rest(world, before)
+  local most
+  process.wait_until(function()
+    most = most_of_workers(world)
+    return not before or most.descriptors <= before.descriptors and most.threads <= before.threads
+  end)
   return most
 end
 

@@ -121,7 +121,7 @@ local function soak(w)
   evidence.metrics = w:metrics()
   evidence.after = snapshot(w)
   touch_all(w, 1)
-  evidence.after.rest = conduct.at_rest(w)
+  evidence.after.rest = conduct.at_rest(w, evidence.before.rest)
   evidence.permits = w.nginx:run(PERMITS)
   evidence.load = w:result_of("load")
   evidence.plain = { ["plain-lua5.4"] = w:result_of("plain-lua5.4"),

@@ -130,7 +130,7 @@ local function seen_of(e, client)
 end
 
 -- Attempts that may have been counted and not been seen, besides those that are known: the last
--- ones of calls that nobody heard the end of, and what a time limit has stopped before it was sent.
+-- ones of calls that nobody heard the end of, and what a limit has stopped before it was sent.
 local function most_unseen(client, heard, delta, calls)
   local unheard_of = client == "nowhere" and calls * MOST_ATTEMPTS or calls
   return unheard_of + (delta["timeouts.attempt"] or 0) + (delta["timeouts.total"] or 0)

@@ -8,8 +8,8 @@ local WARM_UP = 0.2 -- of the time that is looked at
 -- What a process may grow by over the time that is looked at; beneath lies what malloc and the
 -- collectors do by themselves.
 local ALLOWED_KB = { worker = 1536, master = 512, nginx = 6144, plain = 1024, heap = 256 }
--- In a minute less than one second in which nothing has settled yet would do.
-local SHORT = 60
+-- In so many seconds workers do not live long enough to have settled.
+local SHORT = 180
 
 local function allowed_kb(e, kind)
   return ALLOWED_KB[kind] * (e.seconds < SHORT and 3 or 1)
