@@ -485,6 +485,19 @@ describe("neap.check", function()
   end)
 end)
 
+describe("neap.check of a chain of fallbacks with a metatable", function()
+  it("reads it raw, as neap.client does", function()
+    local function chain()
+      return setmetatable({ { default = { status = 200 } } }, {
+        __len = function() error("__len") end,
+        __index = function() error("__index") end,
+      })
+    end
+    neap.client{ name = "chain", fallback = chain() }:close()
+    assert.is_table(neap.check{ name = "chain", fallback = chain() }.findings)
+  end)
+end)
+
 -- A table in docs/check.md has the rules as the code declares them.
 describe("docs/check.md", function()
   it("has each rule as it is declared, in this order", function()

@@ -45,12 +45,15 @@ end
 
 -- The clients of the core that the chain asks, by their places.
 local function services_of(policy)
-  local services, chain = {}, raw_field(policy, "fallback")
-  for index = 1, type(chain) == "table" and #chain or 0 do
-    local service = raw_field(rawget(chain, index), "service")
+  local services, chain, index = {}, raw_field(policy, "fallback"), 1
+  local entry = raw_field(chain, index)
+  while entry ~= nil do -- the chain's length, if it has a metatable, may be anything
+    local service = raw_field(entry, "service")
     if getmetatable(service) == Client then
       services[index] = service._core
     end
+    index = index + 1
+    entry = rawget(chain, index)
   end
   return services
 end
