@@ -5,9 +5,10 @@
 #include "binding/option_kind.h"
 #include "binding/option_message.h"
 
+/* A table that is only checked has no target. */
 static void *place(void *target, size_t offset)
 {
-    return (char *)target + offset;
+    return target ? (char *)target + offset : NULL;
 }
 
 static bool has_flag(const struct neap_option *row, enum neap_option_flag flag)
