@@ -64,10 +64,25 @@ shift
 [ "$mode" = long ] && { seconds=$1; shift; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+# Long runs have the machine to themselves, so that a number of seconds says how much was tried.
+at_once=1
+[ "$mode" = long ] || at_once=${JOBS:-1}
+
+run() { # program
+    mkdir -p "$scratch/${1##*/}"
+    "$mode" "$1"
+    echo $? >"$scratch/${1##*/}.status"
+}
+
+running=0
+for program in "$@"; do
+    run "$program" &
+    running=$((running + 1))
+    [ "$running" -lt "$at_once" ] || { wait -n; running=$((running - 1)); }
+done
+wait
 bad=0
 for program in "$@"; do
-    mkdir -p "$scratch/${program##*/}"
-    "$mode" "$program"
-    tell $? "${program##*/}" "$scratch/${program##*/}.log"
+    tell "$(cat "$scratch/${program##*/}.status")" "${program##*/}" "$scratch/${program##*/}.log"
 done
 [ "$bad" -eq 0 ]

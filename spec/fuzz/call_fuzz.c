@@ -3,8 +3,9 @@
  * Promised: no attempt is sent after the end, with less than a millisecond left, past max_attempts,
  * or while as many are live as may be; a call that waits says until when, and not beyond its
  * deadline; when the events are over, each call ends by its own wakeups alone, and no later than
- * its deadline where nothing but the network was slow; what has ended stays so; and no permit,
- * place, probe or block of memory is left behind. */
+ * its deadline where nothing but the network was slow; what has ended stays so; no attempt is
+ * disturbed unless the policy says so; and no permit, place, probe or block of memory is left
+ * behind. */
 #include "fuzz/world.h"
 
 #define CALLS 3
@@ -55,6 +56,8 @@ static void check_send(struct driven *one, const struct neap_effect *effect)
     promise(effect->attempt <= world.pipeline.retry.max_attempts);
     promise(effect->left_ns >= NEAP_MS);
     promise(world.now_ns <= call->deadline_ns - NEAP_MS);
+    promise(!effect->chaos || (world.pipeline.has_chaos && !world.chaos_off));
+    world.disturbed += effect->chaos;
     *slot = effect->attempt;
 }
 
@@ -208,6 +211,7 @@ static void begin(struct driven *one, struct fuzz_input *input)
                        .counters = &world.counters,
                        .in_flight = &world.in_flight,
                        .random = &world.random,
+                       .chaos_off = &world.chaos_off,
                        .timeout = world.pipeline.timeout,
                        .deadline_ns = draw & 1 ? world.now_ns + draw * (S / 16) : NEAP_NEVER,
                        .replayable = draw & 2,

@@ -22,6 +22,8 @@ struct world {
     struct neap_gate gate_origin, gate_credential;
     struct neap_rate_limiter limiter;
     uint32_t waiting;
+    _Atomic bool chaos_off;
+    uint64_t disturbed; /* attempts that were to be */
     int64_t now_ns;
 };
 
@@ -107,13 +109,18 @@ static inline void world_begin(struct world *world, struct fuzz_input *input)
     neap_rate_limiter_init(&world->limiter);
     const struct neap_pipeline *pipeline = &world->pipeline;
     struct neap_pipeline_state *shared = &world->shared;
+    uint8_t draw = fuzz_byte(input);
+    world->pipeline.has_chaos = draw & 2;
+    world->pipeline.chaos = (struct neap_chaos_policy){
+        .rate = draw & 4 ? 1 : 0.5, .latency_ns = S, .status = draw & 8 ? 503 : 0};
+    world->chaos_off = draw & 16;
     *shared = (struct neap_pipeline_state){
         .breaker = world_block(neap_breaker_bytes(&pipeline->breaker)),
         .gate_origin = &world->gate_origin,
         .gate_credential = &world->gate_credential,
         .limiter = &world->limiter,
         .bulkhead = world_block(neap_bulkhead_bytes(&pipeline->bulkhead)),
-        .bulkhead_is_shared = fuzz_byte(input) & 1,
+        .bulkhead_is_shared = draw & 1,
         .bulkhead_waiting = &world->waiting,
         .budget = world_block(neap_retry_budget_bytes(&pipeline->budget)),
         .holder = WORLD_HOLDER};
@@ -129,6 +136,7 @@ static inline void world_end(struct world *world)
     struct neap_pipeline_state *shared = &world->shared;
     promise(atomic_load(&world->in_flight) == 0);
     promise(world->waiting == 0);
+    promise(atomic_load(&world->counters.chaos) == world->disturbed);
     promise(neap_bulkhead_in_use(shared->bulkhead, &pipeline->bulkhead) == 0);
     promise(neap_bulkhead_reclaim(shared->bulkhead, &pipeline->bulkhead, WORLD_HOLDER) == 0);
     promise(neap_breaker_reclaim(shared->breaker, &pipeline->breaker, WORLD_HOLDER) == 0);
