@@ -371,9 +371,9 @@ spec-ready-asan: $(call module_ready,asan) $(BUILD)/asan/unpreload.so build $(SE
 # On the older versions, and with the collector that never rests, without those that mostly wait for
 # other processes, or are about the specs' own helpers: `make spec VARIANT=lua5.3` runs all.
 OLDER_LUAS := lua5.1 lua5.2 lua5.3
-SHORT_SPECS := $(filter-out spec/support/% %/deadline_spec.lua %/examples_spec.lua \
-    %/fault_matrix_spec.lua %/outbox_kill_spec.lua %/serving_spec.lua %/tls_versions_spec.lua,\
-    $(SPEC_FILES))
+SHORT_SPECS := $(filter-out spec/support/% %/compression_bomb_spec.lua %/deadline_spec.lua \
+    %/examples_spec.lua %/fault_matrix_spec.lua %/outbox_kill_spec.lua %/serving_spec.lua \
+    %/tls_versions_spec.lua,$(SPEC_FILES))
 
 # The collector that never rests is for the binding: pages, drawings and programs are made by Lua.
 # So it is with Lua 5.2, which stands between two that run all of these.
