@@ -15,8 +15,10 @@ enum {
     UPVALUES = KEEPER
 };
 
-/* More than the arguments: keeper, function, cause, text, error, and room for what is called. */
+/* More than the arguments: keeper, function, cause, text, error, and room for what is called. Of
+ * those that Lua promises, the rest is for arguments that have to be there once more. */
 #define SLOTS 12
+#define FEW_ARGUMENTS (LUA_MINSTACK - SLOTS)
 
 static int return_all(lua_State *L, int status, lua_KContext base)
 {
@@ -71,10 +73,9 @@ static void settle(lua_State *L, const struct neap_guarded *guarded)
     lua_call(L, 0, 0);
 }
 
-static int end_with_values(lua_State *L, struct neap_guarded_call *call)
+static int end_with_values(lua_State *L, struct neap_guarded_call *call, int values)
 {
     const struct neap_guarded *guarded = call->guarded;
-    int values = lua_gettop(L) - call->base;
     neap_guarded_succeed(call);
     let_go(L, call);
     settle(L, guarded);
@@ -145,11 +146,9 @@ static enum neap_guarded_next fail(lua_State *L, struct neap_guarded_call *call,
 }
 
 /* A function fails when it raises, or returns nil and an error. */
-static bool has_failed(lua_State *L, int status, int base)
+static bool has_failed(lua_State *L, int status, int base, int values)
 {
-    if (status != LUA_OK)
-        return true;
-    return lua_gettop(L) > base + 1 && lua_isnil(L, base + 1) && !lua_isnil(L, base + 2);
+    return status != LUA_OK || (values > 1 && lua_isnil(L, base + 1) && !lua_isnil(L, base + 2));
 }
 
 /* What the function left is above the base. True if it is to be called again. */
@@ -157,8 +156,9 @@ static bool has_to_be_repeated(lua_State *L, struct neap_guarded_call *call, int
                                int *results)
 {
     int base = call->base;
-    if (!has_failed(L, status, base)) {
-        *results = end_with_values(L, call);
+    int values = lua_gettop(L) - base;
+    if (!has_failed(L, status, base, values)) {
+        *results = end_with_values(L, call, values);
         return false;
     }
     int cause = status == LUA_OK ? base + 2 : base + 1;
@@ -225,7 +225,8 @@ static int guarded_call(lua_State *L)
     }
     struct neap_guarded **guarded = lua_touserdata(L, lua_upvalueindex(GUARDED));
     int arguments = lua_gettop(L);
-    luaL_checkstack(L, arguments + SLOTS, "too many arguments");
+    if (arguments > FEW_ARGUMENTS)
+        luaL_checkstack(L, arguments + SLOTS, "too many arguments");
     if (can_be_dropped)
         push_keeper(L);
     struct neap_guarded_call *call = NULL;

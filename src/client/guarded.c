@@ -1,5 +1,6 @@
 #include "client/guarded.h"
 
+#include "base/attributes.h"
 #include "base/owner.h"
 #include "client/hint.h"
 #include "platform/process.h"
@@ -48,7 +49,7 @@ void neap_guarded_free(struct neap_guarded *guarded)
 }
 
 /* What the client has taken on since: this process's own cells, other listeners. */
-static void look_at_client(struct neap_guarded *guarded)
+static NEAP_SELDOM void look_at_client(struct neap_guarded *guarded)
 {
     const struct neap_client *client = guarded->client;
     bool has_one_breaker = client->breaker || !client->policy.pipeline.has_breaker;
@@ -68,7 +69,7 @@ static bool may_go_straight(struct neap_guarded *guarded)
     return guarded->suits;
 }
 
-static struct neap_guarded_call *make_call(struct neap_guarded *guarded)
+static NEAP_SELDOM struct neap_guarded_call *make_call(struct neap_guarded *guarded)
 {
     struct neap_guarded_call *call = neap_alloc_zeroed(guarded->client->alloc, sizeof *call);
     if (!call)
@@ -154,36 +155,50 @@ static enum neap_guarded_next next_of(struct neap_guarded_call *call)
 static enum neap_guarded_next begin_call(struct neap_guarded_call *call)
 {
     neap_call_init(&call->call, &call->guarded->setup);
+    call->guarded->client->engine->busy++;
     call->state = NEAP_GUARDED_CALL;
     step(call, &(struct neap_event){.kind = NEAP_EVENT_BEGIN});
     return next_of(call);
 }
 
-/* What the straight way does not admit, and the breaker does not refuse. */
-static enum neap_guarded_next begin_otherwise(struct neap_guarded_call *call, int64_t now_ns)
+/* It has not begun, and goes back to where it was taken from. */
+static enum neap_guarded_next refuse(struct neap_guarded_call *call)
 {
-    if (neap_straight_begin(&call->way, &call->guarded->setup, now_ns))
-        return NEAP_GUARDED_RUN;
-    return begin_call(call);
+    struct neap_guarded *guarded = call->guarded;
+    call->next = guarded->spare;
+    guarded->spare = call;
+    guarded->taken--;
+    return NEAP_GUARDED_REFUSED;
+}
+
+/* What the straight way has not admitted. */
+static NEAP_SELDOM enum neap_guarded_next begin_otherwise(struct neap_guarded_call **call,
+                                                          int64_t now_ns)
+{
+    struct neap_guarded *guarded = (*call)->guarded;
+    if (!guarded->suits_failures ||
+        !neap_straight_refuse(&guarded->setup, now_ns, &guarded->retry_after_ns))
+        return begin_call(*call);
+    enum neap_guarded_next next = refuse(*call);
+    *call = NULL;
+    return next;
 }
 
 enum neap_guarded_next neap_guarded_begin(struct neap_guarded *guarded,
                                           struct neap_guarded_call **call)
 {
     struct neap_client *client = guarded->client;
-    if (!may_go_straight(guarded))
+    struct neap_guarded_call *taken = may_go_straight(guarded) ? take(guarded) : NULL;
+    *call = taken;
+    if (!taken)
         return NEAP_GUARDED_ELSEWHERE;
     int64_t now_ns = neap_loop_update(client->engine->loop);
     neap_cells_reap(&client->cells, now_ns);
-    if (guarded->suits_failures &&
-        neap_straight_refuse(&guarded->setup, now_ns, &guarded->retry_after_ns))
-        return NEAP_GUARDED_REFUSED;
-    *call = take(guarded);
-    if (!*call)
-        return NEAP_GUARDED_ELSEWHERE;
+    if (!neap_straight_begin(&taken->way, &guarded->setup, now_ns))
+        return begin_otherwise(call, now_ns);
     client->engine->busy++;
-    (*call)->state = NEAP_GUARDED_STRAIGHT;
-    return begin_otherwise(*call, now_ns);
+    taken->state = NEAP_GUARDED_STRAIGHT;
+    return NEAP_GUARDED_RUN;
 }
 
 struct neap_guarded_refusal neap_guarded_refusal(const struct neap_guarded *guarded)
@@ -320,7 +335,8 @@ void neap_guarded_give_up(struct neap_guarded_call *call)
 void neap_guarded_spare(struct neap_guarded_call *call)
 {
     struct neap_guarded *guarded = call->guarded;
-    neap_trace_deinit(&call->call.trace);
+    if (call->call.trace.count > 0)
+        neap_trace_deinit(&call->call.trace);
     call->state = NEAP_GUARDED_SPARE;
     call->next = guarded->spare;
     guarded->spare = call;
