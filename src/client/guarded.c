@@ -1,5 +1,8 @@
 #include "client/guarded.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include "base/attributes.h"
 #include "base/owner.h"
 #include "client/hint.h"
@@ -264,12 +267,22 @@ void neap_guarded_succeed(struct neap_guarded_call *call)
     }
 }
 
-static enum neap_guarded_next fail_straight(struct neap_guarded_call *call,
-                                            const struct neap_outcome *outcome)
+static void say_failure(struct neap_outcome *outcome, const char *message, size_t message_bytes)
+{
+    memset(outcome, 0, offsetof(struct neap_outcome, message));
+    outcome->kind = NEAP_KIND_ERROR;
+    neap_outcome_say(outcome, message, message_bytes);
+}
+
+/* The outcome is written where it stays if the call is over. */
+static enum neap_guarded_next fail_straight(struct neap_guarded_call *call, const char *message,
+                                            size_t message_bytes)
 {
     const struct neap_guarded *guarded = call->guarded;
-    int64_t now_ns = neap_guarded_now(call);
-    switch (neap_straight_fail(&call->way, &guarded->setup, &call->call, outcome, now_ns)) {
+    struct neap_outcome *outcome = &call->call.result.outcome;
+    say_failure(outcome, message, message_bytes);
+    switch (neap_straight_fail(&call->way, &guarded->setup, &call->call, outcome,
+                               neap_guarded_now(call))) {
     case NEAP_STRAIGHT_AGAIN:
         wake_queue(guarded->client);
         return NEAP_GUARDED_RUN;
@@ -284,21 +297,27 @@ static enum neap_guarded_next fail_straight(struct neap_guarded_call *call,
     return next_of(call);
 }
 
-enum neap_guarded_next neap_guarded_fail(struct neap_guarded_call *call, const char *message,
-                                         size_t message_bytes)
+static enum neap_guarded_next fail_otherwise(struct neap_guarded_call *call, const char *message,
+                                             size_t message_bytes)
 {
-    const struct neap_guarded *guarded = call->guarded;
-    struct neap_outcome outcome = {.kind = NEAP_KIND_ERROR};
-    neap_loop_update(guarded->client->engine->loop);
-    if (has_ended(call))
-        return NEAP_GUARDED_DONE;
-    neap_outcome_say(&outcome, message, message_bytes);
-    if (call->state == NEAP_GUARDED_STRAIGHT && guarded->suits_failures)
-        return fail_straight(call, &outcome);
+    struct neap_outcome outcome;
+    say_failure(&outcome, message, message_bytes);
     if (call->state == NEAP_GUARDED_STRAIGHT)
         become(call);
     tell_outcome(call, &outcome);
     return next_of(call);
+}
+
+enum neap_guarded_next neap_guarded_fail(struct neap_guarded_call *call, const char *message,
+                                         size_t message_bytes)
+{
+    const struct neap_guarded *guarded = call->guarded;
+    neap_loop_update(guarded->client->engine->loop);
+    if (has_ended(call))
+        return NEAP_GUARDED_DONE;
+    if (call->state == NEAP_GUARDED_STRAIGHT && guarded->suits_failures)
+        return fail_straight(call, message, message_bytes);
+    return fail_otherwise(call, message, message_bytes);
 }
 
 enum neap_status neap_guarded_hand_over(struct neap_guarded_call *call,

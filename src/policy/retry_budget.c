@@ -58,8 +58,10 @@ static double balance_of(const struct neap_retry_budget *budget,
 static void add_private(struct neap_retry_budget *budget,
                         const struct neap_retry_budget_policy *policy, int64_t now_ns, int counter)
 {
-    if (neap_slices_count_hinted(budget->slice, ONE_GENERATION, now_ns, counter, budget->hint)) {
-        budget->sum[counter]++;
+    int added =
+        neap_slices_count_hinted(budget->slice, ONE_GENERATION, now_ns, counter, budget->hint);
+    if (added >= 0) {
+        budget->sum[counter] += (uint32_t)added;
         return;
     }
     struct neap_tally one = {{0}};

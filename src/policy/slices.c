@@ -222,19 +222,21 @@ void neap_slices_add_hinted(struct neap_slice *slices, uint32_t count, uint16_t 
     add(&slices[(uint64_t)*hint & HINT_INDEX_MASK], generation, second, addend, true);
 }
 
-bool neap_slices_count_hinted(struct neap_slice *slices, uint16_t generation, int64_t now_ns,
-                              int counter, int64_t hint)
+int neap_slices_count_hinted(struct neap_slice *slices, uint16_t generation, int64_t now_ns,
+                             int counter, int64_t hint)
 {
     int64_t second = second_at(now_ns);
     struct neap_slice *slice = &slices[(uint64_t)hint & HINT_INDEX_MASK];
     uint64_t owner = atomic_load_explicit(&slice->owner, memory_order_relaxed);
     uint64_t counts = atomic_load_explicit(&slice->counts, memory_order_relaxed);
     if (!is_hint_for(hint, second) || owner != pack_owner(generation, stamp_of(owner), second) ||
-        !has_stamp(counts, owner) || (counts & HALVES))
-        return false;
+        !has_stamp(counts, owner))
+        return -1;
+    if (counter_of(counts, counter) == NEAP_SLICE_MAX)
+        return 0;
     atomic_store_explicit(&slice->counts, counts + (UINT64_C(1) << (counter * COUNTER_BITS)),
                           memory_order_relaxed);
-    return true;
+    return 1;
 }
 
 static uint64_t subtracted(uint64_t owner, uint64_t seen, struct neap_tally addend)

@@ -43,11 +43,11 @@ void neap_slices_add(struct neap_slice *slices, uint32_t count, uint16_t generat
 void neap_slices_add_hinted(struct neap_slice *slices, uint32_t count, uint16_t generation,
                             int64_t now_ns, struct neap_tally addend, int64_t *hint);
 
-/* One more of one counter, where *hint is for the second of `now_ns` and nothing can be full. False
- * elsewhere, and nothing has changed. Then the sum is of the same slices as at the last addition
- * that gave the hint. */
-bool neap_slices_count_hinted(struct neap_slice *slices, uint16_t generation, int64_t now_ns,
-                              int counter, int64_t hint);
+/* One more of one counter, where the hint is for the second of `now_ns`: how many were added, 0
+ * where it is full. -1 elsewhere, and nothing has changed. As long as it is not -1, the sum is of
+ * the same slices as it was at the addition that gave the hint. */
+int neap_slices_count_hinted(struct neap_slice *slices, uint16_t generation, int64_t now_ns,
+                             int counter, int64_t hint);
 
 /* Takes from the second of `now_ns` what was added there before; never below zero. */
 void neap_slices_subtract(struct neap_slice *slices, uint32_t count, uint16_t generation,
