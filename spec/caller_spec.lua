@@ -110,3 +110,87 @@ describe("a call that needs nothing of Lua", function()
     assert.equal('{"a":1}', echo(c:post("/echo", { json = { a = 1 } })).body)
   end)
 end)
+
+describe("such a call in a task", function()
+  -- What `fn` returns while another task collects garbage again and again.
+  local function beside_a_collector(fn, ...)
+    local over = false
+    return neap.run(function(...)
+      neap.spawn(function()
+        while not over do
+          collectgarbage()
+          neap.sleep(0)
+        end
+      end)
+      local function done(...)
+        over = true
+        return ...
+      end
+      return done(fn(...))
+    end, ...)
+  end
+
+  it("keeps the body that the program lets go of", function()
+    local c = api()
+    for index = 1, 3 do
+      local body = ("x"):rep(5000) .. index
+      local request = { method = "POST", path = "/echo", body = body .. "y" }
+      local answers = beside_a_collector(function()
+        local task = neap.spawn(function() return c:request(request) end)
+        neap.spawn(function() request.body = nil end)
+        return echo(task:await())
+      end)
+      assert.equal(body .. "y", answers.body)
+      assert.equal("a=" .. index, beside_a_collector(function()
+        return echo(c:post("/echo", { form = { a = index } })).body
+      end))
+      assert.equal("", beside_a_collector(function() return echo(c:get("/echo")).body end))
+    end
+  end)
+
+  it("raises at the caller's line where its request is misused", function()
+    local c = api()
+    neap.run(function()
+      for _ = 1, 3 do
+        assert.matches("^request%.bdy: unknown key", calls.misuse(function()
+          local res = c:get("/echo", { bdy = "x" })
+          return res
+        end))
+        assert.equal("/echo", echo(c:get("/echo")).path)
+      end
+    end)
+  end)
+
+  it("is as before while somebody begins to listen, who hears of the next one", function()
+    local c, told = api(), {}
+    neap.run(function()
+      local task = neap.spawn(function() return c:get("/slow?headers=0.1") end)
+      neap.sleep(0.02)
+      c:on("done", function(event) told[#told + 1] = event end)
+      assert.equal(200, answered(task:await()).status)
+      assert.equal("/echo", echo(c:get("/echo")).path)
+    end)
+    assert.equal(1, #told)
+    assert.equal("/echo", told[1].path)
+  end)
+
+  it("blocks where the code that runs cannot yield", function()
+    local c = api()
+    neap.run(function()
+      local inner = coroutine.wrap(function() return echo(c:get("/echo/a")).path end)
+      assert.equal("/echo/a", inner())
+      assert.equal("/echo/b", (("x"):gsub("x", function() return echo(c:get("/echo/b")).path end)))
+      assert.equal("/echo/c", echo(c:get("/echo/c")).path)
+    end)
+  end)
+
+  it("fails as any other", function()
+    local c = api{ retry = false }
+    neap.run(function()
+      for _ = 1, 3 do
+        failed_as("reset", c:get("/reset"))
+        assert.equal("/echo", echo(c:get("/echo")).path)
+      end
+    end)
+  end)
+end)

@@ -8,6 +8,7 @@ local host = require "neap.host"
 local json = require "neap.json"
 local listeners = require "neap.listeners"
 local Response = require "neap.response"
+local scheduler = require "neap.scheduler"
 
 ---@class neap.Client
 ---@field name string
@@ -17,6 +18,10 @@ Client.__index = Client
 
 -- Every client that is not a testing kit's by its name, for neap.stats.
 local registry = setmetatable({}, { __mode = "v" })
+
+-- The cores of clients whose calls need nothing of Lua, by client, who holds it; nil for all else,
+-- whatever a method was called with.
+local simple = setmetatable({}, { __mode = "kv" })
 
 -- The kill switch of clients that are yet to be made, see Client.switch_chaos.
 local chaos_allowed = os.getenv("NEAP_CHAOS") ~= "off"
@@ -93,6 +98,9 @@ local function compile(policy, carrier, engine, before)
   local coalesces = rawget(policy, "coalesce") == true and carrier ~= "function"
   local is_plain = next(functions) == nil and not fallbacks and not kept_answers
     and carrier == "network"
+  if is_plain then
+    core.may_call(made)
+  end
   return {
     name = policy.name,
     breaker = made:breaker() or false,
@@ -104,7 +112,7 @@ local function compile(policy, carrier, engine, before)
     _coalesces = coalesces,
     _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
       or functions["idempotency.from"] ~= nil or functions["chaos.only"] ~= nil,
-    _call_at_once = is_plain and not coalesces and core.caller(made),
+    _is_simple = is_plain and not coalesces,
   }, kept["alerts.notify"]
 end
 
@@ -114,6 +122,7 @@ local function adopt(client, compiled, notify)
     client[key] = value or nil
   end
   client._alerts = Alerts.new(client, notify)
+  simple[client] = client._is_simple and client._core or nil
   serve_outboxes(client)
 end
 
@@ -247,18 +256,12 @@ end
 
 Client._prepare = prepare
 
--- The core makes the whole call where Lua has no part in it and the host does nothing but block:
--- true and what it came to. Nothing where that is not so, or where the request may be misused.
-local function call_at_once(client, method, path, req)
-  local caller = getmetatable(client) == Client and client._call_at_once
-  if not caller or not host.only_blocks(client._engine) then
-    return
-  end
-  if (req ~= nil and (type(req) ~= "table" or req.json ~= nil))
-    or (path ~= nil and type(path) ~= "string") then
-    return
-  end
-  local made, res, err, message = caller(method, path, req)
+local call_in_core, start_call, finish_call = core.call, core.start_call, core.finish_call
+
+-- The whole call in the core, where the host does nothing but block: true and what it came to.
+-- Nothing where it has to be driven.
+local function call_at_once(client, simple_core, method, path, req)
+  local made, res, err, message = call_in_core(simple_core, method, path, req)
   if client._alerts and made then
     client._alerts:look()
     host.settle(client._engine)
@@ -266,36 +269,61 @@ local function call_at_once(client, method, path, req)
   return made, res, err, message
 end
 
--- A call that needs nothing of Lua, in a task of neap's own loop, has no flight unless something
--- comes up; then the policy may be another one already, and what the call began under had nothing.
-local function call_in_task(client, exchange, method, path, req)
+-- A flight for a call that is under way and turns out to need one. Its client's policy may be
+-- another one already, and what the call began under had nothing.
+local function take_off(client, functions, exchange, method, path, req)
+  local flight = new_flight(client, exchange, method, path, req)
+  flight.functions, flight.fallbacks, flight.cache = functions, false, false
+  flight.is_under_way = true
+  return drive.run(flight)
+end
+
+-- The same in a task of neap's own loop, which goes on with others meanwhile.
+local function call_in_task(client, simple_core, task, method, path, req)
   local functions = client._functions
-  local attention = exchange:begin(false)
-  if not attention and host.wait(client._engine, exchange) then
-    attention = exchange:attention()
+  local exchange, id = start_call(simple_core, method, path, req, task.co)
+  if not exchange then
+    return exchange == false, nil, nil, id
   end
-  if attention ~= "done" then
-    local flight = new_flight(client, exchange, method, path, req)
-    flight.functions, flight.fallbacks, flight.cache = functions, false, false
-    flight.is_under_way = true
-    return drive.run(flight)
+  if id then
+    scheduler.await(task, exchange, id)
   end
-  return drive.conclude(client, exchange)
+  if client._alerts then
+    client._alerts:look()
+  end
+  local made, res, err = finish_call(simple_core, exchange)
+  if not made then
+    return true, take_off(client, functions, exchange, method, path, req)
+  end
+  host.settle(client._engine)
+  return true, res, err
+end
+
+local running, backgrounds = scheduler.running, scheduler.backgrounds
+
+-- A call that needs nothing of Lua; nothing where it has to be driven.
+local function call_simply(client, simple_core, method, path, req)
+  local task = running.task
+  if not task and not backgrounds[client._engine] then
+    return call_at_once(client, simple_core, method, path, req)
+  end
+  if task and start_call and task.loop.engine == client._engine then
+    return call_in_task(client, simple_core, task, method, path, req)
+  end
 end
 
 -- What a call came to; or nil, nil and what is wrong with the request.
 local function call(client, method, path, req)
-  local made, res, err, message = call_at_once(client, method, path, req)
-  if made then
-    return res, err, message
+  local simple_core = simple[client]
+  if simple_core and not running.elsewhere then
+    local made, res, err, message = call_simply(client, simple_core, method, path, req)
+    if made then
+      return res, err, message
+    end
   end
-  local exchange
-  exchange, message = make_exchange(client, method, path, req)
+  local exchange, message = make_exchange(client, method, path, req)
   if not exchange then
     return nil, nil, message
-  end
-  if client._call_at_once and host.has_own_loop() then
-    return call_in_task(client, exchange, method, path, req)
   end
   return drive.run(new_flight(client, exchange, method, path, req))
 end

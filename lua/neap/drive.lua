@@ -201,21 +201,4 @@ function run(flight)
   return finish(flight)
 end
 
---- What a call came to that is done and had no flight.
----@param client table
----@param exchange userdata
----@return neap.Response? res
----@return neap.Error? err
-local function conclude(client, exchange)
-  if client._alerts then
-    client._alerts:look()
-  end
-  local kind, result = exchange:finish()
-  host.settle(client._engine)
-  if kind == "error" then
-    return nil, result
-  end
-  return result
-end
-
-return { run = run, conclude = conclude }
+return { run = run }

@@ -43,6 +43,7 @@ function host.use(new_loop)
     check_replaceable()
   end
   loop = new_loop
+  scheduler.running.elsewhere = true
   if default_engine and loop.needs_helper then
     default_engine:use_helper()
   end
@@ -77,12 +78,13 @@ function host.engine()
   return scheduler.engine() or host.default_engine()
 end
 
-local engine_that_runs, now = scheduler.engine, core.now
+local running, now = scheduler.running, core.now
 
 --- Monotonic seconds: the clock of a request's `deadline`. Virtual inside a testing kit's run.
 ---@return number
 function host.now()
-  local engine = engine_that_runs() or default_engine
+  local task = running.task
+  local engine = task and task.loop.engine or default_engine
   return engine and now(engine) or host.engine():now()
 end
 
@@ -126,19 +128,6 @@ function host.wait(engine, waiter)
 end
 
 local backgrounds = scheduler.backgrounds
-
---- Is there no loop but neap's own?
----@return boolean
-function host.has_own_loop()
-  return not loop
-end
-
---- Does the code that runs block, with nothing else to go on meanwhile?
----@param engine userdata
----@return boolean
-function host.only_blocks(engine)
-  return not loop and not backgrounds[engine] and not scheduler.engine()
-end
 
 --- Blocks until the waiter is ready; what is in the background goes on meanwhile.
 function host.block(engine, waiter)

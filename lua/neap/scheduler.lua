@@ -14,22 +14,26 @@ local scheduler = {}
 
 local yield, resume_coroutine, status = coroutine.yield, coroutine.resume, coroutine.status
 
--- The task that was resumed last and has not come back.
-local active
+--- `task`: the one that was resumed last and has not come back. `elsewhere`: is there a loop that
+--- is not neap's? Every call asks.
+local running = { task = false, elsewhere = false }
+scheduler.running = running
 
 ---@class neap.Task
 local Task = {}
 Task.__index = Task
 
 local function current_task()
-  if active and active.co == compat.running() then
-    return active
+  local task = running.task
+  if task and task.co == compat.running() then
+    return task
   end
 end
 
 --- The engine of the loop that runs; nil outside.
 function scheduler.engine()
-  return active and active.loop.engine
+  local task = running.task
+  return task and task.loop.engine or nil
 end
 
 --- True where the code that runs is a task's own coroutine.
@@ -102,9 +106,9 @@ local function finish(loop, task, ...)
   end
 end
 
-local function await_waiter(task, waiter)
+local function await_waiter(task, waiter, id)
   local loop = task.loop
-  loop.waiting[waiter:id()] = task
+  loop.waiting[id] = task
   loop.waits = loop.waits + 1
   task.waits = true
   task.waiter = waiter
@@ -113,7 +117,8 @@ end
 -- A listener has yielded by itself: the others have their turn, and the call goes on.
 local function pause(task)
   task.is_paused = true
-  await_waiter(task, task.loop.engine:sleeper(0))
+  local sleeper = task.loop.engine:sleeper(0)
+  await_waiter(task, sleeper, sleeper:id())
 end
 
 local function end_pause(task)
@@ -123,7 +128,7 @@ end
 
 -- What the coroutine came back with is packed only where it has ended: a wait costs no table.
 local function take_back(loop, task, outer, ...)
-  active = outer
+  running.task = outer
   if status(task.co) == "dead" then
     finish(loop, task, ...)
   elseif task.listens and not task.waits and not task.awaits then
@@ -138,8 +143,8 @@ local function resume(loop, task)
   if task.is_paused then
     end_pause(task)
   end
-  local outer, arguments = active, task.arguments
-  active = task
+  local outer, arguments = running.task, task.arguments
+  running.task = task
   if not arguments then
     return take_back(loop, task, outer, resume_coroutine(task.co))
   end
@@ -293,7 +298,7 @@ function scheduler.background(engine, fn)
   spawn(background, fn)
   backgrounds[engine] = background
   resume_background(engine)
-  if not active then
+  if not running.task then
     engine:poll() -- what it sends goes out, whenever the engine is turned next
   end
 end
@@ -304,7 +309,7 @@ scheduler.backgrounds = backgrounds
 --- Outside of all runs, where the engine has been turned: what has become ready in its background
 --- goes on. True if there was anything.
 function scheduler.go_on(engine)
-  local background = not active and backgrounds[engine]
+  local background = not running.task and backgrounds[engine]
   if not background then
     return false
   end
@@ -318,7 +323,7 @@ local MOST_ROUNDS = 100
 --- Outside of all runs: does what is due now in the background, without waiting.
 function scheduler.settle(engine)
   local rounds, did = 0, true
-  while did and rounds < MOST_ROUNDS and backgrounds[engine] and not active do
+  while did and rounds < MOST_ROUNDS and backgrounds[engine] and not running.task do
     did = engine:poll()
     did = scheduler.go_on(engine) or did
     rounds = rounds + 1
@@ -340,7 +345,7 @@ function scheduler.block(engine, waiter)
   list[id] = blocked
   repeat
     scheduler.go_on(engine)
-  until blocked.ready or active or not backgrounds[engine] or not engine:turn()
+  until blocked.ready or running.task or not backgrounds[engine] or not engine:turn()
   list[id] = nil
 end
 
@@ -362,6 +367,17 @@ function scheduler.can_yield_on(engine)
   return task ~= nil and task.loop.engine == engine and compat.can_yield()
 end
 
+--- The task, which runs and can yield, does so until the waiter of that number is ready.
+function scheduler.await(task, waiter, id)
+  await_waiter(task, waiter, id)
+  repeat -- whoever else may resume a task, only its loop ends the wait
+    yield()
+  until not task.waits
+  task.waiter = nil
+end
+
+local await = scheduler.await
+
 --- The task that runs yields until the waiter (a call or a sleeper) is ready. False at once where
 --- it cannot, see scheduler.can_yield_on.
 ---@return boolean waited
@@ -370,11 +386,7 @@ function scheduler.wait(engine, waiter)
   if not task or task.loop.engine ~= engine or not compat.can_yield() then
     return false
   end
-  await_waiter(task, waiter)
-  repeat -- whoever else may resume a task, only its loop ends the wait
-    yield()
-  until not task.waits
-  task.waiter = nil
+  await(task, waiter, waiter:id())
   return true
 end
 
@@ -397,7 +409,7 @@ end
 
 --- A task beside the one that runs.
 function scheduler.spawn(fn, ...)
-  return spawn(active.loop, fn, ...)
+  return spawn(running.task.loop, fn, ...)
 end
 
 --- The task that runs, or nil.

@@ -1,35 +1,50 @@
-/* Callers: functions that make a whole call at once, for clients that need nothing of Lua on a host
- * that blocks. What the face's driver does step by step costs more than all of the pipeline. */
+/* Callers: functions that make a call in one step, or in a task of neap's own loop in two, for
+ * clients that need nothing of Lua. What the face's driver does step by step costs more than all of
+ * the pipeline. */
 #include <string.h>
 
 #include "binding/exchange_methods.h"
 #include "binding/objects.h"
 #include "binding/request_reader.h"
 
-/* Upvalues of a caller. The object is the one of its last call, emptied, or nil. */
-#define CLIENT lua_upvalueindex(1)
-#define SPARE lua_upvalueindex(2)
-
-/* Where a caller keeps things on its stack. */
-enum { METHOD = 1, PATH, REQUEST, EXTRAS, OBJECT, ARGUMENTS = EXTRAS };
+/* Where they keep things on their stack. The client's user table has the object of a call that is
+ * over, emptied, at 1. They are the same functions for all clients: LuaJIT would hold those of a
+ * client that is gone in what it compiled. */
+enum { CLIENT = 1, METHOD, PATH, REQUEST, EXTRAS, OBJECT, ARGUMENTS = REQUEST };
 
 /* Nobody else has it meanwhile: a finalizer may make a call of its own. */
 static struct neap_exchange_object *take_object(lua_State *L)
 {
-    struct neap_exchange_object *object = lua_touserdata(L, SPARE);
-    if (!object)
-        return neap_push_exchange(L);
-    lua_pushvalue(L, SPARE);
-    lua_pushnil(L);
-    lua_replace(L, SPARE);
+    neap_lua_get_user_table(L, CLIENT);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_rawgeti(L, -1, 1);
+    struct neap_exchange_object *object = lua_touserdata(L, -1);
+    if (object) {
+        lua_pushboolean(L, false);
+        lua_rawseti(L, -3, 1);
+        lua_remove(L, -2);
+        return object;
+    }
+    lua_pop(L, 1);
+    object = neap_push_exchange(L);
+    lua_insert(L, -2);
+    neap_lua_set_user_table(L, -2); /* in place of what it keeps: it has neither body nor key */
     return object;
 }
 
-static void give_back_object(lua_State *L, struct neap_exchange_object *object)
+/* The object at `index` is the next call's. */
+static void give_back_object(lua_State *L, int index, struct neap_exchange_object *object)
 {
     neap_empty_exchange_object(object);
-    lua_pushvalue(L, OBJECT);
-    lua_replace(L, SPARE);
+    neap_lua_get_user_table(L, CLIENT);
+    if (object->keeps) {
+        lua_pushvalue(L, -1);
+        neap_lua_set_user_table(L, index);
+        object->keeps = false;
+    }
+    lua_pushvalue(L, index);
+    lua_rawseti(L, -2, 1);
+    lua_pop(L, 1);
 }
 
 /* Returns true, what is on top in the last of so many places, and nil in those before. */
@@ -42,14 +57,37 @@ static int answer(lua_State *L, int places)
     return 1 + places;
 }
 
-/* What a request was read from stays on the stack until the call is over: nothing is kept. */
-static bool prepare(lua_State *L, struct neap_client *client, struct neap_exchange_object *object)
+/* Is there nothing that the face has to complain about, or to encode? */
+static bool is_plain_request(lua_State *L)
+{
+    if (!lua_isnil(L, PATH) && lua_type(L, PATH) != LUA_TSTRING)
+        return false;
+    if (lua_isnil(L, REQUEST))
+        return true;
+    if (!lua_istable(L, REQUEST))
+        return false;
+    lua_getfield(L, REQUEST, "json");
+    bool has_json = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return !has_json;
+}
+
+/* The client, where a call of it may be made here; NULL where the face has to drive it. */
+static struct neap_client *ready_client(lua_State *L)
+{
+    struct neap_client *client = neap_check_client(L, CLIENT);
+    bool is_ready = client->watched == 0 && !neap_engine_is_inherited(client->engine);
+    return is_ready && is_plain_request(L) ? client : NULL;
+}
+
+static bool prepare(lua_State *L, struct neap_client *client, struct neap_exchange_object *object,
+                    int keeper)
 {
     struct neap_draft draft;
     struct neap_request_source source = {
         .request = REQUEST, .method = lua_tostring(L, METHOD), .extras = EXTRAS};
     source.path = lua_tolstring(L, PATH, &source.path_bytes);
-    if (!neap_read_request(L, &source, client, object, NEAP_NOT_KEPT, &draft))
+    if (!neap_read_request(L, &source, client, object, keeper, &draft))
         return false;
     neap_take_draft(L, object, client, &draft);
     return true;
@@ -64,36 +102,98 @@ static void carry_out(lua_State *L, struct neap_exchange *exchange)
         luaL_error(L, "neap: a call that needs nothing of Lua has a question");
 }
 
-/* caller(method, path, request, extras): true and the response; true, nil, err; or true, nil, nil
- * and what is wrong with the request. Nothing where the call has to be driven by the face. */
+/* call(client, method, path, request): true and the response; true, nil, err; or true, nil, nil and
+ * what is wrong with the request. Nothing where the call has to be driven by the face. What the
+ * request was read from stays on the stack until the call is over: nothing is kept. */
 static int call(lua_State *L)
 {
-    const struct neap_client_object *owner = lua_touserdata(L, CLIENT);
-    struct neap_client *client = owner->client;
-    if (!client || client->watched != 0 || neap_engine_is_inherited(client->engine))
-        return 0;
     lua_settop(L, ARGUMENTS);
+    struct neap_client *client = ready_client(L);
+    if (!client)
+        return 0;
+    lua_pushnil(L); /* extras */
     struct neap_exchange_object *object = take_object(L);
-    if (!prepare(L, client, object))
+    if (!prepare(L, client, object, NEAP_NOT_KEPT))
         return answer(L, 3);
     carry_out(L, object->exchange);
     bool is_error = neap_push_outcome(L, object->exchange) == NEAP_RESULT_ERROR;
-    give_back_object(L, object);
+    give_back_object(L, OBJECT, object);
     return answer(L, is_error ? 2 : 1);
 }
 
-/* caller(client): only for one whose calls ask no function and have no fallback and no cache. */
-static int new_caller(lua_State *L)
+/* An object that is used again keeps its waiter's number, which nobody waits for any more: tables
+ * by numbers that come again do not grow. */
+static void name_waiter(struct neap_exchange_object *object)
+{
+    struct neap_waiter *waiter = &object->exchange->waiter;
+    if (object->waiter_id == 0)
+        object->waiter_id = waiter->id;
+    waiter->id = object->waiter_id;
+}
+
+/* Does the coroutine at `index` run, and could it yield? */
+static bool can_yield(lua_State *L, int index)
+{
+    return lua_tothread(L, index) == L && neap_lua_is_yieldable(L);
+}
+
+/* start(client, method, path, request, co): an exchange that is under way in that coroutine, and
+ * while it is not done the number of its waiter; or false and what is wrong with the request.
+ * Nothing where the call has to be driven by the face. */
+static int start(lua_State *L)
+{
+    struct neap_client *client = ready_client(L);
+    if (!client || !can_yield(L, EXTRAS))
+        return 0;
+    lua_settop(L, EXTRAS);
+    lua_pushnil(L);
+    lua_replace(L, EXTRAS);
+    struct neap_exchange_object *object = take_object(L);
+    if (!prepare(L, client, object, NEAP_KEPT_BY(OBJECT))) {
+        lua_pushboolean(L, false);
+        lua_insert(L, -2);
+        return 2;
+    }
+    name_waiter(object);
+    neap_exchange_begin(object->exchange, false);
+    lua_pushvalue(L, OBJECT);
+    if (object->exchange->attention != NEAP_ATTENTION_NONE)
+        return 1;
+    lua_pushinteger(L, (lua_Integer)object->waiter_id);
+    return 2;
+}
+
+/* finish(client, exchange): true and the response; or true, nil and err. Nothing where the call is
+ * not done: the face has to drive it from now on. */
+static int finish(lua_State *L)
+{
+    neap_check_client(L, CLIENT);
+    struct neap_exchange *exchange = neap_check_exchange(L, 2);
+    neap_waiter_forget(&exchange->waiter, exchange->client->engine);
+    if (exchange->attention != NEAP_ATTENTION_DONE)
+        return 0;
+    bool is_error = neap_push_outcome(L, exchange) == NEAP_RESULT_ERROR;
+    give_back_object(L, 2, neap_exchange_object(L, 2));
+    return answer(L, is_error ? 2 : 1);
+}
+
+/* may_call(client): makes it one for the functions below. Only where calls ask no function and have
+ * no fallback and no cache. */
+static int may_call(lua_State *L)
 {
     neap_check_client(L, 1);
     lua_settop(L, 1);
-    lua_pushnil(L);
-    lua_pushcclosure(L, call, 2);
-    return 1;
+    lua_createtable(L, 1, 0);
+    neap_lua_set_user_table(L, 1);
+    return 0;
 }
 
 void neap_binding_add_callers(lua_State *L)
 {
-    lua_pushcfunction(L, new_caller);
-    lua_setfield(L, -2, "caller");
+    static const luaL_Reg functions[] = {{"may_call", may_call}, {"call", call}, {NULL, NULL}};
+    static const luaL_Reg in_tasks[] = {
+        {"start_call", start}, {"finish_call", finish}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+    if (neap_lua_knows_yieldable())
+        luaL_setfuncs(L, in_tasks, 0);
 }

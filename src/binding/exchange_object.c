@@ -63,6 +63,33 @@ void neap_take_draft(lua_State *L, struct neap_exchange_object *object, struct n
     neap_buffer_deinit(&object->scratch);
 }
 
+/* The user table that is the object's alone. */
+static void push_own_table(lua_State *L, int object_index)
+{
+    struct neap_exchange_object *object = lua_touserdata(L, object_index);
+    if (object->keeps) {
+        neap_lua_get_user_table(L, object_index);
+        return;
+    }
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    neap_lua_set_user_table(L, object_index);
+    object->keeps = true;
+}
+
+void neap_keep_for_call(lua_State *L, int keeper, const char *name, int index)
+{
+    if (keeper == NEAP_NOT_KEPT)
+        return;
+    if (keeper > 0)
+        lua_pushvalue(L, keeper);
+    else
+        push_own_table(L, -keeper);
+    lua_pushvalue(L, index);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
 /* The table on top keeps what the exchange does not copy, and its client. */
 static void keep(lua_State *L, int object_index, int keeper, int client_index)
 {

@@ -29,6 +29,9 @@ struct neap_exchange_object {
     struct neap_exchange *exchange;
     struct neap_buffer scratch;
     struct neap_url url;
+    struct neap_request_header only_header; /* of a request that names none itself */
+    uint64_t waiter_id;                     /* of those that a caller makes with it; 0: none yet */
+    bool keeps; /* it was given a user table of its own by neap_keep_for_call */
 };
 
 /* Each raises where the value at `index` is of another kind, or was closed. */
@@ -84,6 +87,15 @@ struct neap_exchange_object *neap_exchange_object(lua_State *L, int index);
 
 /* Pushes one without an exchange, for a request to be read into. */
 struct neap_exchange_object *neap_push_exchange(lua_State *L);
+
+/* What of a request is not copied, and who keeps it: nobody but the stack, the table at a positive
+ * index, or the user table of the exchange's object at that index, which is made when it is needed.
+ */
+#define NEAP_NOT_KEPT 0
+#define NEAP_KEPT_BY(object_index) (-(object_index))
+
+/* Keeps the value at `index`, an absolute one, under that name. */
+void neap_keep_for_call(lua_State *L, int keeper, const char *name, int index);
 
 /* Seconds at `index` as ns; NEAP_NEVER where there is nil or nothing. */
 int64_t neap_optional_seconds(lua_State *L, int index);

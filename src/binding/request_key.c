@@ -31,10 +31,7 @@ static bool use_key(struct maker *maker, const char *path)
         lua_pushfstring(L, "%s: expected 1 to 255 characters of printable ASCII", path);
         return false;
     }
-    if (maker->keeper != NEAP_NOT_KEPT) {
-        lua_pushvalue(L, -1);
-        lua_setfield(L, maker->keeper, "idempotency_key");
-    }
+    neap_keep_for_call(L, maker->keeper, "idempotency_key", lua_gettop(L));
     if (policy_of(maker)->quoted) {
         char quoted[2 * NEAP_IDEMPOTENCY_KEY_MAX + 3];
         size_t quoted_bytes = neap_idempotency_key_quote(key, bytes, quoted);

@@ -7,8 +7,8 @@
 #include "binding/request_reader.h"
 
 /* Fills draft->idempotency_key, where one is to be sent that does not stand among the headers, with
- * a text that stays on the stack; the bare key is put into the table at `keeper`, unless that is
- * NEAP_NOT_KEPT. object->url is the request's. True; or false with a message pushed. */
+ * a text that stays on the stack; the bare key is kept by `keeper`, see neap_keep_for_call.
+ * object->url is the request's. True; or false with a message pushed. */
 NEAP_MUST_CHECK bool neap_read_request_key(lua_State *L, const struct neap_request_source *source,
                                            struct neap_client *client,
                                            struct neap_exchange_object *object, int keeper,

@@ -257,7 +257,9 @@ static bool read_headers(struct reader *reader)
     if (reader->field[HEADERS] &&
         !neap_read_pairs(L, reader->field[HEADERS], "request.headers", false, &list))
         return false;
-    struct neap_request_header *headers = lua_newuserdata(L, (list.count + 1) * sizeof *headers);
+    struct neap_request_header *headers = &reader->object->only_header;
+    if (list.count > 0)
+        headers = lua_newuserdata(L, (list.count + 1) * sizeof *headers);
     reader->draft->headers = headers;
     for (size_t i = 0; i < list.count; i++)
         if (!add_header(reader, headers, &list.pair[i]))
@@ -288,11 +290,7 @@ static bool keep_body(struct reader *reader, int index)
     lua_State *L = reader->L;
     uint64_t most = reader->client->policy.max_request_bytes;
     reader->draft->body = lua_tolstring(L, index, &reader->draft->body_bytes);
-    if (reader->keeper != NEAP_NOT_KEPT) {
-        lua_pushliteral(L, "body");
-        lua_pushvalue(L, index);
-        lua_rawset(L, reader->keeper);
-    }
+    neap_keep_for_call(L, reader->keeper, "body", index);
     if (reader->draft->body_bytes <= most)
         return true;
     lua_pushfstring(L, "request.body: longer than policy.max_request_bytes allows");

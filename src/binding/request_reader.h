@@ -14,8 +14,6 @@ struct neap_request_target {
 };
 
 /* Stack indexes and texts that a request is read from. */
-#define NEAP_NOT_KEPT 0
-
 struct neap_request_source {
     int request;        /* a table, or nil */
     const char *method; /* of client:get and its like; NULL: the table's, else GET */
@@ -28,7 +26,7 @@ struct neap_request_source {
 };
 
 /* Texts of the draft point into Lua strings and userdata that stay on the stack, which grows; the
- * body's string is put into the table at index `keeper`, since it is not copied later on; with
+ * body's string is kept by `keeper`, see neap_keep_for_call, since it is not copied later on; with
  * NEAP_NOT_KEPT it stays on the stack as well. True; or false with a message pushed, which starts
  * with the path of the key. */
 NEAP_MUST_CHECK bool neap_read_request(lua_State *L, const struct neap_request_source *source,

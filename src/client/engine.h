@@ -21,7 +21,9 @@
 #include "shared/region.h"
 #include "transport/response.h"
 
-/* Somebody whom Lua waits for; `id` is never used twice in an engine. */
+/* Somebody whom Lua waits for; no two that live have the same `id` in an engine, and a new one
+ * never has that of another one's, but what a caller makes one after the other
+ * (binding/caller_object). */
 struct neap_waiter {
     uint64_t id;
     struct neap_waiter *next, *previous; /* in the engine's list while ready */
