@@ -155,7 +155,6 @@ void neap_client_release(struct neap_client *client)
     neap_client_drop_state(client);
     neap_coalescing_free(client->coalescing);
     neap_url_memo_deinit(&client->urls);
-    neap_exchange_free_spare(client);
     neap_client_policy_deinit(&client->policy);
     neap_engine_release(client->engine);
     neap_free(client->alloc, client);

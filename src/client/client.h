@@ -67,7 +67,6 @@ struct neap_client {
 
     struct neap_queue *queue;           /* for a place in the bulkhead */
     struct neap_exchange *exchanges;    /* all that live */
-    struct neap_exchange *spare;        /* the memory of one that has ended; NULL: none */
     struct neap_coalescing *coalescing; /* NULL: off */
     uint32_t watched;                   /* bits of enum neap_notice_kind that have listeners */
     bool closed;

@@ -1,4 +1,4 @@
-/* The life of an exchange: its memory, which a client uses again, from the request to the end. */
+/* The life of an exchange: its memory, which an engine uses again, from the request to the end. */
 #include <stddef.h>
 #include <string.h>
 
@@ -47,17 +47,17 @@ static void unlink_from_client(struct neap_exchange *exchange)
 }
 
 /* Blank but for `call`, with the arena of the one that had the memory before. */
-static struct neap_exchange *take_memory(struct neap_client *client)
+static struct neap_exchange *take_memory(struct neap_engine *engine)
 {
     struct neap_arena arena;
-    struct neap_exchange *exchange = client->spare;
-    client->spare = NULL;
+    struct neap_exchange *exchange = engine->spare;
+    engine->spare = NULL;
     if (exchange)
         arena = exchange->arena;
     else
-        neap_arena_init(&arena, client->alloc);
+        neap_arena_init(&arena, engine->alloc);
     if (!exchange)
-        exchange = neap_alloc(client->alloc, sizeof *exchange);
+        exchange = neap_alloc(engine->alloc, sizeof *exchange);
     if (!exchange)
         return NULL;
     memset(exchange, 0, offsetof(struct neap_exchange, call));
@@ -65,29 +65,29 @@ static struct neap_exchange *take_memory(struct neap_client *client)
     return exchange;
 }
 
-static void give_memory_back(struct neap_client *client, struct neap_exchange *exchange)
+static void give_memory_back(struct neap_engine *engine, struct neap_exchange *exchange)
 {
-    if (client->spare) {
+    if (engine->spare) {
         neap_arena_deinit(&exchange->arena);
-        neap_free(client->alloc, exchange);
+        neap_free(engine->alloc, exchange);
         return;
     }
     neap_arena_clear(&exchange->arena);
-    client->spare = exchange;
+    engine->spare = exchange;
 }
 
-void neap_exchange_free_spare(struct neap_client *client)
+void neap_exchange_free_spare(struct neap_engine *engine)
 {
-    if (!client->spare)
+    if (!engine->spare)
         return;
-    neap_arena_deinit(&client->spare->arena);
-    neap_free(client->alloc, client->spare);
-    client->spare = NULL;
+    neap_arena_deinit(&engine->spare->arena);
+    neap_free(engine->alloc, engine->spare);
+    engine->spare = NULL;
 }
 
 static struct neap_exchange *make(struct neap_client *client)
 {
-    struct neap_exchange *exchange = take_memory(client);
+    struct neap_exchange *exchange = take_memory(client->engine);
     if (!exchange)
         return NULL;
     exchange->client = neap_client_hold(client);
@@ -174,6 +174,6 @@ void neap_exchange_free(struct neap_exchange *exchange)
     neap_exchange_leave_cache(exchange);
     neap_response_free(exchange->response);
     neap_url_deinit(&exchange->url);
-    give_memory_back(client, exchange);
+    give_memory_back(client->engine, exchange);
     neap_client_release(client);
 }

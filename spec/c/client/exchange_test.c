@@ -465,6 +465,27 @@ static void each_failed_allocation_is_told_and_leaks_nothing(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void another_clients_exchange_has_the_memory_of_the_last_one(void **state)
+{
+    (void)state;
+    struct neap_exchange *first, *second, *side_by_side;
+    struct neap_client *own = client, *other;
+    struct neap_client_policy policy = policy_with_everything();
+    assert_int_equal(neap_client_new(engine, &policy, NEAP_CARRIER_SCRIPT, &other), NEAP_OK);
+    assert_int_equal(make_exchange(&first), NEAP_OK);
+    neap_exchange_free(first);
+    client = other;
+    assert_int_equal(make_exchange(&second), NEAP_OK);
+    assert_ptr_equal(second, first);
+    assert_ptr_equal(second->client, other);
+    client = own;
+    assert_int_equal(make_exchange(&side_by_side), NEAP_OK);
+    assert_ptr_not_equal(side_by_side, second);
+    neap_exchange_free(second);
+    neap_client_release(other);
+    neap_exchange_free(side_by_side);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +507,7 @@ int main(void)
         TEST(one_that_was_given_up_waits_for_nothing),
         TEST(nothing_to_wait_for_is_said),
         TEST(gates_are_shared_by_the_clients_of_an_engine),
+        TEST(another_clients_exchange_has_the_memory_of_the_last_one),
         cmocka_unit_test(each_failed_allocation_is_told_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
