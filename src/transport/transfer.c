@@ -1,4 +1,7 @@
 /* Transfer: the memory of one, with its easy handle, from the first use to the next. */
+#include <stddef.h>
+#include <string.h>
+
 #include "transport/transport_internal.h"
 
 void neap_transfer_link(struct neap_transfer **list, struct neap_transfer *transfer)
@@ -46,19 +49,9 @@ struct neap_transfer *neap_transfer_new(struct neap_transport *transport, const 
 /* What belongs to the easy handle stays, what belonged to its last transfer goes. */
 static void make_blank(struct neap_transfer *transfer)
 {
-    struct neap_transport *transport = transfer->transport;
-    *transfer = (struct neap_transfer){
-        .transport = transport,
-        .easy = transfer->easy,
-        .header_block = transfer->header_block,
-        .header_block_bytes = transfer->header_block_bytes,
-        .certificate_off = transfer->certificate_off,
-        .receive_bytes = transfer->receive_bytes,
-        .plain_connect_ns = transfer->plain_connect_ns,
-        .watches_end = transfer->watches_end,
-        .url = {.alloc = transport->alloc},
-        .next_url = {.alloc = transport->alloc},
-    };
+    const size_t first = offsetof(struct neap_transfer, shard);
+    memset((char *)transfer + first, 0, offsetof(struct neap_transfer, error_text) + 1 - first);
+    transfer->url.alloc = transfer->next_url.alloc = transfer->transport->alloc;
 }
 
 struct neap_transfer *neap_transfer_acquire(struct neap_transport *transport)

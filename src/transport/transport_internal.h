@@ -67,7 +67,17 @@ struct neap_transport {
 struct neap_transfer {
     struct neap_transport *transport;
     struct neap_transfer *next, **link; /* link: what points here */
+
     CURL *easy;
+    bool certificate_off;   /* the handle's client certificate was taken out */
+    bool watches_end;       /* the handle is set to tell of bytes behind the end of the response */
+    uint32_t receive_bytes; /* what the handle is set to */
+    int64_t plain_connect_ns; /* the handle is set for a GET without content, with this limit;
+                                 below 0: for anything else */
+    char *header_block;       /* the list of this hop's headers and its texts */
+    size_t header_block_bytes;
+
+    /* All that is above stays from one transfer to the next, as the handle does. */
     struct neap_shard *shard; /* NULL: libcurl has no business with it now */
     bool counted;             /* among those in flight there */
     bool worn; /* libcurl keeps state of this transfer in the handle: not used again */
@@ -84,13 +94,6 @@ struct neap_transfer {
     uint32_t hops;            /* redirects followed */
     bool foreign;             /* a hop left an origin: nothing private is sent any more */
     bool without_content;     /* a redirect made a GET of the request */
-    bool certificate_off;     /* the handle's client certificate was taken out */
-    uint32_t receive_bytes;   /* what the handle is set to */
-    int64_t plain_connect_ns; /* the handle is set for a GET without content, with this limit;
-                                 below 0: for anything else */
-
-    char *header_block; /* the list of this hop's headers and its texts */
-    size_t header_block_bytes;
 
     enum neap_stage stage;
     int64_t since_ns; /* when the stage began, or the last sign of progress in it */
@@ -105,15 +108,14 @@ struct neap_transfer {
     bool sent_before;   /* an earlier hop was */
     bool refused;       /* the server refused the stream unprocessed */
     uint32_t stream_id; /* HTTP/2, where it is known; else 0 */
-    bool watches_end;   /* the handle is set to tell of bytes behind the end of the response */
 
     struct neap_response *given;    /* an empty one for the head that comes; NULL: none */
     struct neap_response *response; /* NULL before its head begins */
     bool head_done;
     bool interim; /* the head that is being read has a status of 1xx */
     uint64_t header_bytes, body_bytes;
-    struct neap_outcome verdict; /* kind NONE: libcurl's result decides */
-    char error_text[CURL_ERROR_SIZE];
+    struct neap_outcome verdict;      /* kind NONE: libcurl's result decides */
+    char error_text[CURL_ERROR_SIZE]; /* last: of no meaning behind its first NUL */
 };
 
 /* transfer.c. The lists are linked both ways; `refused` as below. `acquire` gives a blank one, used
