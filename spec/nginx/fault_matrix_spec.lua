@@ -33,7 +33,7 @@ setup(function()
     descriptors = function()
       return farm.descriptors(pid)
     end,
-    seconds = { silence = 0.05, attempt = 0.15, total = 0.15 },
+    seconds = { silence = 0.05, attempt = 0.3, total = 0.3 },
   }
   talk:run "api:get('/')" -- the helper is there from now on
   host.most = host.descriptors() + 2 -- the doorbell's, which is in use for a while after each call
