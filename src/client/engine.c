@@ -253,6 +253,8 @@ bool neap_engine_poll(struct neap_engine *engine)
     bool worked = do_jobs(engine);
     bool turned = neap_loop_turn(engine->loop, 0);
     bool worked_again = do_jobs(engine);
+    if (engine->helper) /* whoever turns an engine need not know that an attempt went out */
+        neap_helper_flush(engine->helper);
     return collected || worked || turned || worked_again;
 }
 
