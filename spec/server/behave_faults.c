@@ -259,6 +259,11 @@ void behave_garbage(struct exchange *exchange, const char *rest)
         {"length", "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok"},
         {"negative", "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"},
         {"lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 5\r\n\r\nok"},
+        {"same", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok"},
+        {"list", "HTTP/1.1 200 OK\r\nContent-Length: 2, 5\r\n\r\nok"},
+        {"plus", "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok"},
+        {"old", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
+                "2\r\nok\r\n0\r\n\r\n"},
         {"both", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
                  "2\r\nok\r\n0\r\n\r\n"},
     };
@@ -270,7 +275,7 @@ void behave_garbage(struct exchange *exchange, const char *rest)
     if (answer.bytes == 0)
         random_bytes(&answer, query_count(&exchange->query, "bytes", 512));
     exchange_text(exchange, &answer);
-    exchange->close = 1;
+    exchange->close = !query_flag(&exchange->query, "keep");
 }
 
 void behave_http09(struct exchange *exchange, const char *rest)

@@ -154,7 +154,11 @@ faults.groups = {
     { "a negative Content-Length", path = "/garbage?kind=negative", is = "protocol" },
     { "two Content-Lengths that differ", path = "/garbage?kind=lengths", is = "protocol",
       head = 200 },
-    { "chunks and a Content-Length", path = "/garbage?kind=both", is = 200 },
+    { "two Content-Lengths in one field", path = "/garbage?kind=list", is = "protocol",
+      head = 200 },
+    { "a Content-Length with a sign", path = "/garbage?kind=plus", is = "protocol", head = 200 },
+    { "chunks and a Content-Length", path = "/garbage?kind=both&keep=1", is = 200 },
+    { "chunks by HTTP/1.0", path = "/garbage?kind=old&keep=1", is = 200 },
   },
   {
     name = "without measure",

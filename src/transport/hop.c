@@ -152,7 +152,7 @@ static void forget_last_hop(struct neap_transfer *transfer)
 enum neap_status neap_hop_prepare(struct neap_transfer *transfer)
 {
     forget_last_hop(transfer);
-    neap_notice_leave_end(transfer);
+    neap_notice_mind_no_more(transfer);
     struct curl_slist *headers = neap_header_list(transfer);
     if (!headers)
         return NEAP_NO_MEMORY;

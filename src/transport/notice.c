@@ -144,7 +144,7 @@ static void hear(struct neap_transfer *transfer, const char *text)
 {
     if (number_after(text, "Using Stream ID: ", &transfer->stream_id))
         return;
-    if (transfer->watches_end && is_surplus(text))
+    if (transfer->connection_minded && is_surplus(text))
         curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
     else if (strncmp(text, "REFUSED_STREAM", 14) == 0)
         transfer->refused = true;
@@ -167,15 +167,21 @@ static int on_talk(CURL *easy, curl_infotype type, char *data, size_t bytes, voi
 
 void neap_notice_watch_end(struct neap_transfer *transfer)
 {
-    transfer->watches_end = true;
+    transfer->connection_minded = true;
     curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, 1L);
 }
 
-void neap_notice_leave_end(struct neap_transfer *transfer)
+void neap_notice_leave_connection(struct neap_transfer *transfer)
 {
-    if (!transfer->watches_end)
+    transfer->connection_minded = true;
+    curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
+void neap_notice_mind_no_more(struct neap_transfer *transfer)
+{
+    if (!transfer->connection_minded)
         return;
-    transfer->watches_end = false;
+    transfer->connection_minded = false;
     curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, 0L);
     curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 0L);
 }

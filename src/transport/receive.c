@@ -182,28 +182,68 @@ static bool check_single_length(struct neap_transfer *transfer, struct text leng
     return false;
 }
 
+static bool is_digits(struct text text)
+{
+    for (size_t i = 0; i < text.bytes; i++)
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    return text.bytes > 0;
+}
+
+/* libcurl takes a sign, and the first of a list. A list of the same number is one (RFC 9110 8.6).
+ */
+static bool check_number(struct neap_transfer *transfer, struct text length)
+{
+    struct text first = {NULL, 0}, rest = length;
+    bool is_number = true;
+    while (is_number && rest.data) {
+        const char *comma = memchr(rest.data, ',', rest.bytes);
+        size_t bytes = comma ? (size_t)(comma - rest.data) : rest.bytes;
+        struct text one = trim((struct text){rest.data, bytes});
+        first = first.data ? first : one;
+        is_number = is_digits(one) && is_same(first, one);
+        rest = comma ? (struct text){comma + 1, rest.bytes - bytes - 1} : (struct text){NULL, 0};
+    }
+    if (!is_number)
+        neap_verdict_fail(transfer, NEAP_KIND_PROTOCOL, NEAP_PHASE_NONE,
+                          "the length of the response is no number");
+    return is_number;
+}
+
 /* An announced length is refused before the body is waited for. */
 static bool check_length(struct neap_transfer *transfer)
 {
     char digits[24] = "";
     uint64_t limit = transfer->transport->settings.max_response_bytes;
     struct text length = field(transfer, "Content-Length", 0);
-    if (!length.data || length.bytes >= sizeof digits || !has_body(transfer))
+    if (!length.data || !has_body(transfer))
         return true;
-    if (!check_single_length(transfer, length))
+    if (!check_single_length(transfer, length) || !check_number(transfer, length))
         return false;
+    if (length.bytes >= sizeof digits)
+        return true; /* more than libcurl lets pass */
     memcpy(digits, length.data, length.bytes);
     if (strtoull(digits, NULL, 10) <= limit)
         return true;
     return fail_for_size(transfer, "the body", limit);
 }
 
-/* libcurl counts the bytes of a body whose length is told, and nothing but those. */
-static bool is_counted(const struct neap_transfer *transfer)
+/* What is to be known of this connection before another request goes over it. libcurl counts the
+ * bytes of a body whose length is told, and nothing but those. Chunks beside a length, or by
+ * HTTP/1.0, may have come through somebody who goes by the length (RFC 9112 6.1). */
+static void mind_connection(struct neap_transfer *transfer)
 {
+    int version = transfer->response->http_version;
     struct text length = field(transfer, "Content-Length", 0);
-    bool chunked = field(transfer, "Transfer-Encoding", 0).data != NULL;
-    return has_body(transfer) && !chunked && length.data && !is_same(length, (struct text){"0", 1});
+    bool coded = field(transfer, "Transfer-Encoding", 0).data != NULL;
+    bool counted =
+        has_body(transfer) && !coded && length.data && !is_same(length, (struct text){"0", 1});
+    if (version >= 20)
+        return;
+    if (coded && (length.data || version < 11))
+        neap_notice_leave_connection(transfer);
+    else if (!counted)
+        neap_notice_watch_end(transfer);
 }
 
 static bool finish_head(struct neap_transfer *transfer)
@@ -211,8 +251,7 @@ static bool finish_head(struct neap_transfer *transfer)
     if (transfer->interim)
         return true;
     transfer->head_done = true;
-    if (transfer->response->http_version < 20 && !is_counted(transfer))
-        neap_notice_watch_end(transfer);
+    mind_connection(transfer);
     if (transfer->stage == NEAP_STAGE_WRITE)
         neap_stage_enter(transfer, NEAP_STAGE_READ);
     transfer->redirects_to_next = neap_redirect_decide(transfer);

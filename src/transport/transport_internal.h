@@ -69,9 +69,9 @@ struct neap_transfer {
     struct neap_transfer *next, **link; /* link: what points here */
 
     CURL *easy;
-    bool certificate_off;   /* the handle's client certificate was taken out */
-    bool watches_end;       /* the handle is set to tell of bytes behind the end of the response */
-    uint32_t receive_bytes; /* what the handle is set to */
+    bool certificate_off;     /* the handle's client certificate was taken out */
+    bool connection_minded;   /* it has settings that are about one response only */
+    uint32_t receive_bytes;   /* what the handle is set to */
     int64_t plain_connect_ns; /* the handle is set for a GET without content, with this limit;
                                  below 0: for anything else */
     char *header_block;       /* the list of this hop's headers and its texts */
@@ -159,10 +159,12 @@ NEAP_MUST_CHECK struct curl_slist *neap_header_list(struct neap_transfer *transf
 void neap_receive_install(struct neap_transfer *transfer);
 void neap_notice_install(struct neap_transfer *transfer);
 
-/* notice.c: from now on, until the next hop is prepared, bytes that come behind the response's end
- * keep its connection from being used again. */
+/* notice.c, about the connection that a response comes on, until the next hop is prepared:
+ * `watch_end` has it left if bytes come behind the response's end, `leave_connection` in any case.
+ */
 void neap_notice_watch_end(struct neap_transfer *transfer);
-void neap_notice_leave_end(struct neap_transfer *transfer);
+void neap_notice_leave_connection(struct neap_transfer *transfer);
+void neap_notice_mind_no_more(struct neap_transfer *transfer);
 
 /* stage.c. `begin` is called once a transfer; the others at what they are named for. */
 NEAP_MUST_CHECK enum neap_status neap_stage_begin(struct neap_transfer *transfer);

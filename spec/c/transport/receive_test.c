@@ -187,6 +187,17 @@ static void several_lengths_are_no_length(void **state)
 {
     (void)state;
     assert_protocol("/garbage?kind=lengths");
+    assert_protocol("/garbage?kind=list");
+    assert_protocol("/garbage?kind=plus");
+}
+
+static void the_same_length_twice_is_one(void **state)
+{
+    struct fetched fetched;
+    (void)state;
+    fetch_run(&fetched, "GET", fetch_url("plain", "/garbage?kind=same"));
+    assert_string_equal(fetched_body(&fetched, 200), "ok");
+    fetched_free(&fetched);
 }
 
 static void over_http2_a_response_is_the_same(void **state)
@@ -256,6 +267,7 @@ int main(void)
         TEST(a_head_of_http2_without_end_ends_the_transfer),
         TEST(many_headers_below_the_limit_are_kept),
         TEST(several_lengths_are_no_length),
+        TEST(the_same_length_twice_is_one),
         TEST(over_http2_a_response_is_the_same),
         TEST(the_buffer_is_small_until_a_larger_response_came),
         TEST(the_buffer_of_http2_is_never_small),
