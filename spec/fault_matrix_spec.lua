@@ -44,7 +44,7 @@ run = {
   follow = within_run(fault_calls.follow), close = fault_calls.close,
   overtake = within_run(fault_calls.overtake),
   descriptors = descriptors,
-  seconds = { silence = 0.05, attempt = 0.3, total = 0.3 },
+  seconds = { silence = 0.05, attempt = 0.15, total = 0.15 },
 }
 
 setup(function()
