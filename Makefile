@@ -465,10 +465,11 @@ check-rooms:
 CLANG ?= clang
 CLANG_LUAS := $(foreach name,lua5.4 luajit,$(if $(incdir_$(name)),$(name)))
 clang_sources_plain := $(ROOM_SOURCES) $(SUPPORT_SOURCES) $(filter-out spec/c/binding/%,$(TEST_SOURCES)) \
-    $(FUZZ_SOURCES) $(wildcard src/store/missing_*.c spec/server/*.c spec/support/*.c .ci/*.c) \
+    $(filter-out $(FUZZ_LUA_SOURCES),$(FUZZ_SOURCES)) $(wildcard src/store/missing_*.c spec/server/*.c spec/support/*.c .ci/*.c) \
     $(filter-out %/calls.c,$(wildcard bench/floors/*.c))
 clang_sources_luajit := $(sources_binding) bench/floors/calls.c
-clang_sources_lua5.4 := $(clang_sources_luajit) $(filter spec/c/binding/%,$(TEST_SOURCES))
+clang_sources_lua5.4 := $(clang_sources_luajit) $(filter spec/c/binding/%,$(TEST_SOURCES)) \
+    $(FUZZ_LUA_SOURCES)
 
 .PHONY: check-clang clang-plain $(CLANG_LUAS:%=clang-%)
 ifeq ($(shell command -v $(CLANG) 2>/dev/null),)

@@ -8,7 +8,8 @@ FUZZ_CC ?= clang
 FUZZ_SECONDS := $(or $(SECONDS),60)
 # These go through the binding, and are linked with Lua.
 FUZZ_WITH_LUA := options
-FUZZ_SOURCES := $(filter-out $(if $(call has_library,lua5.4),,$(FUZZ_WITH_LUA:%=spec/fuzz/%_fuzz.c)),\
+FUZZ_LUA_SOURCES := $(FUZZ_WITH_LUA:%=spec/fuzz/%_fuzz.c)
+FUZZ_SOURCES := $(filter-out $(if $(call has_library,lua5.4),,$(FUZZ_LUA_SOURCES)),\
     $(sort $(wildcard spec/fuzz/*_fuzz.c)))
 FUZZ_NAMES := $(patsubst spec/fuzz/%_fuzz.c,%,$(FUZZ_SOURCES))
 # The rooms that targets use; the others would only be compiled in vain.
