@@ -185,6 +185,39 @@ add("calls that wait for one another's place", function()
   end
 end)
 
+local SLOW = { { status = 200, after = 1, ["repeat"] = true } }
+
+add("a client that is closed under its calls", function()
+  local kit = stage.kit()
+  local client
+  return function()
+    client = kit:client(stage.policy{ name = "closed" })
+    return stage.run(kit, SLOW, function()
+      local task = neap.spawn(function() return client:get("x") end)
+      neap.sleep(0.5)
+      client:close()
+      local res, err = task:await()
+      return not res and err.kind == "cancelled", err
+    end)
+  end, function()
+    return client:stats().in_flight == 0
+  end
+end)
+
+add("tasks that a run leaves behind when it fails", function()
+  local kit, client = stage.kit()
+  return function()
+    local done, err = pcall(stage.run, kit, SLOW, function()
+      neap.spawn(function() return client:get("x") end)
+      neap.sleep(0.5)
+      error("wanted", 0)
+    end)
+    return not done and err == "wanted", err
+  end, function()
+    return stage.at_rest(client)
+  end
+end)
+
 add("a breaker for each key, with eviction", function()
   local kit, client = stage.kit{ breaker = { key = function(req) return req.path end,
     max_keys = 2 } }

@@ -69,6 +69,10 @@ if has_sqlite then
   add("a guard, in SQLite", function(_, directory)
     return guards(assert(sqlite.new{ path = directory .. "/guard.db" }))
   end)
+  add("a guard, in SQLite, in a task", function(_, directory)
+    local round, rest = guards(assert(sqlite.new{ path = directory .. "/task.db" }))
+    return function() return neap.run(round) end, rest
+  end)
   add("an outbox, in SQLite", function(_, directory)
     return delivers(assert(sqlite.new{ path = directory .. "/outbox.db" }))
   end)
