@@ -13,10 +13,13 @@ local processes = require "spec.soak.processes"
 local conduct = {}
 
 local UNREST = 0.5 -- share of the load's time
+local SETTLED = 0.6 -- from this share on workers are no longer young
 local LONGEST_GOODBYE = 20 -- seconds after which a worker that is shutting down stays for ever
 
--- What is left after a whole collection, without what the first one has finalized.
+-- What is left after a whole collection, without what the first one has finalized; and without the
+-- traces of the compiler, which takes minutes to see all of the code.
 local HEAP = "collectgarbage() collectgarbage() return collectgarbage('count')"
+local BARE_HEAP = "jit.flush() " .. HEAP
 
 local function clamp(value, low, high)
   return math.max(low, math.min(high, value))
@@ -120,6 +123,33 @@ local function sample(state)
   end
 end
 
+-- Those that will live until the end open what they open once.
+local function begin_calm(state)
+  for _, talks in ipairs((state.world.nginx:each_worker())) do
+    state.world:order(talks[1], 0)
+    talks[1]:close()
+  end
+end
+
+--- How large Lua's heap is in each worker, without traces: by the workers' numbers.
+function conduct.bare_heaps(world)
+  local heaps = {}
+  for _, talks in ipairs((world.nginx:each_worker())) do
+    local kb, pid = talks[1]:run(BARE_HEAP)
+    heaps[tostring(pid)] = kb
+    talks[1]:close()
+  end
+  return heaps
+end
+
+local function note_heaps(state)
+  state.seen.bare_heaps = conduct.bare_heaps(state.world)
+end
+
+local function never()
+  return math.huge
+end
+
 local function schedule(state)
   local seconds, roll = state.world.seconds, state.roll
   return {
@@ -128,6 +158,8 @@ local function schedule(state)
       run = kill_one, is_unrest = true },
     { at = seconds * 0.1, every = function() return around(roll, clamp(seconds / 20, 3, 13)) end,
       run = reload, is_unrest = true },
+    { at = state.seen.calm_from + 1, every = never, run = begin_calm },
+    { at = seconds * SETTLED + 1, every = never, run = note_heaps },
   }
 end
 

@@ -15,6 +15,7 @@ local POOL = { max_connections = 60, per_host = 40, idle = 1 }
 
 local function policy(name, base_url, given)
   local whole = { name = name, base_url = base_url, timeout = TIMES, pool = POOL, gate = false,
+    max_response_bytes = 200000, -- or how many bombs come together is seen in memory for ever
     retry = { max_attempts = 3, backoff = BACKOFF },
     breaker = { window = { count = 40 }, min_calls = 20, failure_rate = 0.6,
       open_for = { base = 0.1, factor = 2, max = 0.5, jitter = 0.2 },
@@ -29,7 +30,6 @@ local function api(where)
   return policy("api", where.plain, {
     bulkhead = { max_concurrent = 16, max_wait = 0.1 },
     rate_limit = { rate = 300, burst = 60, max_wait = 0.2 },
-    max_response_bytes = 1000000,
     deadline_header = "X-Milliseconds-Left",
     headers = { ["User-Agent"] = "soak" },
     alerts = { window = 5, p99 = 0.3, notify = function() end },
@@ -51,7 +51,6 @@ local function items(where)
   return policy("items", where.plain, {
     cache = { stale_if_error = 3, stale_while_revalidate = 1 },
     coalesce = true,
-    max_response_bytes = 1000000,
     fallback = { { cache = true, max_stale = 30 }, { default = { status = 203, body = "none" } } },
   })
 end

@@ -122,6 +122,7 @@ local function soak(w)
   evidence.after = snapshot(w)
   touch_all(w, 1)
   evidence.after.rest = conduct.at_rest(w, evidence.before.rest)
+  evidence.bare_heaps = conduct.bare_heaps(w)
   evidence.permits = w.nginx:run(PERMITS)
   evidence.load = w:result_of("load")
   evidence.plain = { ["plain-lua5.4"] = w:result_of("plain-lua5.4"),

@@ -24,7 +24,7 @@ local roll = dice.new(seed, 2)
 local result = { counts = {}, wrong = {}, worst = 0, stall = 0 }
 
 local client = neap.client{
-  name = name, base_url = url, gate = false, max_response_bytes = 1000000,
+  name = name, base_url = url, gate = false, max_response_bytes = 200000,
   timeout = { connect = 0.3, write = 0.5, read = 0.4, attempt = 0.8, total = TOTAL },
   retry = { max_attempts = 3, backoff = { base = 0.02, max = 0.2 } },
   breaker = { window = { count = 40 }, min_calls = 20, failure_rate = 0.6, open_for = 0.3,

@@ -1,7 +1,8 @@
 --- Holds what was seen against what must hold, and prints a table of it.
 local verdict = {}
 
-local ROOMS = { "calls", "counters", "once", "resources" }
+local ROOMS = { require "spec.soak.checks.calls", require "spec.soak.checks.counters",
+  require "spec.soak.checks.once", require "spec.soak.checks.resources" }
 local EXAMPLES = 10
 
 local function run_check(check, evidence)
@@ -18,7 +19,7 @@ end
 function verdict.judge(evidence)
   local results = {}
   for _, room in ipairs(ROOMS) do
-    for _, check in ipairs(require("spec.soak.checks." .. room)) do
+    for _, check in ipairs(room) do
       results[#results + 1] = run_check(check, evidence)
     end
   end

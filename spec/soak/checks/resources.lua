@@ -7,7 +7,8 @@ local checks = {}
 local WARM_UP = 0.2 -- of the time that is looked at
 -- What a process may grow by over the time that is looked at; beneath lies what malloc and the
 -- collectors do by themselves.
-local ALLOWED_KB = { worker = 1536, master = 512, nginx = 6144, plain = 1024, heap = 256 }
+local ALLOWED_KB = { worker = 2048, master = 512, nginx = 6144, plain = 1024, heap = 256,
+  traces = 512, bare = 128 }
 -- In so many seconds workers do not live long enough to have settled.
 local SHORT = 180
 
@@ -75,7 +76,19 @@ checks[#checks + 1] = { "memory of a worker in the calm (RSS)", function(e, tell
 end }
 
 checks[#checks + 1] = { "Lua's heap of a worker in the calm", function(e, tell)
-  return worst_of(e, workers_in_calm(e, "heap_kb"), "heap", tell)
+  return worst_of(e, workers_in_calm(e, "heap_kb"), "traces", tell)
+end }
+
+checks[#checks + 1] = { "the same without compiled traces", function(e, tell)
+  local worst = -math.huge
+  for pid, kb in pairs(e.seen.bare_heaps) do
+    local growth = (e.bare_heaps[pid] or kb) - kb
+    worst = math.max(worst, growth)
+    if growth > allowed_kb(e, "bare") then
+      tell("worker %s had %.0f kB, and has %.0f kB", pid, kb, e.bare_heaps[pid])
+    end
+  end
+  return ("%+.0f kB"):format(worst), ("%d kB"):format(allowed_kb(e, "bare"))
 end }
 
 local PLAIN = { "plain-lua5.4", "plain-luajit", "deliveries" }
