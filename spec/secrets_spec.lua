@@ -183,6 +183,70 @@ describe("a secret of the policy", function()
     local _, err = client:request(request_to("/x"))
     assert_all_clean("proxy", client, told, calls.failed(nil, err))
   end)
+
+  it("is in no error of a proxy of the environment", function()
+    local told = calls.child("ALL_PROXY= all_proxy= no_proxy= NO_PROXY= http_proxy="
+      .. s.refused:gsub("//", "//u:" .. SECRET .. "@"), [[
+        local neap = require "neap"
+        local client = neap.client{ name = "x", base_url = "http://a.invalid/", retry = false,
+          proxy = "environment" }
+        local _, err = client:get("/")
+        print(require("cjson").encode{ kind = err.kind, text = tostring(err) .. neap.prometheus()
+          .. neap.status() })
+      ]])
+    assert.equal("connect", told.kind)
+    assert_clean("proxy of the environment", told)
+  end)
+
+  it("is in no error of a certificate and key that cannot be used", function()
+    for _, files in ipairs{
+      { cert = "/none/cert.pem", key = "/none/key.pem" },
+      { cert = s.client_cert, key = s.stranger_key },
+      { cert = s.client_cert, key = s.ca_file },
+    } do
+      files.ca_file = s.ca_file
+      local client, told = watched{ base_url = s.tls.clientauth, tls = files }
+      local _, err = client:request(request_to("/x"))
+      assert_all_clean("certificate", client, told, calls.failed_as("tls", nil, err))
+      assert.is_nil(tostring(err):find("PRIVATE", 1, true))
+    end
+  end)
+
+  it("is in no error of a store that has a password", function()
+    local ok, store = pcall(require, "neap.store.redis")
+    if not ok then
+      return
+    end
+    local _, message = pcall(store.new, { host = "127.0.0.1", password = SECRET,
+      user = "", db = -1 })
+    local box = require("neap.outbox").new{ client = calls.client{},
+      store = store.new{ host = "127.0.0.1", port = s.ports.refused, password = SECRET } }
+    local _, err = box:size()
+    local plain = require("neap.outbox").new{ client = calls.client{},
+      store = store.new{ host = "127.0.0.1", port = s.ports.plain, password = SECRET } }
+    local _, other = plain:size()
+    assert_clean("store", message, calls.failed_as("store", nil, err), other)
+  end)
+
+  it("is in no memory that is shared, but as a digest", function()
+    local name = "secrets-" .. s.ports.plain
+    local told = calls.child(nil, [[
+      local name, url, secret = ...
+      local neap = require "neap"
+      assert(neap.shared{ name = name, size = 1048576 })
+      local client = neap.client{ name = "x", base_url = url, retry = false, coalesce = true,
+        cache = true, breaker = { key = "host" },
+        headers = { Authorization = "Bearer " .. secret } }
+      local res = client:get("/status/429?header=Retry-After:5&token=" .. secret)
+      local file = assert(io.open("/dev/shm/neap-" .. name, "rb"))
+      local content = file:read("*a")
+      file:close()
+      os.remove("/dev/shm/neap-" .. name)
+      print(require("cjson").encode{ status = res.status, bytes = #content,
+        found = content:find(secret, 1, true) ~= nil })
+    ]], name, s.url, SECRET)
+    assert.same({ status = 429, bytes = 1048576, found = false }, told)
+  end)
 end)
 
 describe("the program", function()
@@ -207,13 +271,13 @@ describe("the program", function()
     return text
   end
 
-  local function policy_file()
+  local function policy_file(without_proxy)
     local path = folder .. "/policy.lua"
     local file = assert(io.open(path, "w"))
     file:write(([[return { name = "api", base_url = %q, breaker = false,
-      headers = { Authorization = "Bearer %s" }, proxy = %q,
+      headers = { Authorization = "Bearer %s" }, proxy = %s,
       retry = { max_attempts = 2, backoff = { base = 0.01 } } }]]):format(s.url, SECRET,
-      (s.refused:gsub("//", "//u:" .. SECRET .. "@"))))
+      without_proxy and "nil" or ("%q"):format((s.refused:gsub("//", "//u:" .. SECRET .. "@")))))
     file:close()
     return path
   end
@@ -223,6 +287,26 @@ describe("the program", function()
     local text = output_of("check", path, "--json")
     assert.truthy(text:find("findings", 1, true), text)
     assert_clean("check --json", text, output_of("check", path))
+  end)
+
+  it("tells no secret of a dead letter, nor of one that is delivered", function()
+    local database = folder .. "/outbox.db"
+    local box = require("neap.outbox").new{
+      store = require("neap.store.sqlite").new{ path = database },
+      client = calls.client{ base_url = s.url },
+    }
+    for _, path in ipairs{ "/status/422?token=", "/status/200?token=" } do
+      local request = request_to(path .. SECRET)
+      request.idempotency_key = path:gsub("%W", "")
+      box:put(request)
+    end
+    local drained = output_of("drain", database, "--policy", policy_file("without a proxy"),
+      "--once")
+    local listed = output_of("dead", database)
+    assert.truthy(listed:find("POST /status/422", 1, true), drained .. listed)
+    assert_clean("drain, dead", drained, listed)
+    assert_clean("revive, drop", output_of("revive", database, "1"),
+      output_of("drop", database, "1"))
   end)
 
   it("tells no secret of a call, nor writes one into its trace", function()
