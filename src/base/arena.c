@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Most hold little. */
+#define FIRST_CHUNK_BYTES 344u
 #define CHUNK_BYTES 1000u
 
 struct neap_arena_chunk {
@@ -16,28 +18,37 @@ void neap_arena_init(struct neap_arena *arena, const struct neap_alloc *alloc)
     *arena = (struct neap_arena){.alloc = alloc};
 }
 
+static void free_chunks(const struct neap_arena *arena, struct neap_arena_chunk *chunk)
+{
+    while (chunk) {
+        struct neap_arena_chunk *older = chunk->older;
+        neap_free(arena->alloc, chunk);
+        chunk = older;
+    }
+}
+
 void neap_arena_deinit(struct neap_arena *arena)
 {
-    while (arena->chunk) {
-        struct neap_arena_chunk *older = arena->chunk->older;
-        neap_free(arena->alloc, arena->chunk);
-        arena->chunk = older;
-    }
+    free_chunks(arena, arena->chunk);
     neap_arena_init(arena, arena->alloc);
 }
 
 void neap_arena_clear(struct neap_arena *arena)
 {
-    bool is_little = arena->chunk && !arena->chunk->older && arena->capacity == CHUNK_BYTES;
-    if (is_little)
-        arena->used = 0;
-    else
+    bool is_little = arena->chunk && arena->capacity <= CHUNK_BYTES;
+    if (!is_little) {
         neap_arena_deinit(arena);
+        return;
+    }
+    free_chunks(arena, arena->chunk->older);
+    arena->chunk->older = NULL;
+    arena->used = 0;
 }
 
 static bool add_chunk(struct neap_arena *arena, size_t bytes)
 {
-    size_t capacity = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
+    size_t usual = arena->chunk ? CHUNK_BYTES : FIRST_CHUNK_BYTES;
+    size_t capacity = bytes > usual ? bytes : usual;
     struct neap_arena_chunk *chunk = neap_alloc(arena->alloc, sizeof *chunk + capacity);
     if (!chunk)
         return false;

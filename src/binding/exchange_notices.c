@@ -100,7 +100,7 @@ static int exchange_notices(lua_State *L)
     const struct neap_call *call = &exchange->call;
     lua_createtable(L, (int)call->notice_count, 0);
     for (uint32_t i = 0; i < call->notice_count; i++) {
-        push_notice(L, exchange, &call->notice[i]);
+        push_notice(L, exchange, &call->setup.notice[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;

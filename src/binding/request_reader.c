@@ -10,8 +10,10 @@
 #include "binding/policy_options.h"
 #include "binding/request_key.h"
 
-/* Room for the values that a request leaves on the stack. */
-#define STACK_SLOTS 60
+/* Room for what is left on the stack beside the values of a request, and with lists and texts that
+ * are made of it. The stack of each task grows by what is asked for here, and stays so. */
+#define STACK_SLOTS 16
+#define STACK_SLOTS_OF_LISTS 40
 
 #define TYPE(type) (1u << (type))
 
@@ -95,6 +97,7 @@ static bool take_field(struct reader *reader)
         return false;
     const char *name = lua_tolstring(L, -2, &bytes);
     enum field field = field_named(name, bytes);
+    luaL_checkstack(L, 4, "request");
     if (field == FIELD_COUNT || !(request_rows[field].types & TYPE(lua_type(L, -1))))
         return false;
     lua_insert(L, -2);
@@ -350,6 +353,12 @@ static void read_extras(struct reader *reader)
     draft->gate_key = extra_text(reader, "gate_key", &draft->gate_key_bytes);
 }
 
+static bool has_lists(const struct reader *reader)
+{
+    return reader->field[QUERY] || reader->field[HEADERS] || reader->field[FORM] ||
+           reader->field[TIMEOUT] || lua_istable(reader->L, reader->source->extras);
+}
+
 bool neap_read_request(lua_State *L, const struct neap_request_source *source,
                        struct neap_client *client, struct neap_exchange_object *object, int keeper,
                        struct neap_draft *draft)
@@ -360,10 +369,12 @@ bool neap_read_request(lua_State *L, const struct neap_request_source *source,
                             .object = object,
                             .keeper = keeper,
                             .draft = draft};
-    luaL_checkstack(L, STACK_SLOTS, "request");
     memset(draft, 0, sizeof *draft);
-    if (!take_fields(&reader) || !read_method(&reader) || !read_url(&reader) ||
-        !read_headers(&reader) || !read_body(&reader) || !read_times(&reader))
+    if (!take_fields(&reader))
+        return false;
+    luaL_checkstack(L, has_lists(&reader) ? STACK_SLOTS_OF_LISTS : STACK_SLOTS, "request");
+    if (!read_method(&reader) || !read_url(&reader) || !read_headers(&reader) ||
+        !read_body(&reader) || !read_times(&reader))
         return false;
     read_extras(&reader);
     return neap_read_request_key(L, source, client, object, keeper, draft);

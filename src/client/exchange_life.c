@@ -11,11 +11,22 @@ static bool can_be_disturbed(const struct neap_client *client, const struct neap
     return client->carrier != NEAP_CARRIER_FUNCTION && !draft->without_chaos;
 }
 
-static void init_call(struct neap_exchange *exchange, const struct neap_draft *draft)
+/* Without memory nobody is told anything, and the call fails. */
+static enum neap_status make_room_for_notices(struct neap_exchange *exchange,
+                                              struct neap_call_setup *setup)
+{
+    if (setup->watched == 0)
+        return NEAP_OK;
+    setup->notice = neap_arena_take(&exchange->arena, NEAP_NOTICE_MAX * sizeof(struct neap_notice));
+    return setup->notice ? NEAP_OK : NEAP_NO_MEMORY;
+}
+
+static enum neap_status init_call(struct neap_exchange *exchange, const struct neap_draft *draft)
 {
     struct neap_client *client = exchange->client;
     struct neap_call_setup setup;
     neap_client_call_setup(client, &setup);
+    enum neap_status status = make_room_for_notices(exchange, &setup);
     setup.state.breaker = exchange->breaker;
     setup.state.gate_origin = exchange->gates[0];
     setup.state.gate_credential = exchange->gates[1];
@@ -25,6 +36,7 @@ static void init_call(struct neap_exchange *exchange, const struct neap_draft *d
     setup.without_fallbacks = draft->without_fallbacks;
     setup.chaos_off = can_be_disturbed(client, draft) ? &client->board->chaos_off : NULL;
     neap_call_init(&exchange->call, &setup);
+    return status;
 }
 
 static void link_to_client(struct neap_exchange *exchange)
@@ -112,7 +124,9 @@ enum neap_status neap_exchange_new(struct neap_client *client, struct neap_draft
     exchange->url = draft->url;
     memset(&draft->url, 0, sizeof draft->url);
     enum neap_status status = neap_exchange_prepare(exchange, draft);
-    init_call(exchange, draft);
+    enum neap_status init_status = init_call(exchange, draft);
+    if (status == NEAP_OK)
+        status = init_status;
     if (status != NEAP_OK) {
         neap_exchange_free(exchange);
         return status;

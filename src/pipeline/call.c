@@ -20,8 +20,8 @@ double neap_call_random(struct neap_call *call)
 
 void neap_call_note(struct neap_call *call, const struct neap_notice *notice)
 {
-    if (call->notice_count < NEAP_NOTICE_MAX)
-        call->notice[call->notice_count++] = *notice;
+    if (call->setup.notice && call->notice_count < NEAP_NOTICE_MAX)
+        call->setup.notice[call->notice_count++] = *notice;
 }
 
 _Static_assert((int)NEAP_COUNTED_STATES == (int)NEAP_BREAKER_STATE_COUNT, "a state lacks a count");

@@ -164,6 +164,7 @@ struct neap_call_setup {
     bool without_fallbacks; /* the caller wants to know what the attempts came to, and nothing else
                              */
     uint32_t watched;
+    struct neap_notice *notice; /* room for NEAP_NOTICE_MAX; NULL where nothing is watched */
 };
 
 enum neap_call_state {
@@ -233,11 +234,9 @@ struct neap_call {
     bool revalidated;          /* the last response stands for a stored one */
     enum neap_kind broken_off; /* CANCELLED or PHASE: what ended it from outside; NONE: nothing */
 
-    uint32_t notice_count;
+    uint32_t notice_count; /* of setup.notice */
 
-    /* What follows is as large as the rest, and is not touched before it is needed. */
-    struct neap_trace trace;
-    struct neap_notice notice[NEAP_NOTICE_MAX];
+    struct neap_trace trace; /* the part of it that is not touched before it is needed is large */
 };
 
 /* The call must not move afterwards, but by neap_call_move. What `setup` points at must outlive it.

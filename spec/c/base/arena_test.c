@@ -93,6 +93,18 @@ static void what_is_cleared_serves_again_without_an_allocation(void **state)
     failing_alloc_fail(&failing, 0);
 }
 
+static void of_several_chunks_the_newest_serves_again(void **state)
+{
+    (void)state;
+    assert_non_null(neap_arena_take(&arena, 200));
+    char *second = neap_arena_take(&arena, 600);
+    assert_int_equal(failing.allocations, 2);
+    neap_arena_clear(&arena);
+    failing_alloc_fail(&failing, 1);
+    assert_ptr_equal(neap_arena_take(&arena, 900), second);
+    failing_alloc_fail(&failing, 0);
+}
+
 static void much_memory_is_not_kept(void **state)
 {
     (void)state;
@@ -112,6 +124,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_copy_ends_with_a_nul, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_size_that_cannot_be_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_cleared_serves_again_without_an_allocation, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(of_several_chunks_the_newest_serves_again, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(much_memory_is_not_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_memory_it_answers_null_and_stays_usable, set_up,

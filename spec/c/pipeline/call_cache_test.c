@@ -86,9 +86,9 @@ static void a_served_call_counts_and_makes_no_attempt(void **state)
     assert_int_equal(counters.fallbacks[NEAP_SOURCE_CACHE], 0);
     assert_int_equal(call.trace.count, 0);
     assert_int_equal(call.notice_count, 1);
-    assert_int_equal(call.notice[0].kind, NEAP_NOTICE_DONE);
-    assert_int_equal(call.notice[0].source, NEAP_SOURCE_CACHE);
-    assert_int_equal(call.notice[0].entry.status, 200);
+    assert_int_equal(call.setup.notice[0].kind, NEAP_NOTICE_DONE);
+    assert_int_equal(call.setup.notice[0].source, NEAP_SOURCE_CACHE);
+    assert_int_equal(call.setup.notice[0].entry.status, 200);
     end_call(&call);
 }
 

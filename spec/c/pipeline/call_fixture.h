@@ -21,6 +21,7 @@ static struct failing_alloc failing;
 static struct neap_pipeline pipeline;
 static struct neap_pipeline_state shared;
 static struct neap_counters counters;
+static struct neap_notice notices[NEAP_NOTICE_MAX];
 static _Atomic int32_t in_flight;
 static struct neap_random random_numbers;
 static struct neap_gate gate_origin, gate_credential;
@@ -100,7 +101,8 @@ static inline void init_call(struct neap_call *call)
                                                    .timeout = pipeline.timeout,
                                                    .deadline_ns = NEAP_NEVER,
                                                    .replayable = true,
-                                                   .watched = ~0u});
+                                                   .watched = ~0u,
+                                                   .notice = notices});
 }
 
 static inline void tell(struct neap_call *call, enum neap_event_kind kind)

@@ -941,13 +941,13 @@ static void listeners_are_told_of_each_step(void **state)
     begin();
     tell_status(&call, 1, 503);
     assert_int_equal(call.notice_count, 2);
-    assert_int_equal(call.notice[0].kind, NEAP_NOTICE_ATTEMPT);
-    assert_int_equal(call.notice[1].kind, NEAP_NOTICE_RETRY);
-    assert_true(call.notice[1].delay_s == 1);
+    assert_int_equal(call.setup.notice[0].kind, NEAP_NOTICE_ATTEMPT);
+    assert_int_equal(call.setup.notice[1].kind, NEAP_NOTICE_RETRY);
+    assert_true(call.setup.notice[1].delay_s == 1);
     tell_time(&call, S);
     tell_status(&call, 2, 200);
     assert_int_equal(call.notice_count, 2);
-    assert_int_equal(call.notice[1].kind, NEAP_NOTICE_DONE);
+    assert_int_equal(call.setup.notice[1].kind, NEAP_NOTICE_DONE);
     end_call(&call);
 }
 
