@@ -13,6 +13,7 @@
 #include "platform/memory.h"
 
 static const char client_name[] = "neap.client";
+#define POLICY_NAME "neap.client_policy"
 #define BREAKER_LIST_NAME "neap.breaker_list"
 
 static struct neap_client_object *client_object(lua_State *L, int index)
@@ -43,10 +44,29 @@ static int refuse_room(lua_State *L, const struct neap_engine *engine)
 }
 
 static enum neap_status make_client(struct neap_engine *engine, enum neap_carrier carrier,
-                                    struct neap_client *before, struct neap_client_object *object)
+                                    struct neap_client *before, struct neap_client_policy *policy,
+                                    struct neap_client **client)
 {
-    return before ? neap_client_propose(before, &object->policy, &object->client)
-                  : neap_client_new(engine, &object->policy, carrier, &object->client);
+    return before ? neap_client_propose(before, policy, client)
+                  : neap_client_new(engine, policy, carrier, client);
+}
+
+/* A policy while it is being read: then the client has what it holds, and it is large. */
+static struct neap_client_policy *push_policy(lua_State *L)
+{
+    struct neap_client_policy *policy = neap_lua_new_userdata(L, sizeof *policy);
+    neap_client_policy_init(policy, neap_platform_alloc());
+    luaL_setmetatable(L, POLICY_NAME);
+    return policy;
+}
+
+static int policy_collect(lua_State *L)
+{
+    struct neap_client_policy *policy = luaL_checkudata(L, 1, POLICY_NAME);
+    if (policy->alloc)
+        neap_client_policy_deinit(policy);
+    policy->alloc = NULL;
+    return 0;
 }
 
 /* client(engine, policy, carrier [, before]): the client and what of the policy stays in Lua; or
@@ -57,18 +77,18 @@ static int client_new(lua_State *L)
     struct neap_engine *engine = neap_check_engine(L, 1);
     enum neap_carrier carrier = (enum neap_carrier)luaL_checkoption(L, 3, NULL, carriers);
     struct neap_client *before = lua_isnoneornil(L, 4) ? NULL : neap_check_client(L, 4);
+    struct neap_client_policy *policy = push_policy(L);
     struct neap_client_object *object = neap_lua_new_userdata(L, sizeof *object);
-    neap_client_policy_init(&object->policy, neap_platform_alloc());
     object->client = NULL;
     luaL_setmetatable(L, client_name);
 
     int made = lua_gettop(L);
-    if (!neap_read_client_policy(L, 2, &object->policy)) {
+    if (!neap_read_client_policy(L, 2, policy)) {
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;
     }
-    enum neap_status status = make_client(engine, carrier, before, object);
+    enum neap_status status = make_client(engine, carrier, before, policy, &object->client);
     if (status == NEAP_NOT_FOUND)
         return refuse_room(L, engine);
     if (status != NEAP_OK)
@@ -85,8 +105,6 @@ static int client_collect(lua_State *L)
         neap_client_close(object->client);
     neap_client_release(object->client);
     object->client = NULL;
-    if (object->policy.alloc)
-        neap_client_policy_deinit(&object->policy);
     return 0;
 }
 
@@ -315,6 +333,7 @@ void neap_binding_add_client(lua_State *L)
     lua_getfield(L, -1, "__index");
     luaL_setfuncs(L, neap_client_alert_methods, 0);
     lua_pop(L, 2);
+    neap_add_collected(L, POLICY_NAME, policy_collect);
     neap_add_collected(L, BREAKER_LIST_NAME, breaker_list_collect);
     lua_pushcfunction(L, client_new);
     lua_setfield(L, -2, "client");

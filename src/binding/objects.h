@@ -20,7 +20,6 @@ struct neap_engine_object {
 };
 
 struct neap_client_object {
-    struct neap_client_policy policy; /* while it is being read; then the client has it */
     struct neap_client *client;
 };
 

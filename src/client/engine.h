@@ -47,6 +47,8 @@ struct neap_member {
     void (*desert)(struct neap_member *member);
 };
 
+struct neap_exchange;
+
 struct neap_engine {
     const struct neap_alloc *alloc;
     struct neap_loop *loop;
