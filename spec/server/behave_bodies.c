@@ -124,6 +124,14 @@ void behave_big(struct exchange *exchange, const char *rest)
     (void)rest;
 }
 
+/* Of the last chunk's extension, or of trailers. */
+static void go_on_for_ever(struct exchange *exchange, const char *begin, const char *more)
+{
+    int going = conn_send(exchange->conn, begin, strlen(begin));
+    while (going)
+        going = conn_send(exchange->conn, more, strlen(more));
+}
+
 /* Breaks the framing in the middle of the body; what follows would be read as a chunk. */
 static void break_chunks(struct exchange *exchange, const char *how, uint64_t piece)
 {
@@ -136,6 +144,10 @@ static void break_chunks(struct exchange *exchange, const char *how, uint64_t pi
         text_string(&wrong, "ffffffffffffffffff\r\nmore than anything\r\n");
     if (wrong.bytes > 0)
         exchange_text(exchange, &wrong);
+    else if (strcmp(how, "extension") == 0)
+        go_on_for_ever(exchange, "5;x=", "an extension of no use ");
+    else if (strcmp(how, "trailers") == 0)
+        go_on_for_ever(exchange, "0\r\n", "X-Trailer: one more\r\n");
     else
         send_chunk(exchange, 0, piece); /* "end": no last chunk */
     exchange->close = 1;

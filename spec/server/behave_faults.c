@@ -261,6 +261,7 @@ void behave_garbage(struct exchange *exchange, const char *rest)
         {"lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 5\r\n\r\nok"},
         {"same", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok"},
         {"list", "HTTP/1.1 200 OK\r\nContent-Length: 2, 5\r\n\r\nok"},
+        {"huge", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\nok"},
         {"plus", "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok"},
         {"old", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
                 "2\r\nok\r\n0\r\n\r\n"},

@@ -111,7 +111,12 @@ static bool take_status_line(struct neap_transfer *transfer, struct text line)
     response->http_version = version_of(line.data, line.bytes);
     response->status = status_of(rest);
     note_protocol(transfer, response->http_version);
-    transfer->interim = response->status < 200 && response->status != 101;
+    transfer->interim = response->status < 200;
+    if (response->status == 101) { /* what would follow is no HTTP */
+        neap_verdict_fail(transfer, NEAP_KIND_PROTOCOL, NEAP_PHASE_NONE,
+                          "the server changes to a protocol that nobody has asked for");
+        return false;
+    }
     if (transfer->interim)
         return true;
     if (neap_buffer_append(&response->reason, reason.data, reason.bytes) != NEAP_OK)

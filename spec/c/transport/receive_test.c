@@ -191,6 +191,12 @@ static void several_lengths_are_no_length(void **state)
     assert_protocol("/garbage?kind=plus");
 }
 
+static void a_change_of_protocol_is_no_answer(void **state)
+{
+    (void)state;
+    assert_protocol("/informational?status=101");
+}
+
 static void the_same_length_twice_is_one(void **state)
 {
     struct fetched fetched;
@@ -267,6 +273,7 @@ int main(void)
         TEST(a_head_of_http2_without_end_ends_the_transfer),
         TEST(many_headers_below_the_limit_are_kept),
         TEST(several_lengths_are_no_length),
+        TEST(a_change_of_protocol_is_no_answer),
         TEST(the_same_length_twice_is_one),
         TEST(over_http2_a_response_is_the_same),
         TEST(the_buffer_is_small_until_a_larger_response_came),
