@@ -390,9 +390,10 @@ static bool hedge_is_due(const struct neap_call *call, int64_t now_ns)
     return lone && now_ns >= neap_time_add(lone->started_ns, call->setup.pipeline->hedge_after_ns);
 }
 
-static bool may_hedge(const struct neap_call *call)
+static bool may_hedge(const struct neap_call *call, int64_t now_ns)
 {
-    return call->setup.replayable && call->attempts < call->setup.pipeline->retry.max_attempts;
+    return call->setup.replayable && call->attempts < call->setup.pipeline->retry.max_attempts &&
+           neap_call_has_time(call, now_ns);
 }
 
 static bool give_up_hedging(struct neap_call *call, int64_t now_ns)
@@ -407,7 +408,7 @@ bool neap_call_hedge(struct neap_call *call, int64_t now_ns, struct neap_effect 
         return false;
     const struct neap_pipeline *pipeline = call->setup.pipeline;
     call->hedge_asked = call->attempts;
-    if (!may_hedge(call))
+    if (!may_hedge(call, now_ns))
         return false;
     bool paid = !pipeline->has_budget ||
                 neap_retry_budget_withdraw(call->setup.state.budget, &pipeline->budget, now_ns);

@@ -919,6 +919,20 @@ static void a_hedge_that_took_the_first_place_gets_none_beside_two(void **state)
     end_call(&call);
 }
 
+static void a_hedge_without_time_left_leaves_the_attempt_to_its_limit(void **state)
+{
+    (void)state;
+    pipeline.hedge_after_ns = 2 * S;
+    pipeline.timeout.total_ns = 4 * S;
+    begin();
+    tell_time(&call, 4 * S - S / 4000);
+    assert_effect(NEAP_EFFECT_WAIT);
+    assert_int_equal(neap_call_next_wakeup(&call), 4 * S);
+    tell_time(&call, 4 * S);
+    assert_effect(NEAP_EFFECT_CANCEL);
+    end_call(&call);
+}
+
 static void what_must_not_be_repeated_is_not_woken_for_a_hedge_twice(void **state)
 {
     (void)state;
@@ -1117,6 +1131,7 @@ int main(void)
         TEST(a_hedge_never_waits_and_never_repeats_the_unreplayable),
         TEST(a_hedge_that_was_refused_is_not_asked_for_again),
         TEST(a_hedge_that_took_the_first_place_gets_none_beside_two),
+        TEST(a_hedge_without_time_left_leaves_the_attempt_to_its_limit),
         TEST(what_must_not_be_repeated_is_not_woken_for_a_hedge_twice),
         TEST(listeners_are_told_of_each_step),
         TEST(a_trace_without_memory_loses_entries_not_calls),
