@@ -156,10 +156,11 @@ static void forbid(const struct neap_transfer *transfer, struct neap_outcome *ou
              redirected ? "a redirect leads" : "the host leads");
 }
 
-/* Nor is a server to blame for a socket that we could not have. */
+/* Nor is a server to blame for a socket that we could not have: another of its addresses, which may
+ * have refused us, is not the whole of it. */
 static bool had_no_socket(const struct neap_transfer *transfer, const struct neap_outcome *outcome)
 {
-    return transfer->starved && !transfer->dialled && outcome->kind == NEAP_KIND_CONNECT;
+    return transfer->starved && outcome->kind == NEAP_KIND_CONNECT;
 }
 
 static void starve(struct neap_outcome *outcome)
