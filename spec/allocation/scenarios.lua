@@ -14,8 +14,8 @@ end
 --- The function that is one round (true, or nil and an error); the one that says afterwards, with
 --- memory, whether nothing is out (true, or false and what is); and, where there is a network, one
 --- that makes the breaker forget: libcurl without memory may take a server for unreachable.
-function scenarios.set_up(name, url, directory)
-  return by_name[name].set_up(url, directory)
+function scenarios.set_up(name, servers, directory)
+  return by_name[name].set_up(servers, directory)
 end
 
 return scenarios
