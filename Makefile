@@ -317,7 +317,7 @@ check: ## static checks, and the tests under sanitizers and an aggressive collec
 	@.ci/setup.sh build test check
 	$(STEPS) check-format check-lua check-rooms check-self check-symbols check-hardening \
 	    check-clang check-cppcheck check-tidy check-instructions check-models check-fuzz check-c-asan \
-	    check-lua-asan check-c-tsan check-lua-gc
+	    check-lua-asan check-c-tsan check-lua-gc check-luajit-gc check-valgrind
 
 .PHONY: format
 format: ## lay out the C sources with clang-format
@@ -554,6 +554,43 @@ check-c-tsan: $(call tests_of,tsan,$(THREAD_TEST_SOURCES)) $(SERVER)
 .PHONY: check-lua-gc
 check-lua-gc: spec-ready-lua5.4
 	@.ci/specs_apart.sh $(BUILD)/lua5.4/lua '$(BINDING_SPECS)' --helper=spec/support/aggressive_gc.lua
+
+# On LuaJIT the same, but for those that mostly wait; GC_SPECS='$$(BINDING_SPECS)' runs all.
+GC_SPECS ?= $(filter-out $(foreach name,alerts concurrency error_kinds fork injection listeners \
+    loop_cqueues loop_luv outbox prometheus retry secrets shared store,%/$(name)_spec.lua),\
+    $(BINDING_SPECS))
+
+.PHONY: check-luajit-gc
+ifeq ($(and $(incdir_luajit),$(shell command -v luajit 2>/dev/null)),)
+check-luajit-gc:
+	@.ci/skip.sh 'specs on LuaJIT with the collector that never rests: it is missing, or its headers'
+else
+check-luajit-gc: spec-ready-luajit
+	@.ci/specs_apart.sh $(BUILD)/luajit/lua '$(GC_SPECS)' --helper=spec/support/aggressive_gc.lua
+endif
+
+# Memcheck needs no suppressions: neither Lua nor libcurl nor OpenSSL does what it complains of. What
+# is lost for good is an error; a child that a spec forks is on its own.
+VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite \
+    --errors-for-leak-kinds=definite --num-callers=25 --child-silent-after-fork=yes
+VALGRIND_SPECS ?= $(foreach name,cache headers idempotency json policy reach wrap,\
+    spec/$(name)_spec.lua)
+
+# What specs start runs without it: NEAP_LUA names the plain interpreter.
+$(BUILD)/valgrind/lua: export SCRIPT = $(call interpreter_script,lua5.4,$(VALGRIND) lua5.4)
+$(BUILD)/valgrind/lua: Makefile
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$SCRIPT" > $@
+	@chmod +x $@
+
+.PHONY: check-valgrind
+ifeq ($(shell command -v valgrind 2>/dev/null),)
+check-valgrind:
+	@.ci/skip.sh 'memcheck: valgrind is missing'
+else
+check-valgrind: spec-ready-lua5.4 $(BUILD)/valgrind/lua
+	@.ci/specs_apart.sh $(BUILD)/valgrind/lua '$(VALGRIND_SPECS)'
+endif
 
 # ------------------------------------------------------------------------------------ installation
 
