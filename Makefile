@@ -592,6 +592,32 @@ check-valgrind: spec-ready-lua5.4 $(BUILD)/valgrind/lua
 	@.ci/specs_apart.sh $(BUILD)/valgrind/lua '$(VALGRIND_SPECS)'
 endif
 
+# The binding's specs on interpreters whose own assertions are on (LUAI_ASSERT, LUA_USE_APICHECK and
+# LuaJIT's), built from Debian's sources; by hand, for it fetches these.
+ASSERTING := $(BUILD)/asserting
+ASSERTING_SPECS ?= $(BINDING_SPECS)
+
+define asserting_rule # interpreter
+$(ASSERTING)/run-$1/lua: export SCRIPT = $$(call interpreter_script,$1,$(CURDIR)/$(ASSERTING)/$1)
+$(ASSERTING)/run-$1/lua: Makefile
+	@mkdir -p $$(@D)
+	@printf '%s\n' "$$$$SCRIPT" > $$@
+	@chmod +x $$@
+
+.PHONY: check-$1-assert
+check-$1-assert: spec-ready-$1 $(ASSERTING)/run-$1/lua
+	@status=0; .ci/asserting_lua.sh $1 $(ASSERTING) || status=$$$$?; \
+	case $$$$status in \
+	0) .ci/specs_apart.sh $(ASSERTING)/run-$1/lua '$(ASSERTING_SPECS)' ;; \
+	3) .ci/skip.sh 'specs on $1 with assertions: its source cannot be had' ;; \
+	*) exit 1 ;; \
+	esac
+endef
+$(foreach name,lua5.4 luajit,$(eval $(call asserting_rule,$(name))))
+
+.PHONY: check-lua-assert
+check-lua-assert: check-lua5.4-assert $(if $(incdir_luajit),check-luajit-assert)
+
 # ------------------------------------------------------------------------------------ installation
 
 INSTALL ?= install
