@@ -16,27 +16,53 @@
 #include "base/duration.h"
 #include "transport/transport_internal.h"
 
-struct neap_socket *neap_sockets_find(const struct neap_transport *transport, int fd)
+/* NULL where there is no page for it. */
+static struct neap_socket **slot_of(const struct neap_sockets *sockets, int fd)
 {
-    const struct neap_sockets *sockets = &transport->sockets;
-    return fd >= 0 && (size_t)fd < sockets->count ? sockets->at[fd] : NULL;
+    size_t page = (size_t)fd / NEAP_SOCKETS_A_PAGE;
+    if (fd < 0 || page >= sockets->page_count || !sockets->page[page])
+        return NULL;
+    return &sockets->page[page]->at[(size_t)fd % NEAP_SOCKETS_A_PAGE];
 }
 
-static bool make_room(struct neap_transport *transport, size_t fd)
+struct neap_socket *neap_sockets_find(const struct neap_transport *transport, int fd)
+{
+    struct neap_socket **slot = slot_of(&transport->sockets, fd);
+    return slot ? *slot : NULL;
+}
+
+/* Above all descriptors that it has a page for. */
+static int end_of(const struct neap_sockets *sockets)
+{
+    return (int)(sockets->page_count * NEAP_SOCKETS_A_PAGE);
+}
+
+static bool make_room_for_page(struct neap_transport *transport, size_t page)
 {
     struct neap_sockets *sockets = &transport->sockets;
-    size_t count = sockets->count > 0 ? sockets->count : 64;
-    if (fd < sockets->count)
+    size_t count = page + 1;
+    if (page < sockets->page_count)
         return true;
-    while (count <= fd)
-        count *= 2;
-    void *at = neap_resize(transport->alloc, sockets->at, count * sizeof *sockets->at);
-    if (!at)
+    void *pages = neap_resize(transport->alloc, sockets->page, count * sizeof *sockets->page);
+    if (!pages)
         return false;
-    sockets->at = at;
-    memset(sockets->at + sockets->count, 0, (count - sockets->count) * sizeof *sockets->at);
-    sockets->count = count;
+    sockets->page = pages;
+    memset(sockets->page + sockets->page_count, 0,
+           (count - sockets->page_count) * sizeof(struct neap_socket_page *));
+    sockets->page_count = count;
     return true;
+}
+
+static bool make_room(struct neap_transport *transport, int fd)
+{
+    struct neap_sockets *sockets = &transport->sockets;
+    size_t page = (size_t)fd / NEAP_SOCKETS_A_PAGE;
+    if (slot_of(sockets, fd))
+        return true;
+    if (!make_room_for_page(transport, page))
+        return false;
+    sockets->page[page] = neap_alloc_zeroed(transport->alloc, sizeof *sockets->page[page]);
+    return sockets->page[page] != NULL;
 }
 
 static void forget(struct neap_transport *transport, int fd)
@@ -45,7 +71,7 @@ static void forget(struct neap_transport *transport, int fd)
     if (!socket)
         return;
     neap_loop_unwatch(transport->loop, &socket->watch);
-    transport->sockets.at[fd] = NULL;
+    *slot_of(&transport->sockets, fd) = NULL;
     if (socket->ours) {
         transport->stats.open--;
         socket->shard->open--;
@@ -104,7 +130,7 @@ static struct neap_socket *add(struct neap_shard *shard, int fd, bool ours)
 {
     struct neap_transport *transport = shard->transport;
     forget(transport, fd);
-    if (!make_room(transport, (size_t)fd))
+    if (!make_room(transport, fd))
         return NULL;
     struct neap_socket *socket = neap_alloc_zeroed(transport->alloc, sizeof *socket);
     if (!socket)
@@ -116,7 +142,7 @@ static struct neap_socket *add(struct neap_shard *shard, int fd, bool ours)
     socket->inode = inode_of(fd);
     socket->opened_ns = neap_loop_now(transport->loop);
     socket->expires_ns = NEAP_NEVER;
-    transport->sockets.at[fd] = socket;
+    *slot_of(&transport->sockets, fd) = socket;
     transport->stats.open += ours;
     shard->open += ours;
     return socket;
@@ -148,7 +174,7 @@ static void note_expiry(struct neap_transport *transport, struct neap_socket *so
  * once. */
 static void end_connection(struct neap_transport *transport, int fd)
 {
-    struct neap_socket *socket = transport->sockets.at[fd];
+    struct neap_socket *socket = neap_sockets_find(transport, fd);
     if (!is_the_same(socket, fd)) {
         forget(transport, fd);
         return;
@@ -163,12 +189,12 @@ void neap_sockets_expire(struct neap_transport *transport)
     int64_t now_ns = neap_loop_now(transport->loop), next_ns = NEAP_NEVER;
     if (now_ns < sockets->next_expiry_ns)
         return;
-    for (size_t fd = 0; fd < sockets->count; fd++) {
-        struct neap_socket *socket = sockets->at[fd];
+    for (int fd = 0; fd < end_of(sockets); fd++) {
+        struct neap_socket *socket = neap_sockets_find(transport, fd);
         if (!socket || socket->in_use)
             continue;
         if (now_ns >= socket->expires_ns) {
-            end_connection(transport, (int)fd);
+            end_connection(transport, fd);
         } else {
             next_ns = neap_time_min(next_ns, socket->expires_ns);
         }
@@ -241,22 +267,25 @@ void neap_sockets_preset(struct neap_transport *transport, CURL *easy)
 
 void neap_sockets_forsake(struct neap_transport *transport)
 {
-    for (size_t fd = 0; fd < transport->sockets.count; fd++) {
-        const struct neap_socket *socket = transport->sockets.at[fd];
-        if (socket && is_the_same(socket, (int)fd))
-            close((int)fd);
+    for (int fd = 0; fd < end_of(&transport->sockets); fd++) {
+        const struct neap_socket *socket = neap_sockets_find(transport, fd);
+        if (socket && is_the_same(socket, fd))
+            close(fd);
     }
 }
 
 /* The shards, which count what is open, are gone. */
 void neap_sockets_free(struct neap_transport *transport)
 {
-    for (size_t fd = 0; fd < transport->sockets.count; fd++) {
-        struct neap_socket *socket = transport->sockets.at[fd];
+    struct neap_sockets *sockets = &transport->sockets;
+    for (int fd = 0; fd < end_of(sockets); fd++) {
+        struct neap_socket *socket = neap_sockets_find(transport, fd);
         if (socket)
             socket->ours = false;
-        forget(transport, (int)fd);
+        forget(transport, fd);
     }
-    neap_free(transport->alloc, transport->sockets.at);
+    for (size_t page = 0; page < sockets->page_count; page++)
+        neap_free(transport->alloc, sockets->page[page]);
+    neap_free(transport->alloc, sockets->page);
     transport->sockets = (struct neap_sockets){.next_expiry_ns = NEAP_NEVER};
 }

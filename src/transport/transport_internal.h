@@ -18,9 +18,17 @@
 /* Where a transfer's time is going. Waiting for a place in the pool is not connecting. */
 enum neap_stage { NEAP_STAGE_WAITING, NEAP_STAGE_CONNECT, NEAP_STAGE_WRITE, NEAP_STAGE_READ };
 
+/* By descriptor number, in pages: a client with one connection, in a program with many descriptors,
+ * has one page. */
+#define NEAP_SOCKETS_A_PAGE 16u
+
+struct neap_socket_page {
+    struct neap_socket *at[NEAP_SOCKETS_A_PAGE]; /* NULL where libcurl has none */
+};
+
 struct neap_sockets {
-    struct neap_socket **at; /* by descriptor number; NULL where libcurl has none */
-    size_t count;
+    struct neap_socket_page **page; /* NULL where it would be empty */
+    size_t page_count;
     int64_t next_expiry_ns; /* no idle connection is too old before */
 };
 
