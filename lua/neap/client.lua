@@ -299,11 +299,42 @@ local function call_in_task(client, simple_core, task, method, path, req)
   return true, res, err
 end
 
+local park_call = core.park_call
+
+-- The same where the coroutine is parked on a loop that is not neap's.
+local function call_parked(client, simple_core, method, path, req)
+  local engine = client._engine
+  local whom, park = host.whom_to_park(engine)
+  if not whom or not park_call then
+    return
+  end
+  local functions = client._functions
+  local exchange, id, due, has_mail = park_call(simple_core, method, path, req, whom)
+  if not exchange then
+    return exchange == false, nil, nil, id
+  end
+  if id then
+    park(engine, exchange, id, due, has_mail)
+  end
+  local made, res, err = finish_call(simple_core, exchange)
+  if not made then
+    return true, take_off(client, functions, exchange, method, path, req)
+  end
+  if client._alerts then
+    client._alerts:look()
+  end
+  host.settle(engine)
+  return true, res, err
+end
+
 local running, backgrounds = scheduler.running, scheduler.backgrounds
 
 -- A call that needs nothing of Lua; nothing where it has to be driven.
 local function call_simply(client, simple_core, method, path, req)
   local task = running.task
+  if running.elsewhere then
+    return call_parked(client, simple_core, method, path, req)
+  end
   if not task and not backgrounds[client._engine] then
     return call_at_once(client, simple_core, method, path, req)
   end
@@ -315,7 +346,7 @@ end
 -- What a call came to; or nil, nil and what is wrong with the request.
 local function call(client, method, path, req)
   local simple_core = simple[client]
-  if simple_core and not running.elsewhere then
+  if simple_core then
     local made, res, err, message = call_simply(client, simple_core, method, path, req)
     if made then
       return res, err, message

@@ -88,8 +88,8 @@ function host.now()
   return engine and now(engine) or host.engine():now()
 end
 
-local function park(engine, waiter)
-  parking.wait(loop, engine, waiter)
+local function park(engine, waiter, id, due, has_mail)
+  parking.wait(loop, engine, waiter, id, due, has_mail)
   return true
 end
 
@@ -107,6 +107,19 @@ function host.way_to_park(engine)
   if whom and not is_lost(engine) then
     return park, whom
   end
+end
+
+--- Where host.way_to_park has one, but for code that cannot yield and for what a parent made: on
+--- whose behalf the code is parked, as core.parked_caller wants it; and a function that parks it,
+--- as parking.wait, without a loop. Nil where it cannot be, or the loop has no use for that.
+---@param engine userdata
+---@return any whom
+---@return function park
+function host.whom_to_park(engine)
+  if not loop or not loop.whom_to_park or engine ~= default_engine or scheduler.in_task() then
+    return nil
+  end
+  return loop.whom_to_park(), park
 end
 
 --- Can the code that runs wait for something of this engine without blocking?

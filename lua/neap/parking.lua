@@ -5,6 +5,8 @@
 --
 --     can_park()          may the code that runs be parked here? What is true may be anything
 --                         that says for whom it runs, for tie
+--     whom_to_park()      optional: where code that can yield may be parked: for whom it runs, as
+--                         core.parked_caller wants it
 --     blocks()            where it may not: may it block the thread instead?
 --     parker([engine])    something for one wait, of something of that engine: park(seconds)
 --                         returns when unpark() has been called, or after so long (a loop that
@@ -107,13 +109,16 @@ local function leave_place(place)
   spare_places[spare_count] = place
 end
 
---- Parks the coroutine that runs until the waiter is ready.
-function parking.wait(loop, engine, waiter)
+--- Parks the coroutine that runs until the waiter is ready. Whoever knows its id says what
+--- engine:due() does, too.
+function parking.wait(loop, engine, waiter, id, due, has_mail)
   local list = waiting.on(engine)
   local place = take_place(loop.parker(engine))
-  list[waiter:id()] = place
+  if not id then
+    id, due, has_mail = waiter:id(), engine:due()
+  end
+  list[id] = place
   note_wait(waiter)
-  local due, has_mail = engine:due()
   if due == 0 then
     parking.pump(engine)
     due, has_mail = engine:due()

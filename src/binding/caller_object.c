@@ -1,4 +1,4 @@
-/* Callers: functions that make a call in one step, or in a task of neap's own loop in two, for
+/* Callers: functions that make a call in one step, or where others go on meanwhile in two, for
  * clients that need nothing of Lua. What the face's driver does step by step costs more than all of
  * the pipeline. */
 #include <string.h>
@@ -7,26 +7,26 @@
 #include "binding/objects.h"
 #include "binding/request_reader.h"
 
-/* Where they keep things on their stack. The client's user table has the object of a call that is
- * over, emptied, at 1. They are the same functions for all clients: LuaJIT would hold those of a
- * client that is gone in what it compiled. */
+/* Where they keep things on their stack. They are the same functions for all clients: LuaJIT would
+ * hold those of a client that is gone in what it compiled. The client's user table is a list of
+ * objects of calls that are over, emptied: of as many as end in one turn of a busy loop. */
 enum { CLIENT = 1, METHOD, PATH, REQUEST, EXTRAS, OBJECT, ARGUMENTS = REQUEST };
+#define SPARES_MAX 16
 
 /* Nobody else has it meanwhile: a finalizer may make a call of its own. */
 static struct neap_exchange_object *take_object(lua_State *L)
 {
     neap_lua_get_user_table(L, CLIENT);
     luaL_checktype(L, -1, LUA_TTABLE);
-    lua_rawgeti(L, -1, 1);
-    struct neap_exchange_object *object = lua_touserdata(L, -1);
-    if (object) {
-        lua_pushboolean(L, false);
-        lua_rawseti(L, -3, 1);
+    int count = (int)lua_rawlen(L, -1);
+    if (count > 0) {
+        lua_rawgeti(L, -1, count);
+        lua_pushnil(L);
+        lua_rawseti(L, -3, count);
         lua_remove(L, -2);
-        return object;
+        return lua_touserdata(L, -1);
     }
-    lua_pop(L, 1);
-    object = neap_push_exchange(L);
+    struct neap_exchange_object *object = neap_push_exchange(L);
     lua_insert(L, -2);
     neap_lua_set_user_table(L, -2); /* in place of what it keeps: it has neither body nor key */
     return object;
@@ -42,8 +42,11 @@ static void give_back_object(lua_State *L, int index, struct neap_exchange_objec
         neap_lua_set_user_table(L, index);
         object->keeps = false;
     }
-    lua_pushvalue(L, index);
-    lua_rawseti(L, -2, 1);
+    int count = (int)lua_rawlen(L, -1);
+    if (count < SPARES_MAX) {
+        lua_pushvalue(L, index);
+        lua_rawseti(L, -2, count + 1);
+    }
     lua_pop(L, 1);
 }
 
@@ -137,6 +140,35 @@ static bool can_yield(lua_State *L, int index)
     return lua_tothread(L, index) == L && neap_lua_is_yieldable(L);
 }
 
+/* Begins the call for which the arguments are there. NULL where something is wrong with the
+ * request, and false and what it is are on the stack. */
+static struct neap_exchange *begin(lua_State *L, struct neap_client *client, struct neap_tie *tie)
+{
+    lua_settop(L, ARGUMENTS);
+    lua_pushnil(L); /* extras */
+    struct neap_exchange_object *object = take_object(L);
+    if (!prepare(L, client, object, NEAP_KEPT_BY(OBJECT))) {
+        lua_pushboolean(L, false);
+        lua_insert(L, -2);
+        return NULL;
+    }
+    name_waiter(object);
+    if (tie)
+        neap_exchange_tie(object->exchange, tie);
+    neap_exchange_begin(object->exchange, false);
+    return object->exchange;
+}
+
+/* Pushes the exchange, and while it is not done the number of its waiter. */
+static int push_begun(lua_State *L, const struct neap_exchange *exchange)
+{
+    lua_pushvalue(L, OBJECT);
+    if (exchange->attention != NEAP_ATTENTION_NONE)
+        return 1;
+    lua_pushinteger(L, (lua_Integer)exchange->waiter.id);
+    return 2;
+}
+
 /* start(client, method, path, request, co): an exchange that is under way in that coroutine, and
  * while it is not done the number of its waiter; or false and what is wrong with the request.
  * Nothing where the call has to be driven by the face. */
@@ -145,22 +177,21 @@ static int start(lua_State *L)
     struct neap_client *client = ready_client(L);
     if (!client || !can_yield(L, EXTRAS))
         return 0;
-    lua_settop(L, EXTRAS);
-    lua_pushnil(L);
-    lua_replace(L, EXTRAS);
-    struct neap_exchange_object *object = take_object(L);
-    if (!prepare(L, client, object, NEAP_KEPT_BY(OBJECT))) {
-        lua_pushboolean(L, false);
-        lua_insert(L, -2);
-        return 2;
-    }
-    name_waiter(object);
-    neap_exchange_begin(object->exchange, false);
-    lua_pushvalue(L, OBJECT);
-    if (object->exchange->attention != NEAP_ATTENTION_NONE)
-        return 1;
-    lua_pushinteger(L, (lua_Integer)object->waiter_id);
-    return 2;
+    const struct neap_exchange *exchange = begin(L, client, NULL);
+    return exchange ? push_begun(L, exchange) : 2;
+}
+
+/* park(client, method, path, request, whom): the same on a loop that is not neap's, where the call
+ * is given up when that request of the host ends; behind the number stands what engine:due() says.
+ */
+static int park(lua_State *L)
+{
+    struct neap_client *client = ready_client(L);
+    if (!client || !neap_lua_is_yieldable(L))
+        return 0;
+    const struct neap_exchange *exchange = begin(L, client, neap_tie_of_request(L, EXTRAS));
+    int pushed = exchange ? push_begun(L, exchange) : 2;
+    return exchange && pushed > 1 ? pushed + neap_push_due(L, client->engine) : pushed;
 }
 
 /* finish(client, exchange): true and the response; or true, nil and err. Nothing where the call is
@@ -192,7 +223,7 @@ void neap_binding_add_callers(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"may_call", may_call}, {"call", call}, {NULL, NULL}};
     static const luaL_Reg in_tasks[] = {
-        {"start_call", start}, {"finish_call", finish}, {NULL, NULL}};
+        {"start_call", start}, {"park_call", park}, {"finish_call", finish}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     if (neap_lua_knows_yieldable())
         luaL_setfuncs(L, in_tasks, 0);

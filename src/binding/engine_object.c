@@ -233,11 +233,8 @@ static int engine_wait(lua_State *L)
     return neap_push_wait(L, loop, neap_loop_next(loop));
 }
 
-/* due(): the moment of now() at which a poll is due; 0 where it is due at once, nil while nothing
- * is timed. Then, true where there are errands to be flushed. */
-static int engine_due(lua_State *L)
+int neap_push_due(lua_State *L, const struct neap_engine *engine)
 {
-    const struct neap_engine *engine = neap_check_engine(L, 1);
     int64_t due_ns = neap_engine_is_pending(engine) ? 0 : neap_loop_next(engine->loop);
     if (due_ns == NEAP_NEVER)
         lua_pushnil(L);
@@ -245,6 +242,13 @@ static int engine_due(lua_State *L)
         lua_pushnumber(L, neap_seconds_from_ns(due_ns));
     lua_pushboolean(L, engine->helper && neap_helper_is_untold(engine->helper));
     return 2;
+}
+
+/* due(): the moment of now() at which a poll is due; 0 where it is due at once, nil while nothing
+ * is timed. Then, true where there are errands to be flushed. */
+static int engine_due(lua_State *L)
+{
+    return neap_push_due(L, neap_check_engine(L, 1));
 }
 
 /* flush(): the helper is told of the errands that it has got. */

@@ -103,6 +103,10 @@ int64_t neap_optional_seconds(lua_State *L, int index);
  * of values pushed. */
 int neap_push_wait(lua_State *L, struct neap_loop *loop, int64_t when_ns);
 
+/* Pushes the moment at which a poll of the engine is due, 0 where it is due at once, or nil while
+ * nothing is timed; and true where its helper is to be told of errands. The number of values. */
+int neap_push_due(lua_State *L, const struct neap_engine *engine);
+
 /* The tie of a request of nginx that is being handled now: its address, as a light userdata or a
  * number, is at `index`. NULL where the request's end cannot be known. Raises without memory. */
 struct neap_tie *neap_tie_of_request(lua_State *L, int index);

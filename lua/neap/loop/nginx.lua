@@ -34,17 +34,23 @@ function loop.can_park()
   return PARKING_PHASES[get_phase()] and can_yield() and get_request()
 end
 
---- A worker never blocks.
-function loop.blocks()
-  return false
-end
-
 -- As a light userdata, which LuaJIT has where OpenResty's own has a cdata, or a number.
 local function address_of(request)
   if type(request) == "userdata" then
     return request
   end
   return tonumber(ffi.cast("uintptr_t", ffi.cast("void *", request)))
+end
+
+--- The same for what can yield: the request's address.
+function loop.whom_to_park()
+  local request = PARKING_PHASES[get_phase()] and get_request()
+  return request and address_of(request)
+end
+
+--- A worker never blocks.
+function loop.blocks()
+  return false
 end
 
 --- A request that is abandoned takes its calls with it: nginx drops its coroutines without a word.
