@@ -66,3 +66,76 @@ describe("the headers of a response", function()
     assert.equal("attempt", res.trace[1].kind)
   end)
 end)
+
+-- Few and many are read in different ways.
+describe("pairs of a request", function()
+  local kit, client
+
+  before_each(function()
+    kit = testing.new{ seed = 1 }
+    client = kit:client{ name = "api", base_url = "http://api.example/" }
+    kit:script{ { status = 200, ["repeat"] = true } }
+  end)
+
+  -- So many of them, every third one in a list of two and some numbers.
+  local function pairs_of(count)
+    local given, expected, left = {}, {}, count
+    while left > 0 do
+      local name = ("x-%02d"):format(left)
+      if left % 3 == 0 and left > 1 then
+        given[name], expected[name] = { "a" .. left, left }, { "a" .. left, tostring(left) }
+        left = left - 2
+      else
+        given[name], expected[name] = left % 2 == 0 and left or "b" .. left,
+          left % 2 == 0 and tostring(left) or "b" .. left
+        left = left - 1
+      end
+    end
+    return given, expected
+  end
+
+  local COUNTS = { 1, 2, 3, 14, 15, 16, 17, 18, 40 }
+
+  it("are sent as headers, however many there are", function()
+    for _, count in ipairs(COUNTS) do
+      local given, expected = pairs_of(count)
+      kit:run(function()
+        assert(client:post("x", { headers = given, json = {} }))
+      end)
+      local sent = kit.requests[#kit.requests].headers
+      for name, value in pairs(expected) do
+        assert.same(value, sent[name])
+      end
+      assert.equal("application/json", sent["Content-Type"])
+    end
+  end)
+
+  it("are sent as a query, in the order of their names", function()
+    for _, count in ipairs(COUNTS) do
+      local given, expected = pairs_of(count)
+      kit:run(function()
+        assert(client:get("x", { query = given }))
+      end)
+      local names, texts = {}, {}
+      for name in pairs(expected) do names[#names + 1] = name end
+      table.sort(names)
+      for _, name in ipairs(names) do
+        local value = expected[name]
+        for _, one in ipairs(type(value) == "table" and value or { value }) do
+          texts[#texts + 1] = name .. "=" .. one
+        end
+      end
+      assert.equal(table.concat(texts, "&"), kit.requests[#kit.requests].query)
+    end
+  end)
+
+  it("are refused by their name, few or many", function()
+    for _, count in ipairs(COUNTS) do
+      local given = pairs_of(count)
+      given["x-wrong"] = function() end
+      local done, message = pcall(client.get, client, "x", { headers = given })
+      assert.is_false(done)
+      assert.truthy(message:find('request.headers["x-wrong"]: expected a string', 1, true))
+    end
+  end)
+end)

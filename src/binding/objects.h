@@ -28,9 +28,8 @@ struct neap_exchange_object {
     struct neap_exchange *exchange;
     struct neap_buffer scratch;
     struct neap_url url;
-    struct neap_request_header only_header; /* of a request that names none itself */
-    uint64_t waiter_id;                     /* of those that a caller makes with it; 0: none yet */
-    bool keeps; /* it was given a user table of its own by neap_keep_for_call */
+    uint64_t waiter_id; /* of those that a caller makes with it; 0: none yet */
+    bool keeps;         /* it was given a user table of its own by neap_keep_for_call */
 };
 
 /* Each raises where the value at `index` is of another kind, or was closed. */

@@ -9,7 +9,8 @@ struct reader {
     lua_State *L;
     const char *path;
     bool booleans;
-    int keeper; /* a Lua list that holds each text */
+    int keeper; /* a Lua list that holds each text; 0: they are held by the stack, */
+    int kept;   /* up to this index */
     struct neap_pair_list *list;
 };
 
@@ -42,7 +43,10 @@ static struct neap_text keep(struct reader *reader)
     lua_State *L = reader->L;
     struct neap_text text;
     text.text = lua_tolstring(L, -1, &text.bytes);
-    lua_rawseti(L, reader->keeper, (int)reader->list->count + 1);
+    if (reader->keeper)
+        lua_rawseti(L, reader->keeper, (int)reader->list->count + 1);
+    else
+        lua_insert(L, ++reader->kept);
     return text;
 }
 
@@ -137,18 +141,49 @@ static bool take_pair(struct reader *reader)
     return true;
 }
 
+/* Most are few, and nothing has to be made for these. */
+static void make_room(struct reader *reader, size_t most)
+{
+    lua_State *L = reader->L;
+    struct neap_pair_list *list = reader->list;
+    list->count = 0;
+    list->pair = list->few;
+    reader->kept = lua_gettop(L);
+    if (most <= NEAP_FEW_PAIRS)
+        return;
+    list->pair = lua_newuserdata(L, most * sizeof *list->pair);
+    lua_createtable(L, (int)most, 0);
+    reader->keeper = lua_gettop(L);
+}
+
+/* By insertion: the library's sort costs more than to read a few. */
+static void sort_few(struct neap_pair_list *list)
+{
+    for (size_t i = 1; i < list->count; i++) {
+        struct neap_pair pair = list->pair[i];
+        size_t at = i;
+        for (; at > 0 && by_name(&pair, &list->pair[at - 1]) < 0; at--)
+            list->pair[at] = list->pair[at - 1];
+        list->pair[at] = pair;
+    }
+}
+
+static void sort(struct neap_pair_list *list)
+{
+    if (list->count <= NEAP_FEW_PAIRS)
+        sort_few(list);
+    else
+        qsort(list->pair, list->count, sizeof *list->pair, by_name);
+}
+
 bool neap_read_pairs(lua_State *L, int index, const char *path, bool booleans,
                      struct neap_pair_list *list)
 {
     struct reader reader = {.L = L, .path = path, .booleans = booleans, .list = list};
     int top = lua_gettop(L);
     index = lua_absindex(L, index);
-    luaL_checkstack(L, 10, "request");
-    size_t most = count_pairs(L, index);
-    list->count = 0;
-    list->pair = lua_newuserdata(L, (most + 1) * sizeof *list->pair);
-    lua_createtable(L, (int)most, 0);
-    reader.keeper = lua_gettop(L);
+    luaL_checkstack(L, NEAP_FEW_PAIRS + 10, "request");
+    make_room(&reader, count_pairs(L, index));
     lua_pushnil(L);
     while (lua_next(L, index)) {
         if (!take_pair(&reader)) {
@@ -157,6 +192,6 @@ bool neap_read_pairs(lua_State *L, int index, const char *path, bool booleans,
             return false;
         }
     }
-    qsort(list->pair, list->count, sizeof *list->pair, by_name);
+    sort(list);
     return true;
 }

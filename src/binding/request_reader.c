@@ -256,12 +256,13 @@ static bool add_header(struct reader *reader, struct neap_request_header *header
 static bool read_headers(struct reader *reader)
 {
     lua_State *L = reader->L;
-    struct neap_pair_list list = {0};
+    struct neap_pair_list list;
+    struct neap_request_header *headers = reader->draft->few_headers;
+    list.count = 0;
     if (reader->field[HEADERS] &&
         !neap_read_pairs(L, reader->field[HEADERS], "request.headers", false, &list))
         return false;
-    struct neap_request_header *headers = &reader->object->only_header;
-    if (list.count > 0)
+    if (list.count >= NEAP_FEW_HEADERS)
         headers = lua_newuserdata(L, (list.count + 1) * sizeof *headers);
     reader->draft->headers = headers;
     for (size_t i = 0; i < list.count; i++)

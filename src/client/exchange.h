@@ -49,6 +49,8 @@ struct neap_flight {
     bool landed;  /* ended while Lua was busy, see neap_exchange_resume; to be told next */
 };
 
+#define NEAP_FEW_HEADERS 16
+
 /* What a caller asks for. Texts are copied by neap_exchange_new, but for the body, which must
  * outlive the exchange. */
 struct neap_draft {
@@ -56,6 +58,7 @@ struct neap_draft {
     struct neap_url url; /* taken over */
     const struct neap_request_header *headers;
     size_t header_count;
+    struct neap_request_header few_headers[NEAP_FEW_HEADERS]; /* room for most requests' */
     const char *body;
     size_t body_bytes;
     struct neap_timeouts timeout;
