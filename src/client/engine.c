@@ -182,7 +182,7 @@ void neap_engine_release(struct neap_engine *engine)
         neap_helper_forsake(engine->helper);
     else
         neap_helper_free(engine->helper);
-    neap_exchange_free_spare(engine);
+    neap_exchange_free_spares(engine);
     neap_response_shelf_deinit(&engine->responses);
     neap_region_release(engine->region);
     neap_keymap_deinit(&engine->gates);

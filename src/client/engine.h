@@ -66,7 +66,8 @@ struct neap_engine {
     struct neap_waiter *first_ready, *last_ready;
     struct neap_job *first_job, *last_job;
     struct neap_response_shelf responses;
-    struct neap_exchange *spare; /* the memory of one that has ended, warm; NULL: none */
+    struct neap_exchange *spare; /* a list: the memory of some that have ended, warm */
+    uint32_t spare_count;
     uint64_t last_id;
     int64_t process; /* whose it is: neither loop nor connections outlive a fork */
     uint32_t references;

@@ -116,8 +116,8 @@ NEAP_MUST_CHECK enum neap_status neap_exchange_new(struct neap_client *client,
                                                    struct neap_exchange **exchange);
 void neap_exchange_free(struct neap_exchange *exchange);
 
-/* For the end of an engine: what its last exchange has left for the next one. */
-void neap_exchange_free_spare(struct neap_engine *engine);
+/* For the end of an engine: what its exchanges have left for the next ones. */
+void neap_exchange_free_spares(struct neap_engine *engine);
 
 /* The call is given up when the tie ends. */
 void neap_exchange_tie(struct neap_exchange *exchange, struct neap_tie *tie);

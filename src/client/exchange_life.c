@@ -58,12 +58,25 @@ static void unlink_from_client(struct neap_exchange *exchange)
         exchange->next_of_client->previous_of_client = exchange->previous_of_client;
 }
 
+/* As many as end in one turn of a busy loop, before others begin. malloc has no quick way to so
+ * large a block. */
+#define SPARES_MAX 16u
+
+static struct neap_exchange *take_spare(struct neap_engine *engine)
+{
+    struct neap_exchange *exchange = engine->spare;
+    if (!exchange)
+        return NULL;
+    engine->spare = exchange->next_of_client;
+    engine->spare_count--;
+    return exchange;
+}
+
 /* Blank but for `call`, with the arena of the one that had the memory before. */
 static struct neap_exchange *take_memory(struct neap_engine *engine)
 {
     struct neap_arena arena;
-    struct neap_exchange *exchange = engine->spare;
-    engine->spare = NULL;
+    struct neap_exchange *exchange = take_spare(engine);
     if (exchange)
         arena = exchange->arena;
     else
@@ -77,24 +90,29 @@ static struct neap_exchange *take_memory(struct neap_engine *engine)
     return exchange;
 }
 
+static void free_memory(struct neap_engine *engine, struct neap_exchange *exchange)
+{
+    neap_arena_deinit(&exchange->arena);
+    neap_free(engine->alloc, exchange);
+}
+
 static void give_memory_back(struct neap_engine *engine, struct neap_exchange *exchange)
 {
-    if (engine->spare) {
-        neap_arena_deinit(&exchange->arena);
-        neap_free(engine->alloc, exchange);
+    if (engine->spare_count >= SPARES_MAX) {
+        free_memory(engine, exchange);
         return;
     }
     neap_arena_clear(&exchange->arena);
+    exchange->next_of_client = engine->spare;
     engine->spare = exchange;
+    engine->spare_count++;
 }
 
-void neap_exchange_free_spare(struct neap_engine *engine)
+void neap_exchange_free_spares(struct neap_engine *engine)
 {
-    if (!engine->spare)
-        return;
-    neap_arena_deinit(&engine->spare->arena);
-    neap_free(engine->alloc, engine->spare);
-    engine->spare = NULL;
+    struct neap_exchange *exchange;
+    while ((exchange = take_spare(engine)) != NULL)
+        free_memory(engine, exchange);
 }
 
 static struct neap_exchange *make(struct neap_client *client)
