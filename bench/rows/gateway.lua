@@ -55,39 +55,57 @@ local function cpu_seconds(pid)
   return sum
 end
 
--- A gateway is an nginx of its own, so that no other leaves it its garbage.
-local function measured(world, name, server, core, calls)
+-- A gateway is an nginx of its own, so that no other leaves it its garbage, and a new one each
+-- round: which traces LuaJIT makes is a matter of chance, and worth a tenth of a whole gateway.
+local function measured(world, name, start, core, calls)
+  local function load(server, count)
+    return subject.run({ world:floor "load", server.port, "/", world.body, count, CONNECTIONS },
+      core.upstream)
+  end
   return {
     name = name,
     measure = function()
+      local server = start()
       cores.pin(server.pid, core.gateway)
       cores.pin(world.api.pid, core.upstream)
+      load(server, math.max(math.floor(calls / 2), CONNECTIONS)) -- connections and traces are made
       local before = cpu_seconds(server.pid)
-      local values = subject.run({ world:floor "load", server.port, "/", world.body, calls,
-        CONNECTIONS }, core.upstream)
+      local values = load(server, calls)
+      local cpu = cpu_seconds(server.pid) - before
+      server:stop()
       -- A fifth more was asked before the count began.
       local all = calls + math.max(math.floor(calls / 5), CONNECTIONS)
       return {
         rate = values.rate,
         p99 = values.p99,
-        cpu = (cpu_seconds(server.pid) - before) / all * 1e6,
+        cpu = cpu / all * 1e6,
       }
     end,
   }
 end
 
--- `part` takes the location's handler out of bench.nginx.gateway.
+-- What starts one; `part` takes the location's handler out of bench.nginx.gateway.
 local function gateway(world, part, tree, build)
   local checkout = os.getenv("RESTY_HTTP") or ""
   local ca_file = world.certs and world.certs.server_cert
-  return openresty.start(world, {
-    module = "bench.nginx.gateway",
-    part = part,
-    tree = tree,
-    build = build,
-    more = checkout ~= "" and checkout .. "/lib/?.lua;" or "",
-    http = ca_file and ("lua_ssl_trusted_certificate %s;"):format(ca_file) or "",
-  })
+  return function()
+    return openresty.start(world, {
+      module = "bench.nginx.gateway",
+      part = part,
+      tree = tree,
+      build = build,
+      more = checkout ~= "" and checkout .. "/lib/?.lua;" or "",
+      http = ca_file and ("lua_ssl_trusted_certificate %s;"):format(ca_file) or "",
+    })
+  end
+end
+
+local function proxy(world)
+  return function()
+    return world:nginx{
+      http = HTTP .. PROXIED:format(world.api.port), conf = PROXY_PASS, log_level = "error",
+    }
+  end
 end
 
 local function neap(world, url, ca_file, tree, build)
@@ -116,19 +134,16 @@ local RESTY = "lua-resty-http, no policy"
 local function plain(world, calls, measure)
   local api = world.api
   local url = api.url .. "/rates"
-  local server = neap(world, url)
   return {
     title = ("gateway, 64 connections, %d calls"):format(calls),
     subjects = {
       resty(world, RESTY, url, measure),
       resty(world, RESTY .. ", again", url, measure),
-      measure("neap, full", server),
+      measure("neap, full", neap(world, url)),
       against(world, url, nil, measure),
       measure("bare cosocket", gateway(world,
         (".cosocket(%q, %d, %q)"):format("127.0.0.1", api.port, "/rates"))),
-      measure("proxy_pass", world:nginx{
-        http = HTTP .. PROXIED:format(api.port), conf = PROXY_PASS, log_level = "error",
-      }),
+      measure("proxy_pass", proxy(world)),
     },
     targets = {
       {
@@ -195,8 +210,8 @@ return function(world)
   local calls, pinnings = world:calls(10000, 2000), pinnings_of(world)
   for i, pinning in ipairs(pinnings) do
     local core = { gateway = pinning.client, upstream = pinning.upstream }
-    local function measure(name, server)
-      return measured(world, name, server, core, calls)
+    local function measure(name, start)
+      return measured(world, name, start, core, calls)
     end
     local list = { plain(world, calls, measure) }
     list[2] = world.certs and tls(world, calls, measure)
