@@ -110,7 +110,7 @@ function host.way_to_park(engine)
 end
 
 --- Where host.way_to_park has one, but for code that cannot yield and for what a parent made: on
---- whose behalf the code is parked, as core.parked_caller wants it; and a function that parks it,
+--- whose behalf the code is parked, as core.park_call wants it; and a function that parks it,
 --- as parking.wait, without a loop. Nil where it cannot be, or the loop has no use for that.
 ---@param engine userdata
 ---@return any whom

@@ -6,7 +6,7 @@
 --     can_park()          may the code that runs be parked here? What is true may be anything
 --                         that says for whom it runs, for tie
 --     whom_to_park()      optional: where code that can yield may be parked: for whom it runs, as
---                         core.parked_caller wants it
+--                         core.park_call wants it
 --     blocks()            where it may not: may it block the thread instead?
 --     parker([engine])    something for one wait, of something of that engine: park(seconds)
 --                         returns when unpark() has been called, or after so long (a loop that
