@@ -192,7 +192,9 @@ local function most_of_workers(world)
   local most = { descriptors = 0, threads = 0 }
   for _, pid in ipairs(world.nginx:workers(true)) do
     local look = processes.look(pid) or most
-    most.descriptors = math.max(most.descriptors, look.descriptors)
+    if look.descriptors > most.descriptors then
+      most.descriptors, most.kinds = look.descriptors, processes.kinds_of_descriptors(pid)
+    end
     most.threads = math.max(most.threads, look.threads)
   end
   return most

@@ -1,6 +1,9 @@
 --- What can be seen of processes from outside: memory, descriptors, threads, the dead ones.
+local lfs = require "lfs"
+
 local farm = require "spec.support.farm"
 local process = require "spec.support.process"
+local tally = require "spec.soak.tally"
 
 local processes = {}
 
@@ -16,6 +19,19 @@ function processes.look(pid)
     rss_kb = number_in(memory, "Rss:%s+(%d+)"),
     descriptors = farm.descriptors(pid), threads = farm.threads(pid) }
   return look.pss_kb and look.descriptors > 0 and look.threads > 0 and look or nil
+end
+
+--- How many descriptors of each kind a process has: what their links say, without numbers.
+---@return table<string, integer>
+function processes.kinds_of_descriptors(pid)
+  local kinds, folder = {}, ("/proc/%d/fd"):format(pid)
+  for entry in lfs.dir(folder) do
+    local target = lfs.symlinkattributes(folder .. "/" .. entry, "target")
+    if target and entry:find("^%d+$") then
+      tally.count(kinds, (target:gsub("%d+", "N")))
+    end
+  end
+  return kinds
 end
 
 --- Numbers of the children of a process, and of those the ones that are dead and not buried.

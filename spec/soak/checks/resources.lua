@@ -142,7 +142,7 @@ local function flat_count(key, allowed, allowed_at_rest)
   end
 end
 
-checks[#checks + 1] = { "descriptors", flat_count("descriptors", 12, 3) }
+checks[#checks + 1] = { "descriptors", flat_count("descriptors", 12, 8) }
 checks[#checks + 1] = { "threads", flat_count("threads", 1, 0) }
 
 checks[#checks + 1] = { "dead processes are buried", function(e, tell)
