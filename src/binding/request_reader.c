@@ -12,7 +12,7 @@
 
 /* Room for what is left on the stack beside the values of a request, and with lists and texts that
  * are made of it. The stack of each task grows by what is asked for here, and stays so. */
-#define STACK_SLOTS 16
+#define STACK_SLOTS 20
 #define STACK_SLOTS_OF_LISTS 40
 
 #define TYPE(type) (1u << (type))
