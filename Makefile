@@ -377,7 +377,7 @@ SHORT_SPECS := $(filter-out spec/support/% %/compression_bomb_spec.lua %/deadlin
 
 # The collector that never rests is for the binding: pages, drawings and programs are made by Lua.
 # So it is with Lua 5.2, which stands between two that run all of these.
-BINDING_SPECS := $(filter-out spec/bench% spec/simulate_% %_program_spec.lua %/book_spec.lua \
+BINDING_SPECS := $(filter-out spec/bench% spec/soak/% spec/simulate_% %_program_spec.lua %/book_spec.lua \
     %/check_spec.lua %/check_worst_case_spec.lua %/docs_spec.lua %/figures_spec.lua %/library_spec.lua \
     %/neap_simulate_spec.lua %/prometheus_rules_spec.lua,$(SHORT_SPECS))
 
