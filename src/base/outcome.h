@@ -18,7 +18,7 @@ struct neap_outcome {
     bool unsent;           /* provably nothing of the request was processed by the server */
     bool certificate; /* NEAP_KIND_TLS: a certificate, theirs or ours, was refused or is unusable */
     bool forbidden;   /* NEAP_KIND_CONNECT: our own policy refuses the host or its address */
-    bool ours;        /* NEAP_KIND_ERROR: we lacked memory or descriptors; not the server's fault */
+    bool ours; /* NEAP_KIND_ERROR: we lacked memory, descriptors or a thread; no fault of theirs */
     char message[NEAP_MESSAGE_BYTES]; /* for people; never holds a credential or a URL's query */
 };
 

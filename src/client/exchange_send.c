@@ -87,7 +87,7 @@ static void send_on_network(struct neap_exchange *exchange, struct neap_flight *
     struct neap_client *client = exchange->client;
     const struct neap_timeouts *timeout = &exchange->call.setup.timeout;
     struct neap_limits limits = {timeout->connect_ns, timeout->write_ns, timeout->read_ns};
-    char message[NEAP_MESSAGE_BYTES] = "libcurl refuses the transfer";
+    char message[NEAP_MESSAGE_BYTES] = "";
 
     exchange->request.headers = exchange->header;
     exchange->request.header_count =
@@ -97,9 +97,10 @@ static void send_on_network(struct neap_exchange *exchange, struct neap_flight *
         &exchange->request, &limits, on_transfer_done, flight, &flight->wire, message);
     if (status == NEAP_NO_MEMORY)
         fail_to_send(flight, &(struct neap_outcome){.kind = NEAP_KIND_ERROR, .ours = true},
-                     "not enough memory for another transfer");
+                     message[0] ? message : "not enough memory for another transfer");
     else if (status != NEAP_OK)
-        fail_to_send(flight, &(struct neap_outcome){.kind = NEAP_KIND_CONNECT}, message);
+        fail_to_send(flight, &(struct neap_outcome){.kind = NEAP_KIND_CONNECT},
+                     message[0] ? message : "libcurl refuses the transfer");
 }
 
 /* True if Lua has to carry the attempt out. */

@@ -8,11 +8,11 @@ static enum neap_status connect_remote(struct neap_network *network, struct neap
 {
     struct neap_helper *helper;
     enum neap_status status = neap_engine_get_helper(engine, &helper);
-    if (status != NEAP_OK) {
+    if (status == NEAP_SYSTEM)
         snprintf(message, NEAP_MESSAGE_BYTES,
                  "the system gives no descriptors for a helper thread");
-        return status;
-    }
+    if (status != NEAP_OK)
+        return NEAP_NO_MEMORY;
     status = neap_remote_new(engine->alloc, helper, settings, &network->remote, message);
     if (status == NEAP_OK)
         neap_remote_use_shelf(network->remote, &engine->responses);

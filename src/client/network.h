@@ -24,8 +24,9 @@ struct neap_wire {
     struct neap_parcel *parcel;
 };
 
-/* As neap_transport_send, connecting first. NEAP_SYSTEM with a message where the settings or the
- * system do not allow connections. */
+/* As neap_transport_send, connecting first. NEAP_NO_MEMORY also where the system gives no thread or
+ * no descriptors for a helper, with a message that says so; NEAP_SYSTEM with a message where the
+ * settings do not allow connections. */
 NEAP_MUST_CHECK enum neap_status
 neap_network_send(struct neap_network *network, struct neap_engine *engine,
                   const struct neap_transport_settings *settings,

@@ -172,7 +172,7 @@ static enum neap_status set_up(struct neap_remote *remote,
     neap_transport_free(remote->transport);
     if (message)
         snprintf(message, NEAP_MESSAGE_BYTES, "the system gives no thread");
-    return NEAP_SYSTEM;
+    return NEAP_NO_MEMORY;
 }
 
 enum neap_status neap_remote_new(const struct neap_alloc *alloc, struct neap_helper *helper,

@@ -15,8 +15,8 @@
 struct neap_remote;
 struct neap_parcel; /* one transfer, seen from the owner's side */
 
-/* Starts the helper's thread if need be. As neap_transport_new; NEAP_SYSTEM also where no thread
- * can be had. The helper must outlive the remote. */
+/* Starts the helper's thread if need be. As neap_transport_new; NEAP_NO_MEMORY also where no thread
+ * can be had, and then with a message. The helper must outlive the remote. */
 NEAP_MUST_CHECK enum neap_status neap_remote_new(const struct neap_alloc *alloc,
                                                  struct neap_helper *helper,
                                                  const struct neap_transport_settings *settings,

@@ -166,9 +166,31 @@ static void a_helper_without_descriptors_is_told(void **state)
     limit_descriptors(0);
     enum neap_status status = try_to_send(&fetched, "http://127.0.0.1/", &wire, message);
     allow_descriptors();
-    assert_int_equal(status, NEAP_SYSTEM);
+    assert_int_equal(status, NEAP_NO_MEMORY);
     assert_non_null(strstr(message, "descriptors"));
     assert_true(gets(fetch_url("plain", "/echo")));
+}
+
+static bool is_done(const void *exchange)
+{
+    return ((const struct neap_exchange *)exchange)->attention == NEAP_ATTENTION_DONE;
+}
+
+/* The server, which was not asked, is not to blame. */
+static void a_call_without_descriptors_for_a_helper_is_our_own_fault(void **state)
+{
+    (void)state;
+    struct neap_client *client = make_client(engine, NEAP_CARRIER_NETWORK, 0, &fetch.settings);
+    limit_descriptors(0);
+    struct neap_exchange *exchange = begin_exchange(client, "http://127.0.0.1/");
+    allow_descriptors();
+    assert_true(poll_until(engine, is_done, exchange));
+    struct neap_outcome outcome = exchange->call.result.outcome;
+    neap_exchange_free(exchange);
+    neap_client_release(client);
+    assert_int_equal(outcome.kind, NEAP_KIND_ERROR);
+    assert_true(outcome.ours && outcome.unsent);
+    assert_non_null(strstr(outcome.message, "descriptors"));
 }
 
 /* ------------------------------------------------------------------------------- a fork */
@@ -271,6 +293,7 @@ int main(void)
         BOTH(cancelling_tells_what_is_proved_unsent),
         BOTH(settings_that_are_refused_are_named),
         ON_HELPER(a_helper_without_descriptors_is_told),
+        ON_HELPER(a_call_without_descriptors_for_a_helper_is_our_own_fault),
         BOTH(the_connection_of_the_parent_is_left_as_it_is),
         BOTH(what_the_parent_has_under_way_is_left_as_it_is),
         BOTH(memory_may_run_out_anywhere),

@@ -362,7 +362,7 @@ static void one_without_a_thread_says_so(void **state)
     enum neap_status status =
         neap_remote_new(&fetch.memory.alloc, helper, &fetch.settings, &remote, message);
     pthread_setattr_default_np(&usual);
-    assert_int_equal(status, NEAP_SYSTEM);
+    assert_int_equal(status, NEAP_NO_MEMORY);
     assert_non_null(strstr(message, "thread"));
     remote = NULL;
 }
