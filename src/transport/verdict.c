@@ -19,6 +19,9 @@ struct rule {
 /* The first rule that fits. libcurl gives some causes the code of others, its text tells them
  * apart. */
 static const struct rule rules[] = {
+    /* We lack memory, a descriptor or a thread. */
+    {CURLE_COULDNT_RESOLVE_HOST, "thread failed to start", NEAP_KIND_ERROR, false},
+    {CURLE_COULDNT_RESOLVE_PROXY, "thread failed to start", NEAP_KIND_ERROR, false},
     {CURLE_COULDNT_RESOLVE_HOST, NULL, NEAP_KIND_RESOLVE, false},
     {CURLE_COULDNT_RESOLVE_PROXY, NULL, NEAP_KIND_RESOLVE, false},
     {CURLE_COULDNT_CONNECT, NULL, NEAP_KIND_CONNECT, false},

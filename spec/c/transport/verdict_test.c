@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "support/child.h"
 #include "support/fetch.h"
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fetch_set_up, fetch_tear_down)
@@ -28,6 +29,27 @@ static void a_name_without_an_address_is_resolve(void **state)
     fetch_run(&fetched, "GET", "http://nosuch.invalid/");
     fetched_assert_kind(&fetched, NEAP_KIND_RESOLVE, NEAP_PHASE_NONE);
     assert_true(fetched.outcome.unsent);
+}
+
+/* Names are looked up on a thread of libcurl's, which tells by a descriptor that it is done. */
+static void a_name_that_we_cannot_look_up_is_our_own_fault(void **state)
+{
+    struct fetched fetched;
+    (void)state;
+    fetch_open();
+    limit_descriptors(0);
+    fetch_run(&fetched, "GET", "http://nosuch.invalid/");
+    allow_descriptors();
+    fetched_assert_kind(&fetched, NEAP_KIND_ERROR, NEAP_PHASE_NONE);
+    assert_true(fetched.outcome.ours && fetched.outcome.unsent);
+    fetch_close();
+    fetch.settings.proxy = "nosuch.invalid:3128";
+    fetch_open();
+    limit_descriptors(0);
+    fetch_run(&fetched, "GET", "http://127.0.0.1/");
+    allow_descriptors();
+    fetched_assert_kind(&fetched, NEAP_KIND_ERROR, NEAP_PHASE_NONE);
+    assert_true(fetched.outcome.ours && fetched.outcome.unsent);
 }
 
 static void a_refused_connection_is_connect(void **state)
@@ -146,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_name_without_an_address_is_resolve),
+        TEST(a_name_that_we_cannot_look_up_is_our_own_fault),
         TEST(a_refused_connection_is_connect),
         TEST(a_handshake_of_garbage_is_tls),
         TEST(a_certificate_that_proves_nothing_is_refused),
