@@ -283,7 +283,8 @@ static void add_to_slices(struct neap_breaker *breaker, const struct neap_breake
 
 /* No place is taken between the look at the sequence and its swap. So what the totals said in
  * between holds for the place that is taken: a success is there already. Who has a place of the lap
- * before and has not swapped yet may come later, as said above. */
+ * before and has not swapped yet may come later, as said above. Were whole laps to come in between,
+ * the place would keep what the last of them has left there, for one more. */
 bool neap_breaker_window_add_success(struct neap_breaker *breaker,
                                      const struct neap_breaker_policy *policy, uint32_t generation)
 {
