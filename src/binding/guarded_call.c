@@ -20,6 +20,11 @@ enum {
 #define SLOTS 12
 #define FEW_ARGUMENTS (LUA_MINSTACK - SLOTS)
 
+/* What is pushed above the values of a function, of which there may be any number; and how many
+ * leave room for that and the keeper. */
+#define SLOTS_ABOVE 1
+#define FEW_VALUES (LUA_MINSTACK - SLOTS_ABOVE - 1)
+
 static int return_all(lua_State *L, int status, lua_KContext base)
 {
     (void)status;
@@ -76,8 +81,13 @@ static void settle(lua_State *L, const struct neap_guarded *guarded)
 static int end_with_values(lua_State *L, struct neap_guarded_call *call, int values)
 {
     const struct neap_guarded *guarded = call->guarded;
+    bool has_room = values <= FEW_VALUES || lua_checkstack(L, SLOTS_ABOVE);
+    if (!has_room)
+        lua_settop(L, call->base);
     neap_guarded_succeed(call);
     let_go(L, call);
+    if (!has_room)
+        return luaL_error(L, "too many results");
     settle(L, guarded);
     return values;
 }
