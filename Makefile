@@ -326,7 +326,7 @@ format: ## lay out the C sources with clang-format
 .PHONY: ctest
 ctest: ## run one C test: TEST=policy/breaker [VARIANT=plain|asan|tsan]
 ctest:
-	@$(MAKE) --no-print-directory -s $(BUILD)/$(or $(VARIANT),plain)/spec/c/$(TEST)_test
+	@$(MAKE) --no-print-directory -s $(BUILD)/$(or $(VARIANT),plain)/spec/c/$(TEST)_test $(SERVER)
 	@$(run_$(or $(VARIANT),plain)) $(BUILD)/$(or $(VARIANT),plain)/spec/c/$(TEST)_test
 
 .PHONY: spec
