@@ -75,6 +75,10 @@ describe("neap.error", function()
     end))
   end)
 
+  it("has no trace where there was no call", function()
+    assert.is_nil(Error.new{ kind = "store", at = 1 }.trace)
+  end)
+
   describe("tostring", function()
     it("says kind and message", function()
       assert.equal("reset: the server closed the connection",

@@ -25,12 +25,13 @@ local Error = {}
 
 local metatable = { __name = "neap.error" }
 
--- A call that was refused at once, and has left nothing but its error.
+-- A call that an open breaker refused at once, and has left nothing but its error.
 local function trace_of_refusal(err)
-  if rawget(err, "attempts") ~= 0 or not rawget(err, "at") then
+  local kind, at = rawget(err, "kind"), rawget(err, "at")
+  if kind ~= "breaker_open" or rawget(err, "attempts") ~= 0 or not at then
     return nil
   end
-  return { { at = err.at, elapsed = 0.0, kind = "reject", error = err.kind, reason = err.kind } }
+  return { { at = at, elapsed = 0.0, kind = "reject", error = kind, reason = kind } }
 end
 
 -- The list is made when it is first asked for, and is an ordinary field from then on.
