@@ -159,6 +159,7 @@ describe("a secret of the policy", function()
     refuses("header", { name = "x", headers = { Authorization = SECRET .. "\r\nX: y" } })
     refuses("header list", { name = "x", headers = { Cookie = { SECRET .. "\n" } } })
     refuses("header of another type", { name = "x", headers = { Cookie = { { SECRET } } } })
+    refuses("headers as a text", { name = "x", headers = "Authorization: " .. SECRET })
     refuses("hosts", { name = "x", base_url = "http://a.invalid/" .. SECRET,
       allow_hosts = { "b.invalid" } })
   end)
@@ -170,6 +171,9 @@ describe("a secret of the policy", function()
       header = { path = "/", headers = { Authorization = SECRET .. "\n" } },
       body = { path = "/", body = SECRET, form = { a = SECRET } },
       query = { path = "/", query = { a = { { SECRET } } } },
+      ["headers as a text"] = { path = "/", headers = "Authorization: " .. SECRET },
+      ["query as a text"] = { path = "/", query = "token=" .. SECRET },
+      ["form as a text"] = { path = "/", form = "password=" .. SECRET },
       json = { path = "/", json = { SECRET, print } },
     } do
       local ok, message = pcall(client.request, client, request)

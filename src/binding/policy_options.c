@@ -161,7 +161,7 @@ static const struct neap_option client_rows[] = {
      .check = neap_check_base_url,
      .about = "joined with `path` by RFC 3986; http or https; without a slash at the end its last "
               "segment is replaced"},
-    {"headers", .kind = NEAP_OPTION_CUSTOM, .types = TYPE(TABLE),
+    {"headers", .kind = NEAP_OPTION_CUSTOM, .flags = NEAP_OPTION_SECRET, .types = TYPE(TABLE),
      .expected = "a table of header names and values", .read = neap_read_headers,
      .about = "name to string, number or list; sent with each request; a request's own header of "
               "that name replaces it",

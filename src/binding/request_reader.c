@@ -40,18 +40,25 @@ enum field {
         .name = (key), .kind = NEAP_OPTION_VALUE, .types = (lua_types), .expected = (what)         \
     }
 
+/* Who writes them as one text has the values in it. */
+#define SECRETS(key)                                                                               \
+    {                                                                                              \
+        .name = (key), .kind = NEAP_OPTION_VALUE, .flags = NEAP_OPTION_SECRET,                     \
+        .types = TYPE(LUA_TTABLE), .expected = "a table of names and values"                       \
+    }
+
 static const struct neap_option request_rows[FIELD_COUNT] = {
     [METHOD] = VALUE("method", TYPE(LUA_TSTRING), "a method, such as \"GET\""),
     [PATH] = VALUE("path", TYPE(LUA_TSTRING), "a path to be joined with base_url"),
     [URL] = VALUE("url", TYPE(LUA_TSTRING), "an absolute http or https URL"),
-    [QUERY] = VALUE("query", TYPE(LUA_TTABLE), "a table of names and values"),
-    [HEADERS] = VALUE("headers", TYPE(LUA_TTABLE), "a table of names and values"),
+    [QUERY] = SECRETS("query"),
+    [HEADERS] = SECRETS("headers"),
     [BODY] = VALUE("body", TYPE(LUA_TSTRING), "a string"),
     [JSON] = VALUE("json",
                    TYPE(LUA_TTABLE) | TYPE(LUA_TSTRING) | TYPE(LUA_TNUMBER) | TYPE(LUA_TBOOLEAN) |
                        TYPE(LUA_TLIGHTUSERDATA),
                    "a value that can be written as JSON"),
-    [FORM] = VALUE("form", TYPE(LUA_TTABLE), "a table of names and values"),
+    [FORM] = SECRETS("form"),
     [TIMEOUT] = VALUE("timeout", TYPE(LUA_TTABLE), "a table of limits in seconds"),
     [DEADLINE] = VALUE("deadline", TYPE(LUA_TNUMBER), "a moment of neap.now(), in seconds"),
     [IDEMPOTENCY_KEY] =
