@@ -259,6 +259,13 @@ describe("a wait that cannot succeed is not begun", function()
     assert.equal(0, s:ledger().requests)
   end)
 
+  it("for a deadline that is no number, which is misuse", function()
+    local api = client{ base_url = s.url }
+    assert.error_matches(function() api:get("/status/200", { deadline = 0 / 0 }) end,
+      "^request.deadline: expected a moment of neap.now%(%), .*, got nan$")
+    assert.equal(0, s:ledger().requests)
+  end)
+
   it("and one that can succeed is", function()
     local c = hasty {}
     local path = s:script("soon", { "/status/503", "/status/200" })

@@ -1,5 +1,6 @@
 #include "binding/request_reader.h"
 
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -328,6 +329,18 @@ static bool read_body(struct reader *reader)
     return keep_body(reader, lua_gettop(reader->L));
 }
 
+static bool read_deadline(struct reader *reader)
+{
+    if (!reader->field[DEADLINE])
+        return true;
+    double seconds = lua_tonumber(reader->L, reader->field[DEADLINE]);
+    if (isnan(seconds))
+        return fail(reader, "request.deadline",
+                    "expected a moment of neap.now(), in seconds, got nan");
+    reader->draft->deadline_ns = neap_ns_from_seconds(seconds);
+    return true;
+}
+
 static bool read_times(struct reader *reader)
 {
     lua_State *L = reader->L;
@@ -338,10 +351,8 @@ static bool read_times(struct reader *reader)
         !neap_options_read(L, reader->field[TIMEOUT], "request.timeout", &neap_timeout_options,
                            &draft->timeout, NULL, 0))
         return false;
-    if (reader->field[DEADLINE])
-        draft->deadline_ns = neap_ns_from_seconds(lua_tonumber(L, reader->field[DEADLINE]));
     draft->replayable = reader->field[REPLAYABLE] && lua_toboolean(L, reader->field[REPLAYABLE]);
-    return true;
+    return read_deadline(reader);
 }
 
 static void read_extras(struct reader *reader)
