@@ -26,10 +26,16 @@ local simple = setmetatable({}, { __mode = "kv" })
 -- The kill switch of clients that are yet to be made, see Client.switch_chaos.
 local chaos_allowed = os.getenv("NEAP_CHAOS") ~= "off"
 
+-- What most clients have stands here once: programs may have thousands of them.
+Client._carrier = "network"
+Client._listeners = {}
+
 -- The network carries attempts in C: Lua is never asked to.
-local function carry_by_network()
+function Client._carry()
   error("neap: the network carries its attempts itself", 0)
 end
+
+local NO_FUNCTIONS = {}
 
 -- The module of the outbox needs this one, and is not loaded by programs that have none.
 local function is_outbox(value)
@@ -75,7 +81,7 @@ local function functions_of(kept)
       functions[path] = value
     end
   end
-  return functions
+  return next(functions) and functions or NO_FUNCTIONS
 end
 
 -- What a policy makes of a client, in its fields; or nil and what is wrong with the policy. With
@@ -112,7 +118,6 @@ local function compile(policy, carrier, engine, before)
     _coalesces = coalesces,
     _asks = functions["breaker.key"] ~= nil or functions["gate.key"] ~= nil
       or functions["idempotency.from"] ~= nil or functions["chaos.only"] ~= nil,
-    _is_simple = is_plain and not coalesces,
   }, kept["alerts.notify"]
 end
 
@@ -122,7 +127,7 @@ local function adopt(client, compiled, notify)
     client[key] = value or nil
   end
   client._alerts = Alerts.new(client, notify)
-  simple[client] = client._is_simple and client._core or nil
+  simple[client] = client._plain and not client._coalesces and client._core or nil
   serve_outboxes(client)
 end
 
@@ -139,9 +144,7 @@ function Client.make(policy, carrier, engine)
   end
   local client = setmetatable({
     _engine = engine,
-    _carrier = carrier,
-    _carry = carry_by_network,
-    _listeners = {},
+    _carrier = carrier ~= Client._carrier and carrier or nil,
   }, Client)
   if not chaos_allowed and carrier == "network" then
     compiled._core:chaos(false)
@@ -427,6 +430,7 @@ function Client:on(event, fn)
   if message then
     error(message, 2)
   end
+  self._listeners = rawget(self, "_listeners") or {}
   local registered = self._listeners[event] or {}
   registered[#registered + 1] = fn
   self._listeners[event] = registered
