@@ -142,14 +142,15 @@ add("a stored answer, stale and revalidated", function()
   end
 end)
 
-add("calls that coalesce", function()
-  local kit, client = stage.kit{ coalesce = true }
+-- Three calls of one client side by side, of which each must come to something.
+local function three_at_once(policy, path, script)
+  local kit, client = stage.kit(policy)
   local function call()
-    local res, err = client:get("same")
+    local res, err = client:get(path)
     return res or error(tostring(err), 0)
   end
   return function()
-    local results = stage.run(kit, { { status = 200, after = 1, ["repeat"] = true } }, function()
+    local results = stage.run(kit, script, function()
       return neap.all{ call, call, call }
     end)
     for _, result in ipairs(results) do
@@ -161,28 +162,17 @@ add("calls that coalesce", function()
   end, function()
     return stage.at_rest(client)
   end
+end
+
+add("calls that coalesce", function()
+  return three_at_once({ coalesce = true }, "same",
+    { { status = 200, after = 1, ["repeat"] = true } })
 end)
 
 add("calls that wait for one another's place", function()
-  local kit, client = stage.kit{ bulkhead = { max_concurrent = 1, max_wait = 5, max_queue = 5 },
-    rate_limit = { rate = 100, max_wait = 5 } }
-  local function call()
-    local res, err = client:get("queue")
-    return res or error(tostring(err), 0)
-  end
-  return function()
-    local results = stage.run(kit, { { status = 200, after = 0.1, ["repeat"] = true } }, function()
-      return neap.all{ call, call, call }
-    end)
-    for _, result in ipairs(results) do
-      if not result[1] then
-        return nil, result[2]
-      end
-    end
-    return true
-  end, function()
-    return stage.at_rest(client)
-  end
+  return three_at_once({ bulkhead = { max_concurrent = 1, max_wait = 5, max_queue = 5 },
+    rate_limit = { rate = 100, max_wait = 5 } }, "queue",
+    { { status = 200, after = 0.1, ["repeat"] = true } })
 end)
 
 local SLOW = { { status = 200, after = 1, ["repeat"] = true } }

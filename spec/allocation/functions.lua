@@ -49,13 +49,14 @@ add("a function that fails", function()
   end, at_rest
 end)
 
-add("a function that is repeated", function()
+-- A function whose every third run succeeds, and which is repeated until it does.
+local function repeated(backoff, fail)
   local count = 0
   local guarded = neap.wrap(policy{ breaker = FORGIVING,
-    retry = { max_attempts = 5, backoff = { base = 0 }, budget = false } }, function()
+    retry = { max_attempts = 5, backoff = backoff, budget = false } }, function()
     count = count + 1
     if count % 3 ~= 0 then
-      return nil, { message = "again" }
+      return fail()
     end
     return count
   end)
@@ -64,24 +65,18 @@ add("a function that is repeated", function()
     local value, err = guarded()
     return value and true, err
   end, at_rest
+end
+
+add("a function that is repeated", function()
+  return repeated({ base = 0 }, function()
+    return nil, { message = "again" }
+  end)
 end)
 
 add("a function that waits to be repeated", function()
-  local count = 0
-  local guarded = neap.wrap(policy{ breaker = FORGIVING,
-    retry = { max_attempts = 5, backoff = { kind = "fixed", base = 0.0001, jitter = "none" },
-      budget = false } }, function()
-    count = count + 1
-    if count % 3 ~= 0 then
-      error({ code = "again" })
-    end
-    return count
+  return repeated({ kind = "fixed", base = 0.0001, jitter = "none" }, function()
+    error({ code = "again" })
   end)
-  return function()
-    count = 0
-    local value, err = guarded()
-    return value and true, err
-  end, at_rest
 end)
 
 add("a function that is refused", function()
