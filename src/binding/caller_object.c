@@ -9,9 +9,8 @@
 
 /* Where they keep things on their stack. They are the same functions for all clients: LuaJIT would
  * hold those of a client that is gone in what it compiled. The client's user table is a list of
- * objects of calls that are over, emptied: of as many as end in one turn of a busy loop. */
+ * objects of calls that are over, emptied: of no more than the engine keeps the memory of. */
 enum { CLIENT = 1, METHOD, PATH, REQUEST, EXTRAS, OBJECT, ARGUMENTS = REQUEST };
-#define SPARES_MAX 16
 
 /* Nobody else has it meanwhile: a finalizer may make a call of its own. */
 static struct neap_exchange_object *take_object(lua_State *L)
@@ -43,7 +42,7 @@ static void give_back_object(lua_State *L, int index, struct neap_exchange_objec
         object->keeps = false;
     }
     int count = (int)lua_rawlen(L, -1);
-    if (count < SPARES_MAX) {
+    if (count < NEAP_SPARE_EXCHANGES_MAX) {
         lua_pushvalue(L, index);
         lua_rawseti(L, -2, count + 1);
     }

@@ -116,6 +116,10 @@ NEAP_MUST_CHECK enum neap_status neap_exchange_new(struct neap_client *client,
                                                    struct neap_exchange **exchange);
 void neap_exchange_free(struct neap_exchange *exchange);
 
+/* An engine keeps the memory of so many for the next ones: of as many as end in one turn of a busy
+ * loop, before others begin. malloc has no quick way to so large a block. */
+#define NEAP_SPARE_EXCHANGES_MAX 16
+
 /* For the end of an engine: what its exchanges have left for the next ones. */
 void neap_exchange_free_spares(struct neap_engine *engine);
 

@@ -58,10 +58,6 @@ static void unlink_from_client(struct neap_exchange *exchange)
         exchange->next_of_client->previous_of_client = exchange->previous_of_client;
 }
 
-/* As many as end in one turn of a busy loop, before others begin. malloc has no quick way to so
- * large a block. */
-#define SPARES_MAX 16u
-
 static struct neap_exchange *take_spare(struct neap_engine *engine)
 {
     struct neap_exchange *exchange = engine->spare;
@@ -98,7 +94,7 @@ static void free_memory(struct neap_engine *engine, struct neap_exchange *exchan
 
 static void give_memory_back(struct neap_engine *engine, struct neap_exchange *exchange)
 {
-    if (engine->spare_count >= SPARES_MAX) {
+    if (engine->spare_count >= NEAP_SPARE_EXCHANGES_MAX) {
         free_memory(engine, exchange);
         return;
     }
