@@ -281,6 +281,19 @@ local function take_off(client, functions, exchange, method, path, req)
   return drive.run(flight)
 end
 
+-- What a call came to that was begun so and waits no more.
+local function land(client, simple_core, functions, exchange, method, path, req)
+  if client._alerts then
+    client._alerts:look()
+  end
+  local made, res, err = finish_call(simple_core, exchange)
+  if not made then
+    return true, take_off(client, functions, exchange, method, path, req)
+  end
+  host.settle(client._engine)
+  return true, res, err
+end
+
 -- The same in a task of neap's own loop, which goes on with others meanwhile.
 local function call_in_task(client, simple_core, task, method, path, req)
   local functions = client._functions
@@ -291,15 +304,7 @@ local function call_in_task(client, simple_core, task, method, path, req)
   if id then
     scheduler.await(task, exchange, id)
   end
-  if client._alerts then
-    client._alerts:look()
-  end
-  local made, res, err = finish_call(simple_core, exchange)
-  if not made then
-    return true, take_off(client, functions, exchange, method, path, req)
-  end
-  host.settle(client._engine)
-  return true, res, err
+  return land(client, simple_core, functions, exchange, method, path, req)
 end
 
 local park_call = core.park_call
@@ -319,15 +324,7 @@ local function call_parked(client, simple_core, method, path, req)
   if id then
     park(engine, exchange, id, due, has_mail)
   end
-  local made, res, err = finish_call(simple_core, exchange)
-  if not made then
-    return true, take_off(client, functions, exchange, method, path, req)
-  end
-  if client._alerts then
-    client._alerts:look()
-  end
-  host.settle(engine)
-  return true, res, err
+  return land(client, simple_core, functions, exchange, method, path, req)
 end
 
 local running, backgrounds = scheduler.running, scheduler.backgrounds
