@@ -55,15 +55,21 @@ test_counts() {
 }
 
 # A whole run over a false `make`, as .ci/run is used.
-run_with() { # text that make prints, its status -> "last line/status"
-    local out status
+run_out() { # text that make prints, its status -> all that the run prints
     mkdir -p "$scratch/run/.ci" "$scratch/bin"
-    cp .ci/run .ci/count.awk "$scratch/run/.ci/"
+    cp .ci/run .ci/*.awk "$scratch/run/.ci/"
     printf '#!/bin/sh\nprintf "%s"\nexit %s\n' "$1" "$2" >"$scratch/bin/make"
     chmod +x "$scratch/bin/make"
-    out=$(PATH="$scratch/bin:$PATH" "$scratch/run/.ci/run" 2>&1)
+    PATH="$scratch/bin:$PATH" "$scratch/run/.ci/run" 2>&1
+}
+run_with() { # the same -> "last line/status"
+    local out status
+    out=$(run_out "$@")
     status=$?
     echo "$(printf '%s\n' "$out" | tail -n 1)/$status"
+}
+repeated() { # text that make prints -> number of lines that a failed run repeats, and the second of them
+    run_out "$1" 2 | sed -n 's/^    //p' | awk 'NR == 2 { second = $0 } END { print NR "/" second }'
 }
 
 test_run() {
@@ -75,6 +81,11 @@ test_run() {
     expect 'run: a counted failure' '0 passed, 2 failed/1' "$(run_with '[check] FAIL a\n' 2)"
     expect 'run: a failure that make forgot' '0 passed, 2 failed/1' "$(run_with '[check] FAIL a\n' 0)"
     expect 'run: nothing ran' '0 passed, 1 failed/1' "$(run_with '' 0)"
+    expect 'run: a spec that failed is named again' '5/Failure -> a_spec.lua @ 1' "$(repeated \
+        '[step] begin x\nFailure -> a_spec.lua @ 1\na fails\n== b_spec.lua\n1 success\n')"
+    expect 'run: so is a C test' '3/[  FAILED  ] a' \
+        "$(repeated '[step] begin x\n[       OK ] b\n[  FAILED  ] a\n[  FAILED  ] 1 test(s), listed below:\n')"
+    expect 'run: what passed is not' '0/' "$(repeated '[step] begin x\n[check] PASS a\n')"
 }
 
 # A C test program or an interpreter that ends well without having said anything.
