@@ -20,6 +20,7 @@ local function defaults()
     retry = { backoff = { kind = "fixed", base = 0.005, jitter = "none" } },
     breaker = false,
     gate = false,
+    timeout = { connect = 10 }, -- the server is there: only a machine that stands still needs it
   }
 end
 
@@ -126,6 +127,22 @@ function calls.timed(fn)
     return neap.now() - began, ...
   end
   return timed(fn())
+end
+
+--- The least of what up to three runs of fn return, in seconds; the first below the bound will do. A
+--- machine that stands still for a while is slow once, not each time.
+---@param bound number
+---@param fn fun(): number
+---@return number seconds
+function calls.best_of(bound, fn)
+  local best = fn()
+  for _ = 2, 3 do
+    if best < bound then
+      break
+    end
+    best = math.min(best, fn())
+  end
+  return best
 end
 
 --- Asks again and again until the answer is not false or nil; inside neap.run the other tasks go on
