@@ -390,7 +390,7 @@ test-$1:
 	@.ci/skip.sh 'specs on $2: it is missing, or its headers'
 else
 test-$1: spec-ready-$1
-	@.ci/$4 $(BUILD)/$1/lua '$3'
+	@AGAIN=yes .ci/$4 $(BUILD)/$1/lua '$3'
 endif
 endef
 $(eval $(call spec_target,lua5.4,Lua 5.4,$(SPEC_FILES),specs.sh))
@@ -427,9 +427,9 @@ test-nginx:
 	@.ci/skip.sh 'specs of nginx: its Lua module is missing, or the headers of LuaJIT'
 else
 test-in-nginx: spec-ready-nginx
-	@.ci/specs.sh $(BUILD)/nginx/lua '$(SPECS_IN_NGINX)' $(NOT_IN_NGINX)
+	@AGAIN=yes .ci/specs.sh $(BUILD)/nginx/lua '$(SPECS_IN_NGINX)' $(NOT_IN_NGINX)
 test-nginx: spec-ready-lua5.4 build-luajit
-	@.ci/specs_apart.sh $(BUILD)/lua5.4/lua '$(NGINX_SPEC_FILES)'
+	@AGAIN=yes .ci/specs_apart.sh $(BUILD)/lua5.4/lua '$(NGINX_SPEC_FILES)'
 endif
 
 .PHONY: test-examples
@@ -545,7 +545,7 @@ check-c-asan: $(call tests_of,asan,$(TEST_SOURCES)) $(SERVER)
 
 .PHONY: check-lua-asan
 check-lua-asan: spec-ready-asan
-	@.ci/specs_apart.sh $(BUILD)/asan/lua '$(SPEC_FILES)'
+	@AGAIN=yes .ci/specs_apart.sh $(BUILD)/asan/lua '$(SPEC_FILES)'
 
 .PHONY: check-c-tsan
 check-c-tsan: $(call tests_of,tsan,$(THREAD_TEST_SOURCES)) $(SERVER)

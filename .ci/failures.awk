@@ -3,7 +3,8 @@
 # of a line, so that it is never counted. At most 200 lines.
 
 function tell(text) {
-    if (++told <= 200) print "    " text
+    if (!told++) print "\nwhat failed, or was unsteady, once more:"
+    if (told <= 200) print "    " text
 }
 
 {
@@ -12,7 +13,7 @@ function tell(text) {
 }
 
 /^\[step\] begin / { step = $3 }
-/^(Failure|Error) -> / || /^\[check\] FAIL / || /^\[  FAILED  \] [^0-9]/ || /^\[  ERROR   \] / {
+/^(Failure|Error) -> / || /^\[check\] (FAIL|SKIP unsteady) / || /^\[  FAILED  \] [^0-9]/ || /^\[  ERROR   \] / {
     if (step != shown) tell("in " step ":")
     shown = step
     after = /^(Failure|Error) -> / ? 14 : 4

@@ -88,6 +88,19 @@ test_run() {
     expect 'run: what passed is not' '0/' "$(repeated '[step] begin x\n[check] PASS a\n')"
 }
 
+# Specs of which one fails, and what the interpreter does with its file when that is run again.
+again_with() { # commands -> "counts/status"
+    cat >"$scratch/unsteady" <<EOF
+#!/bin/sh
+case "\$*" in *b_spec.lua*) ;; *) $1 ; exit ;; esac
+echo '1 success / 1 failure / 0 errors / 0 pending : 0.1 seconds'
+echo 'Failure -> spec/a_spec.lua @ 7'
+exit 1
+EOF
+    chmod +x "$scratch/unsteady"
+    AGAIN=yes .ci/specs.sh "$scratch/unsteady" 'spec/a_spec.lua spec/b_spec.lua' | counted
+}
+
 # A C test program or an interpreter that ends well without having said anything.
 test_runners() {
     printf '#!/bin/sh\nexit 0\n' >"$scratch/mute"
@@ -99,6 +112,9 @@ test_runners() {
     expect 'c_tests: death is a failure' 1/1 "$?/$(grep -c '^\[check\] FAIL' "$scratch/log")"
     .ci/specs.sh "$scratch/mute" one_spec.lua >/dev/null 2>&1
     expect 'specs: no summary is a failure' 1 $?
+    expect 'specs: what fails again has failed' '1 passed, 1 failed/1' "$(again_with 'exit 1')"
+    expect 'specs: what passes alone is unsteady' '1 passed, 0 failed, 1 skipped/0' "$(again_with \
+        'echo "2 successes / 0 failures / 0 errors / 0 pending : 0.1 seconds"')"
     .ci/examples.sh "$scratch/dies" one.lua >/dev/null 2>&1
     expect 'examples: death is a failure' 1 $?
 }

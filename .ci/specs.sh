@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # Runs Lua specs by busted in one interpreter. A run that ends without busted's summary has failed,
 # whatever its status says.
+# With AGAIN=yes each file in which a spec failed is run once more, alone: a machine that stood still for
+# seconds fails what has to do with time. What passes then is told as unsteady and counted as skipped; it
+# is a bug of the spec or of neap nevertheless. What fails again, dies, leaks, or fails in more than
+# three files has failed.
 # Usage: specs.sh INTERPRETER "SPEC..." [BUSTED ARGUMENT...]
 set -u
 
@@ -9,19 +13,61 @@ specs=$2
 shift 2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+summary='^[0-9]+ success(es)? / [0-9]+ failures? / [0-9]+ errors? / '
 
 if [ -z "$specs" ]; then
     echo 'no specs here'
     exit 0
 fi
 
+run() { # file to keep the output in, spec..., after -- arguments
+    local kept=$1 arguments=()
+    shift
+    while [ "$1" != -- ]; do
+        arguments+=("$1")
+        shift
+    done
+    shift
+    timeout --kill-after=5 "${SPEC_SECONDS:-600}" \
+        "$lua" .ci/busted.lua --output=plainTerminal "$@" "${arguments[@]}" 2>&1 | tee "$kept"
+    return "${PIPESTATUS[0]}"
+}
+
+run_again() { # busted's arguments; tells and returns 0 if each file that failed passes alone
+    local file files kept
+    files=$(sed -nE 's/^(Failure|Error) -> ([^ ]+_spec\.lua) @ .*/\2/p' "$log" | sort -u)
+    case "$(wc -w <<<"$files")" in [123]) ;; *) return 1 ;; esac
+    kept=$(mktemp)
+    for file in $files; do
+        if ! run "$kept" "$file" -- "$@" >/dev/null || ! grep -aqE "$summary" "$kept"; then
+            sed 's/^/again: /' "$kept"
+            rm -f "$kept"
+            return 1
+        fi
+    done
+    rm -f "$kept"
+    for file in $files; do
+        echo "[check] SKIP unsteady: $file failed, and passed when it was run again alone"
+    done
+}
+
+# Nothing is counted before it is known what counts.
+held() { if [ "${AGAIN:-}" = yes ]; then grep -avE "$summary"; else cat; fi; }
+
 # shellcheck disable=SC2086 # a list of files without spaces
-timeout --kill-after=5 "${SPEC_SECONDS:-600}" \
-    "$lua" .ci/busted.lua --output=plainTerminal "$@" $specs 2>&1 | tee "$log"
+run "$log" $specs -- "$@" | held
 status=${PIPESTATUS[0]}
 
-if ! grep -aqE '^[0-9]+ success(es)? / [0-9]+ failures? / [0-9]+ errors? / ' "$log"; then
+if ! grep -aqE "$summary" "$log"; then
     echo "[check] FAIL $lua: specs ended with status $status and no summary"
     exit 1
 fi
-[ "$status" -eq 0 ]
+[ "${AGAIN:-}" = yes ] || exit "$((status != 0))"
+
+said=$(grep -aE "$summary" "$log")
+if [ "$status" -ne 0 ] && run_again "$@"; then
+    said=$(sed -E 's/ [0-9]+ failures?/ 0 failures/; s/ [0-9]+ errors?/ 0 errors/' <<<"$said")
+    status=0
+fi
+echo "$said"
+exit "$((status != 0))"
