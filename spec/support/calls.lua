@@ -129,8 +129,8 @@ function calls.timed(fn)
   return timed(fn())
 end
 
---- The least of what up to three runs of fn return, in seconds; the first below the bound will do. A
---- machine that stands still for a while is slow once, not each time.
+--- The least of what up to three runs of fn return, in seconds; the first below the bound will do.
+--- A machine that stands still for a while is slow once, not each time.
 ---@param bound number
 ---@param fn fun(): number
 ---@return number seconds
