@@ -138,6 +138,14 @@ describe("a handle that is used again", function()
     end
   end)
 
+  it("is none the worse for a name without an address", function()
+    local c = api{ base_url = "http://nobody.invalid", tls = { ca_file = s.ca_file } }
+    for _ = 1, 2 do
+      failed_as("resolve", c:get("/"))
+      answered(c:request{ method = "GET", url = s.tls.good .. "/big?bytes=70000" })
+    end
+  end)
+
   it("shows its client certificate again after a hop to another origin", function()
     local c = api{
       base_url = s.tls.clientauth,

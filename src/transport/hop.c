@@ -156,9 +156,9 @@ enum neap_status neap_hop_prepare(struct neap_transfer *transfer)
     struct curl_slist *headers = neap_header_list(transfer);
     if (!headers)
         return NEAP_NO_MEMORY;
-    if (!neap_settings_client_certificate(transfer, !transfer->foreign) ||
-        !neap_settings_fit_buffer(transfer))
+    if (!neap_settings_client_certificate(transfer, !transfer->foreign))
         return NEAP_NO_MEMORY;
+    neap_settings_fit_buffer(transfer);
     CURLcode code = set_request(transfer, headers);
     if (code == CURLE_OK)
         return NEAP_OK;

@@ -160,15 +160,12 @@ static uint32_t fitting_bytes(const struct neap_transfer *transfer)
                                                : transfer->transport->receive_bytes;
 }
 
-bool neap_settings_fit_buffer(struct neap_transfer *transfer)
+void neap_settings_fit_buffer(struct neap_transfer *transfer)
 {
     uint32_t bytes = fitting_bytes(transfer);
-    if (transfer->receive_bytes == bytes)
-        return true;
-    if (curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, (long)bytes) != CURLE_OK)
-        return false;
-    transfer->receive_bytes = bytes;
-    return true;
+    if (transfer->receive_bytes != bytes &&
+        curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, (long)bytes) == CURLE_OK)
+        transfer->receive_bytes = bytes;
 }
 
 void neap_settings_note_response(const struct neap_transfer *transfer)

@@ -146,8 +146,10 @@ NEAP_MUST_CHECK CURL *neap_settings_make_easy(struct neap_transport *transport,
                                               const char **refused);
 NEAP_MUST_CHECK bool neap_settings_client_certificate(struct neap_transfer *transfer, bool present);
 /* The buffer that libcurl takes and frees for each transfer: small until a larger response has come
- * on this transport. `note` is called when a response is there. */
-NEAP_MUST_CHECK bool neap_settings_fit_buffer(struct neap_transfer *transfer);
+ * on this transport. After a name without an address libcurl (7.88) still has the last one, and
+ * refuses another size: it will do for one more transfer. `note` is called when a response is
+ * there. */
+void neap_settings_fit_buffer(struct neap_transfer *transfer);
 void neap_settings_note_response(const struct neap_transfer *transfer);
 
 /* Is anything to be sent behind the head, be it of no length? */
