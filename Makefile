@@ -248,9 +248,9 @@ $(BUILD)/asan/unpreload.so: .ci/unpreload.c
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $<
 
-# Names whose addresses change, for the specs of deny_private.
-REBINDING := $(BUILD)/spec/rebinding.so
-$(REBINDING): spec/support/rebinding.c
+# Names whose addresses are made up, for the specs of deny_private and the soak.
+NAMES := $(BUILD)/spec/names.so
+$(NAMES): spec/support/names.c
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARNINGS) -Werror -shared -fPIC -o $@ $< -ldl
 
@@ -365,8 +365,8 @@ test-c: $(call tests_of,plain,$(TEST_SOURCES)) $(SERVER)
 	@.ci/c_tests.sh '' $(filter %_test,$^)
 
 .PHONY: spec-ready-asan $(addprefix spec-ready-,$(INTERPRETERS))
-$(addprefix spec-ready-,$(INTERPRETERS)): spec-ready-%: build-% build $(SERVER) $(REBINDING)
-spec-ready-asan: $(call module_ready,asan) $(BUILD)/asan/unpreload.so build $(SERVER) $(REBINDING)
+$(addprefix spec-ready-,$(INTERPRETERS)): spec-ready-%: build-% build $(SERVER) $(NAMES)
+spec-ready-asan: $(call module_ready,asan) $(BUILD)/asan/unpreload.so build $(SERVER) $(NAMES)
 
 # On the older versions, and with the collector that never rests, without those that mostly wait for
 # other processes, or are about the specs' own helpers: `make spec VARIANT=lua5.3` runs all.

@@ -216,7 +216,7 @@ describe("deny_private", function()
 end)
 
 describe("deny_private and a name that changes its mind", function()
-  -- The names are spec/support/rebinding.c's.
+  -- The names are spec/support/names.c's.
   local ASK = [[
     local neap = require "neap"
     local base, path, reads = ...
@@ -235,7 +235,7 @@ describe("deny_private and a name that changes its mind", function()
 
   local function asked(name, path, host)
     local base = ("http://%s:%d"):format(name, s.ports.plain)
-    return calls.child("LD_PRELOAD=build/spec/rebinding.so", ASK, base, path or "/echo",
+    return calls.child("LD_PRELOAD=build/spec/names.so", ASK, base, path or "/echo",
       host or "blocking").asked
   end
 

@@ -7,7 +7,6 @@ local farm = require "spec.support.farm"
 local socket = require "socket"
 
 local dice = require "spec.soak.dice"
-local process = require "spec.support.process"
 local processes = require "spec.soak.processes"
 
 local conduct = {}
@@ -20,6 +19,16 @@ local LONGEST_GOODBYE = 20 -- seconds after which a worker that is shutting down
 -- traces of the compiler, which takes minutes to see all of the code.
 local HEAP = "collectgarbage() collectgarbage() return collectgarbage('count')"
 local BARE_HEAP = "jit.flush() " .. HEAP
+
+-- That, and what is in use of malloc's, of all its arenas and of its larger pieces.
+local USED = [[
+  local ffi = require "ffi"
+  pcall(ffi.cdef, "struct neap_mallinfo { size_t arena, ordblks, smblks, hblks, hblkhd, usmblks,"
+    .. "fsmblks, uordblks, fordblks, keepcost; }; struct neap_mallinfo mallinfo2(void);")
+  collectgarbage() collectgarbage()
+  local info = ffi.C.mallinfo2()
+  return { heap = collectgarbage "count", malloc = tonumber(info.uordblks + info.hblkhd) / 1024 }
+]]
 
 local function clamp(value, low, high)
   return math.max(low, math.min(high, value))
@@ -118,8 +127,9 @@ local function sample(state)
     end
   end
   if time > state.seen.calm_from then
-    local kb, pid = state.world.nginx:run(HEAP)
-    append(state.seen.series, ("worker %d heap_kb"):format(pid), time, kb)
+    local used, pid = state.world.nginx:run(USED)
+    append(state.seen.series, ("worker %d heap_kb"):format(pid), time, used.heap)
+    append(state.seen.series, ("worker %d malloc_kb"):format(pid), time, used.malloc)
   end
 end
 
@@ -188,7 +198,8 @@ function conduct.run(world, worker_count)
   return state.seen
 end
 
-local function most_of_workers(world)
+--- { descriptors, threads, kinds } of each worker at rest, the most of them.
+function conduct.at_rest(world)
   local most = { descriptors = 0, threads = 0 }
   for _, pid in ipairs(world.nginx:workers(true)) do
     local look = processes.look(pid) or most
@@ -197,18 +208,6 @@ local function most_of_workers(world)
     end
     most.threads = math.max(most.threads, look.threads)
   end
-  return most
-end
-
---- { descriptors, threads } of each worker at rest, the most of them. On a busy machine rest takes
---- its time: until it is as it was `before`, or 5 s have passed.
----@param before table|nil
-function conduct.at_rest(world, before)
-  local most
-  process.wait_until(function()
-    most = most_of_workers(world)
-    return not before or most.descriptors <= before.descriptors and most.threads <= before.threads
-  end)
   return most
 end
 

@@ -59,9 +59,10 @@ local function gated(where)
   return policy("gated", where.flaky, { gate = { max_wait = 0.3 } })
 end
 
--- Nobody is there, or nobody answers; another service stands in.
+-- Most of its calls never have a connection; another service stands in.
 local function nowhere(where, spare)
   return policy("nowhere", where.refused, {
+    tls = { ca_file = where.ca_file },
     timeout = { connect = 0.1, total = 1.5 },
     retry = { max_attempts = 2, backoff = BACKOFF },
     fallback = {
@@ -103,7 +104,7 @@ local function listen(client)
 end
 
 --- To be made in init_by_lua, after neap.shared. `where` has the addresses plain, flaky, refused,
---- stall and h2, and ca_file.
+--- good and h2, the list dead_ends, and ca_file.
 function Gateway.new(where)
   local self = setmetatable({ where = where, clients = {} }, Gateway)
   local spare = policy("spare", where.plain, {})
@@ -154,10 +155,12 @@ function CALLS.items(self, _, number)
   return res, err, echoed(res), "item" .. number % 50
 end
 
+-- A handshake that goes well stands between those that do not.
 function CALLS.nowhere(self, token, number)
-  local request = { method = "GET", query = token_header(token) }
-  request.url = (number % 4 == 0 and self.where.stall or self.where.refused) .. "/"
-  return call(self, "nowhere", request)
+  local dead_ends = self.where.dead_ends
+  local place = dead_ends[number % (#dead_ends + 1)] or self.where.good
+  return call(self, "nowhere", { method = "GET", url = place .. "/s/nowhere",
+    query = token_header(token) })
 end
 
 -- The server tells how long the body was: each call's is of a length of its own.

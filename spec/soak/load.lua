@@ -31,9 +31,9 @@ local KINDS = {
 
 local roll = dice.new(seed, 1)
 local open, open_count, number = {}, 0, 0
-local result = { sent = {}, answered = {}, hung_up = {}, cuts = {}, counts = {}, paid_keys = {},
-  unanswered = { count = 0, examples = {} }, wrong = { count = 0, examples = {} },
-  worst = 0, stall = 0, skipped = 0 }
+local result = { sent = {}, answered = {}, hung_up = {}, goodbyes = {}, cuts = {}, counts = {},
+  paid_keys = {}, unanswered = { count = 0, examples = {} },
+  wrong = { count = 0, examples = {} }, worst = 0, stall = 0, skipped = 0 }
 
 -- All are counted, some are kept.
 local function note(what, ...)
@@ -138,6 +138,7 @@ local function look_at_times(now)
   for _, call in pairs(open) do
     if call.hang_up_at and now >= call.hang_up_at then
       tally.count(result.hung_up, call.kind)
+      table.insert(result.goodbyes, { at = now, kind = call.kind })
       forget(call)
     elseif now > call.began + PATIENCE then
       note("unanswered", "%s %s: nothing in %d s", call.kind, call.token, PATIENCE)

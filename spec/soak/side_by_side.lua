@@ -1,9 +1,10 @@
 --- A plain program: tasks side by side in one neap.run, for the whole soak. Runs on Lua 5.4 and on
 --- LuaJIT.
 --
--- Usage: side_by_side.lua RESULT NAME URL SEED SECONDS TASKS
+-- Usage: side_by_side.lua RESULT NAME URL SEED SECONDS TASKS CA_FILE [DEAD_END …]
 --
--- NAME is the script of the upstream that its calls go to, and its client's name. What came of all
+-- NAME is the script of the upstream that its calls go to, and its client's name; a few go where no
+-- connection comes about. What came of all
 -- is written to RESULT as JSON, at the end; what is left of Lua's heap after whole collections goes
 -- to RESULT.heap all the while.
 local cjson = require "cjson"
@@ -14,10 +15,12 @@ local tally = require "spec.soak.tally"
 
 local path, name, url, seed, seconds, tasks = arg[1], arg[2], arg[3], tonumber(arg[4]),
   tonumber(arg[5]), tonumber(arg[6])
+local FIRST_DEAD_END = 8
 
 local TOTAL = 1.5
 local PAUSE = 3 -- seconds between the calls of a task, on the average
 local EXAMPLES = 20
+local LOST = 20 -- one call of so many goes to a dead end
 local HEAPS = 30 -- how often the heap is looked at
 
 local roll = dice.new(seed, 2)
@@ -31,6 +34,7 @@ local client = neap.client{
     half_open = { permits = 3, lease = 2 } },
   bulkhead = { max_concurrent = 50, max_wait = 0.2 },
   pool = { max_connections = 60, per_host = 60, idle = 1 },
+  tls = { ca_file = arg[FIRST_DEAD_END - 1] },
   fallback = { { when = { "breaker_open" }, default = { status = 200, body = "later" } } },
 }
 
@@ -49,10 +53,15 @@ local function look(token, res)
   end
 end
 
+local function place()
+  local dead_end = roll(LOST) == 1 and arg[FIRST_DEAD_END - 1 + roll(#arg - FIRST_DEAD_END + 1)]
+  return (dead_end and dead_end .. "/" or url) .. "s/" .. name
+end
+
 local function call(number)
   local token = ("%s-%d"):format(name, number)
   local began = neap.now()
-  local res, err = client:get("s/" .. name, { query = { header = "X-Token:" .. token } })
+  local res, err = client:request({ url = place(), query = { header = "X-Token:" .. token } })
   result.worst = math.max(result.worst, neap.now() - began)
   look(token, res)
   tally.add(result.counts, res, err)

@@ -6,14 +6,16 @@ function tally.count(counts, key, by)
   counts[key] = (counts[key] or 0) + (by or 1)
 end
 
+local UNSEEN = { resolve = true, connect = true, tls = true }
+
 local function add_attempt(counts, entry)
   tally.count(counts, "attempts")
   if entry.error == "timeout" then
     tally.count(counts, "timeouts." .. entry.phase)
   end
   -- What never was connected has not been seen by the server.
-  if entry.error == "connect" or (entry.error == "timeout" and entry.phase == "connect") then
-    tally.count(counts, "unseen")
+  if UNSEEN[entry.error] or (entry.error == "timeout" and entry.phase == "connect") then
+    tally.count(counts, "unseen." .. entry.error)
   end
 end
 

@@ -5,6 +5,9 @@ local verdict = require "spec.soak.verdict"
 local CLIENTS = { "api", "payments", "items", "gated", "nowhere", "streams", "guarded", "spare" }
 local CALLS = 100
 
+-- What an attempt comes to that never is connected: one of each was made.
+local BEFORE_CONNECTION = { "resolve", "connect", "tls", "timeout" }
+
 local function counters(calls)
   return { calls = calls, ok = calls, attempts = calls, abandoned = 0, coalesced = 0, in_flight = 0,
     listener_errors = 0 }
@@ -54,7 +57,7 @@ end
 local function series()
   local all = { ["nginx pss_kb"] = line(30000, 0) }
   for _, name in ipairs{ "master", "worker 7", "plain-lua5.4" } do
-    for _, key in ipairs{ "rss_kb", "descriptors", "threads", "heap_kb" } do
+    for _, key in ipairs{ "rss_kb", "descriptors", "threads", "heap_kb", "malloc_kb" } do
       all[name .. " " .. key] = line(50, 0)
     end
   end
@@ -70,20 +73,25 @@ local function evidence()
       counts[name] = { calls = CALLS, ok = CALLS, attempts = CALLS }
     end
   end
+  for _, kind in ipairs(BEFORE_CONNECTION) do
+    counts.nowhere["unseen." .. kind] = 1
+  end
   local heap = {}
   for second = 1, 300, 10 do
     heap[#heap + 1] = ("%d 500"):format(second)
   end
   local region = { cells = 30, used = 7000, evicted = 0, refused = 0, processes = 5 }
   local rest = { descriptors = 40, threads = 2 }
+  local after = ledger(2 * CALLS)
+  after.paths["/s/nowhere"] = 2 * CALLS - #BEFORE_CONNECTION
   return {
     seconds = 300, workers = 4, is_quiet = true, error_log = "", metrics = metrics(),
     before = { stats = stats(CALLS), ledger = ledger(CALLS), region = region, rest = rest },
-    after = { stats = stats(2 * CALLS), ledger = ledger(2 * CALLS), region = region, rest = rest },
+    after = { stats = stats(2 * CALLS), ledger = after, region = region, rest = rest },
     seen = { kills = { { pid = 7, before = 100, after = 100.1 } }, reloads = 1, zombies = 0,
       stuck = {}, calm_from = 150, bare_heaps = { ["7"] = 690 }, series = series() },
-    load = { sent = sent, answered = answered, hung_up = {}, cuts = {}, counts = counts,
-      paid_keys = { "k1" }, worst = 1.4, stall = 0, skipped = 300 * 200,
+    load = { sent = sent, answered = answered, hung_up = {}, goodbyes = {}, cuts = {},
+      counts = counts, paid_keys = { "k1" }, worst = 1.4, stall = 0, skipped = 300 * 200,
       unanswered = { count = 0, examples = {} }, wrong = { count = 0, examples = {} } },
     plain = { ["plain-lua5.4"] = { counts = { calls = CALLS, ok = CALLS, attempts = CALLS },
       stats = counters(CALLS), wrong = {}, worst = 1, stall = 0 } },
@@ -147,6 +155,10 @@ local FLAWS = {
     function(e) e.after.ledger.paths["/s/items"] = 2 * CALLS + 1 end },
   ["an attempt that was not sent"] = { "attempts as the upstream saw them",
     function(e) e.after.ledger.paths["/s/plain-lua5.4"] = 2 * CALLS - 1 end },
+  ["weather without a name that fails"] = { "faults before there is a connection", function(e)
+    e.load.counts.nowhere["unseen.resolve"] = nil
+    e.after.ledger.paths["/s/nowhere"] = 2 * CALLS - 3
+  end },
   ["a plain program's lost count"] = { "plain programs count exactly",
     function(e) e.plain["plain-lua5.4"].counts.ok = CALLS - 1 end },
   ["a page that says something else"] = { "Prometheus has the same", function(e)
@@ -171,6 +183,8 @@ local FLAWS = {
     function(e) e.seen.series["master rss_kb"] = line(16000, 5) end },
   ["a leak of the workers"] = { "memory of a worker in the calm (RSS)",
     function(e) e.seen.series["worker 7 rss_kb"] = line(16000, 40) end },
+  ["a leak of what the workers have from malloc"] = { "the same, of it what malloc has given out",
+    function(e) e.seen.series["worker 7 malloc_kb"] = line(4000, 5) end },
   ["a leak in a worker's Lua"] = { "Lua's heap of a worker in the calm",
     function(e) e.seen.series["worker 7 heap_kb"] = line(1000, 5) end },
   ["a small leak in a worker's Lua"] = { "the same without compiled traces",
@@ -187,8 +201,9 @@ local FLAWS = {
   ["a leak of descriptors"] = { "descriptors",
     function(e) e.seen.series["worker 7 descriptors"] = line(40, 0.3) end },
   ["descriptors that are not given back"] = { "descriptors",
-    function(e) e.after.rest.descriptors = 50 end },
-  ["a leak of threads"] = { "threads", function(e) e.after.rest.threads = 5 end },
+    function(e) e.after.rest = { descriptors = 41, threads = 2 } end },
+  ["a leak of threads"] = { "threads",
+    function(e) e.after.rest = { descriptors = 40, threads = 3 } end },
   ["a zombie"] = { "dead processes are buried", function(e) e.seen.zombies = 3 end },
   ["a worker that does not go"] = { "dead processes are buried",
     function(e) e.seen.stuck["7"] = 25 end },
@@ -219,6 +234,17 @@ describe("the soak's checks", function()
     e.load.counts.api = { calls = CALLS - 1, ok = CALLS - 1, attempts = CALLS - 1 }
     e.before.stats.api.ok = CALLS + 1 -- and its call has no end
     assert.same({}, failed(e))
+  end)
+
+  it("take a call without an end for one of a killed worker whose caller had just left", function()
+    local e = copy(evidence())
+    e.load.goodbyes = { { kind = "api", at = 100.2 } }
+    e.load.hung_up.api, e.load.answered.api = 1, CALLS - 1
+    e.load.counts.api = { calls = CALLS - 1, ok = CALLS - 1, attempts = CALLS - 1 }
+    e.before.stats.api.ok = CALLS + 1
+    assert.same({}, failed(e))
+    e.load.goodbyes[1].at = 101
+    assert.same({ "calls = ok + failed + errors + gone" }, failed(e))
   end)
 
   for flaw, case in pairs(FLAWS) do

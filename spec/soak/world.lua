@@ -23,11 +23,11 @@ local LUAJIT = LUA:gsub("/[^/]+/lua$", "/luajit/lua")
 
 -- The upstream's scripts, and whose weather they have.
 local SCRIPTS = { api = "api", payments = "payments", items = "items", gated = "gated",
-  spare = "spare", deliveries = "payments", ["plain-lua5.4"] = "api", ["plain-luajit"] = "api" }
+  nowhere = "spare", spare = "spare", deliveries = "payments",
+  ["plain-lua5.4"] = "api", ["plain-luajit"] = "api" }
 
 local INIT = [[
-  gateway = require("spec.soak.gateway").new{ plain = %q, flaky = %q, refused = %q, stall = %q,
-    h2 = %q, ca_file = %q }
+  gateway = require("spec.soak.gateway").new(require("cjson").decode(%q))
 ]]
 
 local ORDERS_INIT = [[
@@ -57,7 +57,8 @@ end
 
 local function start_nginx(self)
   local s = self.upstream
-  local init = INIT:format(s.plain, s.flaky, s.refused, s.stall, s.tls.h2, s.ca_file)
+  local init = INIT:format(cjson.encode{ plain = s.plain, flaky = s.flaky, refused = s.refused,
+    good = s.tls.good, h2 = s.tls.h2, dead_ends = weather.dead_ends(s), ca_file = s.ca_file })
   if self.has_sqlite then
     init = init .. ORDERS_INIT:format(self.folder .. "/orders.db")
   end
@@ -86,7 +87,8 @@ function World:start_programs()
   local url = self.upstream.url .. "/"
   start_program(self, "load", LUA, "load.lua", self.nginx.port, self.seed, RATE, self.seconds)
   for name, lua in pairs{ ["plain-lua5.4"] = LUA, ["plain-luajit"] = LUAJIT } do
-    start_program(self, name, lua, "side_by_side.lua", name, url, self.seed, self.seconds, TASKS)
+    start_program(self, name, lua, "side_by_side.lua", name, url, self.seed, self.seconds, TASKS,
+      self.upstream.ca_file, table.unpack(weather.dead_ends(self.upstream)))
   end
   if self.has_sqlite then
     start_program(self, "deliveries", LUA, "deliveries.lua", self.folder, url, self.nginx.url,

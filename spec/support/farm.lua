@@ -7,7 +7,7 @@
 --
 -- Takes what spec.support.openresty takes. `init` finds `neap`, `told` (see spec.support.chunk) and
 -- `upstream` as globals; with `region = true` the state of policies is shared by the workers, in a
--- region that stop() removes. Chunks go to the location /run, which each server has.
+-- region that goes when nginx does. Chunks go to the location /run, which each server has.
 
 local lfs = require "lfs"
 local socket = require "socket"
@@ -71,7 +71,8 @@ end
 
 function farm.start(options)
   local region = options.region == true and farm.region_name() or options.region
-  local given = { listen = "reuseport", workers = 1 }
+  local given = { listen = "reuseport", workers = 1,
+    remove = region and farm.region_path(region) or nil }
   for key, value in pairs(options) do
     given[key] = value
   end
@@ -90,9 +91,6 @@ function Farm:stop()
     talk:close()
   end
   self.nginx:stop()
-  if self.region then
-    os.remove(farm.region_path(self.region))
-  end
 end
 
 -- ------------------------------------------------------------------------------------- talking

@@ -5,7 +5,8 @@
 --     n.url .. "/"
 --     n:stop()
 --
--- It stops with this process, and removes its temporary directory.
+-- It stops with this process, and removes its temporary directory, unless all is killed at once by
+-- SIGKILL.
 
 local socket = require("socket")
 
@@ -107,13 +108,16 @@ local function write_file(path, content)
    file:close()
 end
 
-local function launch(directory)
+-- A shell sees to the end, whatever becomes of this process: what reaches both at once, from a
+-- terminal or by timeout(1), ends nginx but not the shell.
+local function launch(directory, remove)
    local quoted = process.quoted(directory)
    local binary = process.quoted(os.getenv("NGINX") or "/usr/sbin/nginx")
    return assert(io.popen((
-      "trap '' INT; %s -p %s -e %s/error.log -c %s/nginx.conf >%s/output 2>&1 & nginx=$!; "
-      .. "read -r _; kill -TERM $nginx 2>/dev/null; wait $nginx; rm -rf %s")
-      :format(binary, quoted, quoted, quoted, quoted, quoted), "w"))
+      "trap '' HUP INT TERM; %s -p %s -e %s/error.log -c %s/nginx.conf >%s/output 2>&1 & nginx=$!; "
+      .. "read -r _; kill -TERM $nginx 2>/dev/null; wait $nginx; rm -rf %s %s")
+      :format(binary, quoted, quoted, quoted, quoted, quoted,
+         remove and process.quoted(remove) or ""), "w"))
 end
 
 local function accepts(port)
@@ -144,7 +148,7 @@ local function start_once(options)
       tls_port = options.certs and tls_port,
       url = "http://127.0.0.1:" .. port,
       tls_url = options.certs and "https://localhost:" .. tls_port,
-      pipe = launch(directory),
+      pipe = launch(directory, options.remove),
    }, Nginx)
    if wait_for_start(self) == "started" then
       return self
@@ -159,8 +163,8 @@ end
 -- in nginx.conf and may use ${dir}, ${port}, ${tls_port}. `workers = n` runs a master with so many;
 -- without it there is one process only. `certs = s` (a misbehaving server) adds a TLS port with its
 -- good certificate, and `http2 = true` HTTP/2 on it. `listen` is what the plain port has besides
--- its address, such as "reuseport". `log_level` is "notice". The environment variable NGINX names
--- another binary.
+-- its address, such as "reuseport". `log_level` is "notice". `remove` is a file that is to go with
+-- it. The environment variable NGINX names another binary.
 ---@return table { url, tls_url, port, tls_port, dir, pid, signal(), error_log(), stop() }
 function nginx.start(options)
    assert(options.certs or not options.http2, "http2 needs certs")

@@ -64,4 +64,36 @@ describe("spec.support.nginx", function()
       assert.is_nil(socket.connect("127.0.0.1", other.port))
       assert.is_nil(process.read_file(other.dir .. "/nginx.conf"))
    end)
+
+   -- In a group of its own, as a terminal or timeout(1) would have it.
+   local STARTER = [[
+      local n = require("spec.support.nginx").start{ workers = 1, remove = arg[1] }
+      local pid = io.open("/proc/self/stat"):read("*l"):match("^%d+")
+      print(pid, n.pid, n.dir)
+      io.stdout:flush()
+      require("socket").sleep(60)
+   ]]
+
+   for what, signal in pairs({
+      ["its program is killed"] = "kill -KILL %d",
+      ["its program and all of its group are to end"] = "kill -TERM -%d",
+   }) do
+      it("goes, and takes its files with it, when " .. what, function()
+         local file = os.tmpname()
+         local chunk = process.temporary_directory()
+         local script = assert(io.open(chunk .. "/starter.lua", "w"))
+         script:write(STARTER)
+         script:close()
+         local pipe = assert(io.popen(("setsid %s %s/starter.lua %s 2>/dev/null")
+            :format(process.quoted(os.getenv("NEAP_LUA")), chunk, file)))
+         local pid, nginx_pid, directory = pipe:read("*l"):match("^(%d+)%s+(%d+)%s+(%S+)$")
+         os.execute(signal:format(pid))
+         assert.is_truthy(process.wait_until(function()
+            return not process.read_file(file) and not process.read_file(directory .. "/output")
+               and not process.read_file(("/proc/%d/stat"):format(nginx_pid))
+         end, 15))
+         pipe:close()
+         os.execute("rm -rf " .. chunk)
+      end)
+   end
 end)

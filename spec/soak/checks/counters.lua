@@ -83,12 +83,26 @@ local function ends_of(delta)
   return delta.ok + tally.sum(delta, "failed") + tally.sum(delta, "errors") + delta.abandoned
 end
 
+local NEAR = 0.5 -- seconds, on a busy machine
+
+-- Whose caller hung up when a worker was killed: it may have been that one's, and not yet ended.
+local function goodbyes_at_kills(e, client)
+  local count = 0
+  for _, goodbye in ipairs(e.load.goodbyes) do
+    local is_near = false
+    for _, kill in ipairs(e.seen.kills) do
+      is_near = is_near or (goodbye.at > kill.before - NEAR and goodbye.at < kill.after + NEAR)
+    end
+    count = count + (goodbye.kind == client and is_near and 1 or 0)
+  end
+  return count
+end
+
 -- The call of a killed worker stays a call, and is none in flight any more.
 local function most_lost(e, client)
-  if client == "spare" then
-    return cuts_of(e, "nowhere")
-  end
-  return cuts_of(e, client) + (client == "items" and #e.seen.kills or 0)
+  local caller = client == "spare" and "nowhere" or client
+  return cuts_of(e, caller) + goodbyes_at_kills(e, caller)
+    + (client == "items" and #e.seen.kills or 0)
 end
 
 checks[#checks + 1] = { "calls = ok + failed + errors + gone", function(e, tell)
@@ -144,7 +158,7 @@ end
 
 local function compare_with_ledger(e, client, heard, delta, calls, tell)
   heard.broken = client == "streams" and broken_streams(delta) or nil
-  local seen, unseen = seen_of(e, client), heard.unseen or 0
+  local seen, unseen = seen_of(e, client), tally.sum(heard, "unseen")
   local missing = delta.attempts - unseen - seen
   if missing < 0 or missing > most_unseen(client, heard, delta, calls) then
     tell("%s: %d attempts, of which %d never were connected, and %d seen by the upstream; %d at "
@@ -167,6 +181,18 @@ checks[#checks + 1] = { "attempts as the upstream saw them", function(e, tell)
     add(e, name, program.counts, program.stats, 0, tell)
   end
   return ("%d seen"):format(seen), ("%d not sent"):format(missing)
+end }
+
+checks[#checks + 1] = { "faults before there is a connection", function(e, tell)
+  local words = {}
+  for _, kind in ipairs{ "resolve", "connect", "tls", "timeout" } do
+    local count = (e.load.counts.nowhere or {})["unseen." .. kind] or 0
+    words[#words + 1] = ("%s %d"):format(kind, count)
+    if count == 0 then
+      tell("no attempt came to %s", kind)
+    end
+  end
+  return table.concat(words, ", "), "some of each"
 end }
 
 checks[#checks + 1] = { "plain programs count exactly", function(e, tell)

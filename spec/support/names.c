@@ -1,15 +1,20 @@
-/* Preloaded under an interpreter: two names whose addresses this process makes up, whatever the
- * machine's resolver is.
+/* Preloaded under a program: names of which this process makes up what they come to, whatever the
+ * machine's resolver is. No other name below .invalid has an address.
  *
  * The first question for rebinding.invalid is answered with an address of the outside, each later
  * one with 127.0.0.1. mixed.invalid has both at once. What is at the outer address is, in truth,
- * the same port of 127.0.0.1: whoever looks at the address it connects to sees the outer one. */
+ * the same port of 127.0.0.1: whoever looks at the address it connects to sees the outer one.
+ *
+ * later.invalid is asked for in vain: the resolver has no answer now. So is slow.invalid, and that
+ * takes longer than anybody waits. */
 #include <dlfcn.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define OUTER "192.0.2.1"
 #define INNER "127.0.0.1"
@@ -17,7 +22,18 @@
 typedef int ask(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 typedef int reach(int, const struct sockaddr *, socklen_t);
 
+static const struct timespec long_time = {.tv_nsec = 600000000};
+
 static _Atomic int questions;
+
+/* Why a name that leads nowhere has no address. */
+static int failure_of(const char *name)
+{
+    bool is_slow = strcmp(name, "slow.invalid") == 0;
+    if (is_slow)
+        nanosleep(&long_time, NULL);
+    return is_slow || strcmp(name, "later.invalid") == 0 ? EAI_AGAIN : EAI_NONAME;
+}
 
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
                 struct addrinfo **found)
@@ -28,7 +44,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     if (strcmp(name, "rebinding.invalid") == 0)
         return next(atomic_fetch_add(&questions, 1) == 0 ? OUTER : INNER, service, hints, found);
     if (strcmp(name, "mixed.invalid") != 0)
-        return EAI_NONAME;
+        return failure_of(name);
     int result = next(INNER, service, hints, found);
     if (result == 0 && next(OUTER, service, hints, &(*found)->ai_next) != 0)
         (*found)->ai_next = NULL;
