@@ -381,6 +381,9 @@ BINDING_SPECS := $(filter-out spec/bench% spec/soak/% spec/simulate_% %_program_
     %/check_spec.lua %/check_worst_case_spec.lua %/docs_spec.lua %/figures_spec.lua %/library_spec.lua \
     %/neap_simulate_spec.lua %/prometheus_rules_spec.lua,$(SHORT_SPECS))
 
+# Of the fault matrix the older versions play a part.
+FAULT_MATRIX := spec/fault_matrix_spec.lua
+
 # With Lua 5.4 all files run in one process, so that what one of them leaves behind is felt by the
 # next; elsewhere each has a process of its own.
 define spec_target # variant, its name in words, specs, specs.sh (all in one process) or specs_apart.sh
@@ -395,8 +398,9 @@ endif
 endef
 $(eval $(call spec_target,lua5.4,Lua 5.4,$(SPEC_FILES),specs.sh))
 $(eval $(call spec_target,luajit,LuaJIT,$(SPEC_FILES),specs_apart.sh))
-$(foreach name,lua5.1 lua5.3,$(eval $(call spec_target,$(name),$(name),$(SHORT_SPECS),specs_apart.sh)))
-$(eval $(call spec_target,lua5.2,lua5.2,$(BINDING_SPECS),specs_apart.sh))
+$(foreach name,lua5.1 lua5.3,$(eval $(call spec_target,$(name),$(name),$(SHORT_SPECS) \
+    $(FAULT_MATRIX),specs_apart.sh)))
+$(eval $(call spec_target,lua5.2,lua5.2,$(BINDING_SPECS) $(FAULT_MATRIX),specs_apart.sh))
 
 # What needs no blocking host runs in a timer of nginx too. Left out: what is about plain Lua's own
 # coroutines and loop (compat, run: ngx_lua makes coroutines of Lua functions only, and starts a

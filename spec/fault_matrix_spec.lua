@@ -54,12 +54,27 @@ setup(function()
   run.most = plain.most
 end)
 
+-- The older versions of Lua differ in the binding only: there the first row of each kind of error,
+-- of a used connection and of a stream is played.
+local IS_OLDER = _VERSION ~= "Lua 5.4" and not rawget(_G, "jit")
+local played = {}
+
+local function is_played(fault)
+  local sort = fault.streams and "stream" or fault.first and "used" or fault.is
+  local is_first = not played[sort]
+  played[sort] = true
+  return is_first or not IS_OLDER
+end
+
 for name, host in pairs{ ["a plain program"] = plain, ["neap.run"] = run } do
   describe("in " .. name, function()
+    played = {}
     for nth, fault in ipairs(faults.list) do
-      it(("%s: %s"):format(fault.group, fault.name), function()
-        fault_matrix.judge(s, nth, host)
-      end)
+      if is_played(fault) then
+        it(("%s: %s"):format(fault.group, fault.name), function()
+          fault_matrix.judge(s, nth, host)
+        end)
+      end
     end
   end)
 end

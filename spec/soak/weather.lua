@@ -134,16 +134,15 @@ function weather.script(kind, seed, stream)
 end
 
 --- Where no connection comes about, as URLs: names without an address, ports at which nobody
---- listens, and handshakes of TLS that go wrong. What the names come to is spec/support/names.c's to
---- say. Not the port that wants a certificate: by TLS 1.3 a request may be under way when it is
---- refused.
+--- listens, and handshakes of TLS that go wrong. What the names come to, spec/support/names.c says.
+--- Not the port that wants a certificate: by TLS 1.3 a request may be under way when it is refused.
 ---@param upstream table the misbehaving server
 ---@return string[]
 function weather.dead_ends(upstream)
   local tls = upstream.tls
   return { upstream.refused, upstream.stall, "http://nobody.invalid", "http://later.invalid",
-    "http://slow.invalid", tls.selfsigned, tls.wrongname, tls.expired, tls.tls11, tls.tlsgarbage,
-    tls.tlscut, tls.tlsstall, "https://127.0.0.1:" .. upstream.ports.plain }
+    "http://slow.invalid", tls.selfsigned, tls.wrongname, tls.expired, tls.tls11,
+    tls.tlsgarbage, tls.tlscut, tls.tlsstall, "https://127.0.0.1:" .. upstream.ports.plain }
 end
 
 return weather

@@ -18,6 +18,9 @@ local fault_calls = {}
 -- What a call may take that is not to run out of time.
 local LONG = 20
 
+-- Probes of a breaker that is half open: more than the calls of one fault, so that it stays so.
+local PROBES = 8
+
 local cells = {} -- of the fault that is being played
 local serial = 0
 
@@ -29,8 +32,37 @@ local function client(places, port, calls_at_once)
     retry = { max_attempts = 2, backoff = { kind = "fixed", base = 0.005, jitter = "none" } },
     timeout = { connect = LONG, write = LONG, read = LONG, total = 3 * LONG },
     bulkhead = { max_concurrent = calls_at_once }, pool = { per_host = 1 },
-    breaker = false, gate = false, max_response_bytes = 100000,
+    breaker = { min_calls = PROBES, open_for = 0.000001,
+      half_open = { permits = PROBES, lease = 3600 } },
+    gate = false, max_response_bytes = 100000,
   }
+end
+
+-- From here on each attempt is a probe, whose permit comes back as a result, or unused.
+local function open_by_half(breaker)
+  breaker:reset()
+  for _ = 1, PROBES do
+    breaker:record(breaker:acquire(), "failure")
+  end
+  local permit
+  repeat
+    permit = breaker:acquire()
+  until permit
+  breaker:record(permit, "ignore")
+end
+
+-- How many probes are free, and what has become of the others: who neither is has not come back.
+local function probes_of(breaker)
+  local free = {}
+  for _ = 1, PROBES do
+    free[#free + 1] = breaker:acquire()
+  end
+  for _, permit in ipairs(free) do
+    breaker:record(permit, "ignore")
+  end
+  local snapshot = breaker:snapshot()
+  return { out = PROBES - #free - snapshot.calls, results = snapshot.calls,
+    failures = snapshot.failures, state = snapshot.state }
 end
 
 -- One function after the other, or side by side; what each returned, by method.
@@ -105,12 +137,14 @@ function fault_calls.fail()
   local fault, places = cells.fault, cells.places
   return each(places, function(one, method)
     local has_body = faults.HAS_BODY[method]
+    open_by_half(one.breaker)
     local result = told(one:request{
       method = method, path = fault.path or "/",
       body = has_body and ("x"):rep(fault.bytes or 3) or nil,
       timeout = limits_of(fault, faults.outcome(fault, method), places.seconds),
     })
     result.in_flight = one:stats().in_flight
+    result.probes = probes_of(one.breaker)
     return result
   end)
 end

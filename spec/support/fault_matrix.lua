@@ -187,6 +187,16 @@ local function judge_time(fault, method, call, seconds)
     ("%s took %g s"):format(method, call.elapsed))
 end
 
+-- Each attempt was a probe, and its permit came back once, with what it came to.
+local function probes_after(call)
+  local failures = 0
+  for _, entry in ipairs(call.trace) do
+    local is_error = entry.kind == "attempt" and type(entry.outcome) == "string"
+    failures = failures + (is_error and 1 or 0)
+  end
+  return { out = 0, results = call.attempts, failures = failures, state = "half_open" }
+end
+
 local function judge_call(fault, method, call, seconds)
   assert.equal(judge_trace(fault, method, call), call.outcome, method)
   if type(call.outcome) == "string" then
@@ -194,6 +204,7 @@ local function judge_call(fault, method, call, seconds)
       method .. ": retryable")
   end
   assert.equal(0, call.in_flight, method .. ": calls in flight")
+  assert.same(probes_after(call), call.probes, method .. ": probes")
   judge_time(fault, method, call, seconds)
 end
 
