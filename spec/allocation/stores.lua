@@ -1,6 +1,8 @@
---- The serving side's guard and the outbox, in memory and in SQLite, which has a thread of its own.
+--- The serving side's guard and the outbox, in memory, and in SQLite and Redis, which have a thread of
+--- their own.
 local memory = require "neap.store.memory"
 local has_sqlite, sqlite = pcall(require, "neap.store.sqlite")
+local has_redis, redis = pcall(require, "neap.store.redis")
 local idempotency = require "neap.idempotency"
 local neap = require "neap"
 local outbox = require "neap.outbox"
@@ -79,6 +81,26 @@ if has_sqlite then
   add("a store of SQLite from its making to its closing", function(_, directory)
     return function()
       local store, err = sqlite.new{ path = directory .. "/open.db" }
+      return store and true, err
+    end, always
+  end)
+end
+
+-- hiredis has malloc itself, which is not made to fail.
+if has_redis and os.execute "command -v redis-server >/dev/null" then
+  add("a guard, in Redis", function(servers)
+    return guards(assert(redis.new{ host = servers.redis, prefix = "guard:" }))
+  end)
+  add("a guard, in Redis, in a task", function(servers)
+    local round, rest = guards(assert(redis.new{ host = servers.redis, prefix = "task:" }))
+    return function() return neap.run(round) end, rest
+  end)
+  add("an outbox, in Redis", function(servers)
+    return delivers(assert(redis.new{ host = servers.redis, prefix = "outbox:" }))
+  end)
+  add("a store of Redis from its making to its closing", function(servers)
+    return function()
+      local store, err = redis.new{ host = servers.redis, prefix = "open:", db = 1 }
       return store and true, err
     end, always
   end)

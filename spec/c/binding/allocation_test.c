@@ -23,6 +23,7 @@
 
 #include "platform/memory.h"
 #include "support/misbehave.h"
+#include "support/redis_server.h"
 
 /* Beyond the first ones, short runs fail only every so many-th: these say how many there are. */
 #define EACH_ONE 40u
@@ -33,6 +34,7 @@
 int luaopen_neap_core(lua_State *L);
 
 static struct misbehave server;
+static struct redis_server redis;
 static char directory[64];
 static lua_State *L;
 static bool is_exhaustive, is_loud;
@@ -180,6 +182,8 @@ static void push_servers(void)
     lua_setfield(L, -2, "h2");
     lua_pushstring(L, misbehave_file(&server, "ca.pem", ca_file));
     lua_setfield(L, -2, "ca_file");
+    lua_pushstring(L, redis.path);
+    lua_setfield(L, -2, "redis");
 }
 
 static void set_up_scenario(const char *name)
@@ -330,6 +334,8 @@ static int group_set_up(void **state)
 {
     (void)state;
     misbehave_start(&server);
+    if (redis_server_exists())
+        redis_server_start(&redis, NULL);
     return 0;
 }
 
@@ -337,6 +343,8 @@ static int group_tear_down(void **state)
 {
     (void)state;
     misbehave_stop(&server);
+    if (redis_server_exists())
+        redis_server_remove(&redis);
     return 0;
 }
 
