@@ -177,14 +177,14 @@ $(BUILD)/$1/neap/core.so: $(patsubst %.c,$(BUILD)/$1/obj/%.o,$(sources_binding))
 -include $(patsubst %.c,$(BUILD)/$1/obj/%.d,$(sources_binding))
 endef
 
-# A test of the binding has all of it and Lua 5.4 linked in; its objects are made with the binding's.
-define binding_test_rule # variant, variant of the binding
+# A test of the binding has all of it and Lua linked in; its objects are made with the binding's.
+define binding_test_rule # variant, variant of the binding, of the rooms, Lua's library
 $(BUILD)/$1/spec/c/binding/%_test: $(BUILD)/$2/obj/spec/c/binding/%_test.o \
-    $(patsubst %.c,$(BUILD)/$2/obj/%.o,$(sources_binding)) $(BUILD)/$1/libsupport.a \
-    $(call archives_of,$1)
+    $(patsubst %.c,$(BUILD)/$2/obj/%.o,$(sources_binding)) $(BUILD)/$3/libsupport.a \
+    $(call archives_of,$3)
 	@mkdir -p $$(@D)
-	$$(call say,LINK)$$(CC) $$(LDFLAGS) $$(link_$1) -o $$@ $$(filter %.o,$$^) \
-	    $$(call link_archives,$$(filter %.a,$$^)) -lcmocka $$(call libs_from,lua5.4) $$(LIBRARIES)
+	$$(call say,LINK)$$(CC) $$(LDFLAGS) $$(link_$3) -o $$@ $$(filter %.o,$$^) \
+	    $$(call link_archives,$$(filter %.a,$$^)) -lcmocka $$(call libs_from,$4) $$(LIBRARIES)
 
 -include $(patsubst %.c,$(BUILD)/$2/obj/%.d,$(filter spec/c/binding/%,$(TEST_SOURCES)))
 endef
@@ -202,8 +202,9 @@ $(foreach variant,$(BINDING_VARIANTS),\
     $(eval $(call compile_rule,$(variant)))\
     $(eval $(call module_rule,$(variant),plain)))
 $(eval $(call module_rule,asan,asan))
-$(eval $(call binding_test_rule,plain,lua5.4))
-$(eval $(call binding_test_rule,asan,asan))
+$(eval $(call binding_test_rule,plain,lua5.4,plain,lua5.4))
+$(eval $(call binding_test_rule,asan,asan,asan,lua5.4))
+$(eval $(call binding_test_rule,luajit,luajit,plain,luajit))
 
 # The misbehaving server of the specs brings its own rules.
 MISBEHAVE_BUILD := $(BUILD)/spec
@@ -258,6 +259,9 @@ RUN_LUA = $(BUILD)/lua5.4/lua
 STEPS = +@MAKE='$(MAKE)' .ci/steps.sh
 
 tests_of = $(patsubst %.c,$(BUILD)/$1/%,$2)
+# What LuaJIT's own parts of the binding do without memory.
+tests_of_luajit := $(if $(incdir_luajit),\
+    $(call tests_of,luajit,$(filter %/allocation_test.c,$(TEST_SOURCES))))
 module_ready = $(BUILD)/$1/neap/core.so $(BUILD)/$1/lua
 NGINX_MODULES ?= /usr/lib/nginx/modules
 
@@ -324,7 +328,7 @@ format: ## lay out the C sources with clang-format
 	@files=`$(C_FILES)`; [ -z "$$files" ] || $(CLANG_FORMAT) -i $$files
 
 .PHONY: ctest
-ctest: ## run one C test: TEST=policy/breaker [VARIANT=plain|asan|tsan]
+ctest: ## run one C test: TEST=policy/breaker [VARIANT=plain|asan|tsan; of the binding luajit]
 ctest:
 	@$(MAKE) --no-print-directory -s $(BUILD)/$(or $(VARIANT),plain)/spec/c/$(TEST)_test $(SERVER)
 	@$(run_$(or $(VARIANT),plain)) $(BUILD)/$(or $(VARIANT),plain)/spec/c/$(TEST)_test
@@ -361,7 +365,7 @@ run_asan = env $(ASAN_SETTINGS)
 run_tsan = $(TSAN_RUN)
 
 .PHONY: test-c
-test-c: $(call tests_of,plain,$(TEST_SOURCES)) $(SERVER)
+test-c: $(call tests_of,plain,$(TEST_SOURCES)) $(tests_of_luajit) $(SERVER)
 	@.ci/c_tests.sh '' $(filter %_test,$^)
 
 .PHONY: spec-ready-asan $(addprefix spec-ready-,$(INTERPRETERS))

@@ -1,5 +1,5 @@
---- The serving side's guard and the outbox, in memory, and in SQLite and Redis, which have a thread of
---- their own.
+--- The serving side's guard and the outbox, in memory, and in SQLite and Redis, which have a thread
+--- of their own.
 local memory = require "neap.store.memory"
 local has_sqlite, sqlite = pcall(require, "neap.store.sqlite")
 local has_redis, redis = pcall(require, "neap.store.redis")

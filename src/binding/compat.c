@@ -111,6 +111,17 @@ void neap_lua_rawsetp(lua_State *L, int index, const void *key)
     lua_rawset(L, index);
 }
 
+void neap_lua_keep(lua_State *L, lua_CFunction function)
+{
+    lua_pushcfunction(L, function);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, (const void *)(uintptr_t)function);
+}
+
+void neap_lua_push_kept(lua_State *L, lua_CFunction function)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, (const void *)(uintptr_t)function);
+}
+
 void neap_lua_setfuncs(lua_State *L, const luaL_Reg *functions, int upvalues)
 {
     luaL_checkstack(L, upvalues + 1, "too many upvalues");

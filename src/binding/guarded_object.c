@@ -79,7 +79,7 @@ static int error_of(lua_State *L)
 
 bool neap_push_guarded_error_safely(lua_State *L, struct neap_guarded_call *call, int cause)
 {
-    lua_pushcfunction(L, error_of);
+    neap_lua_push_kept(L, error_of);
     lua_pushlightuserdata(L, call);
     lua_pushvalue(L, cause);
     return lua_pcall(L, 2, 1, 0) == LUA_OK;
@@ -99,7 +99,7 @@ static int hand_over(lua_State *L)
 
 bool neap_push_handed_over(lua_State *L, struct neap_guarded_call *call)
 {
-    lua_pushcfunction(L, hand_over);
+    neap_lua_push_kept(L, hand_over);
     lua_pushlightuserdata(L, call);
     if (lua_pcall(L, 1, 1, 0) == LUA_OK)
         return true;
@@ -130,6 +130,8 @@ void neap_binding_add_guarded(lua_State *L)
     lua_pop(L, 1);
     lua_pushcfunction(L, give_up_calls);
     lua_setfield(L, -2, "give_up_calls");
+    neap_lua_keep(L, error_of);
+    neap_lua_keep(L, hand_over);
     neap_binding_add_guarded_call(L);
     neap_binding_add_guarded_steps(L);
 }
