@@ -36,7 +36,8 @@ bool neap_lua_is_yieldable(lua_State *L);
 bool neap_lua_may_yield(lua_State *L);
 
 /* C functions that are pushed where nothing may be raised for want of memory. Up to 5.1 each push
- * makes a closure: there they are kept, when the module is loaded, and pushed from where they are. */
+ * makes a closure: there they are kept, when the module is loaded, and pushed from where they are.
+ */
 #if LUA_VERSION_NUM < 502
 void neap_lua_keep(lua_State *L, lua_CFunction function);
 void neap_lua_push_kept(lua_State *L, lua_CFunction function);

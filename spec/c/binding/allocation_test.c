@@ -299,8 +299,8 @@ static bool is_left_out(int id)
     return id == LIBCURL && lua_isboolean(L, FORGET);
 }
 
-/* LuaJIT with its compiler does not survive it: a program of Lua alone, whose n-th allocation fails,
- * can go on for ever (2.1.0-beta3, as Debian 12 has it). */
+/* LuaJIT with its compiler does not survive it: a program of Lua alone, whose n-th allocation
+ * fails, can go on for ever (2.1.0-beta3, as Debian 12 has it). */
 static void stop_compiler(void)
 {
     if (luaL_dostring(L, "if jit then jit.off() jit.flush() end"))
