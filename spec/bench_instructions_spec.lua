@@ -54,6 +54,29 @@ calls=1 12
 ]])
   end)
 
+  it("takes what stands before malloc for memory's, as malloc", function()
+    assert.equal(47, callgrind.own[[
+ob=(2) /tree/build/lua5.4/neap/core.so
+fn=(2) act
+12 7
+cfn=(6) neap_blocks_take
+calls=1 12
+4 40
+fn=(6)
+12 30
+cob=(1) /usr/lib/libc.so.6
+cfn=(1) malloc
+calls=1 12
+4 10
+ob=(3) /usr/lib/libcurl.so.4
+fn=(5) perform
+cob=(2)
+cfn=(6)
+calls=1 12
+4 40
+]])
+  end)
+
   it("goes on counting a function after what it called", function()
     assert.equal(9, callgrind.own[[
 ob=(2) /tree/build/lua5.4/neap/core.so

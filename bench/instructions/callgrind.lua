@@ -7,11 +7,19 @@
 
 local callgrind = {}
 
+-- What stands between all callers, libcurl too, and malloc.
+local function is_of_memory(name)
+  return name:find("^neap_blocks_") ~= nil
+end
+
 local CALLED = {
   malloc = true,
   calloc = true,
   realloc = true,
   free = true,
+  neap_blocks_take = true,
+  neap_blocks_resize = true,
+  neap_blocks_give_back = true,
   curl_easy_setopt = true,
   curl_easy_getinfo = true,
   curl_multi_setopt = true,
@@ -41,15 +49,15 @@ end
 ---@return integer
 function callgrind.own(text)
   local objects, functions = {}, {}
-  local ours, is_call, callee, count = false, false, nil, 0
+  local in_object, ours, is_call, callee, count = false, false, false, nil, 0
   for line in text:gmatch("[^\n]+") do
     local key, value = line:match("^(%a+)=(.*)$")
     if key == "ob" then
-      ours = is_ours(resolved(objects, value))
+      in_object = is_ours(resolved(objects, value))
     elseif key == "cob" then
       resolved(objects, value)
     elseif key == "fn" then
-      resolved(functions, value)
+      ours = in_object and not is_of_memory(resolved(functions, value))
     elseif key == "cfn" then
       callee = resolved(functions, value)
     elseif key == "calls" then

@@ -1,15 +1,15 @@
 #include "platform/memory.h"
 
-#include <stdlib.h>
+#include "platform/blocks.h"
 
 static void *resize(void *context, void *block, size_t new_bytes)
 {
     (void)context;
     if (new_bytes == 0) {
-        free(block);
+        neap_blocks_give_back(block);
         return NULL;
     }
-    return realloc(block, new_bytes);
+    return neap_blocks_resize(block, new_bytes);
 }
 
 const struct neap_alloc *neap_platform_alloc(void)

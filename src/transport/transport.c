@@ -7,6 +7,7 @@
 
 #include "base/duration.h"
 #include "base/owner.h"
+#include "platform/blocks.h"
 #include "transport/curl_compat.h"
 #include "transport/transport_internal.h"
 
@@ -14,9 +15,11 @@
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
+/* Where somebody else in the process has set libcurl up before, it keeps the memory that it has. */
 static void start_curl(void)
 {
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    curl_global_init_mem(CURL_GLOBAL_DEFAULT, neap_blocks_take, neap_blocks_give_back,
+                         neap_blocks_resize, neap_blocks_copy_text, neap_blocks_take_zeroed);
 }
 
 void neap_transport_hold_sigpipe(const struct neap_transport *transport, struct neap_sigpipe *guard)
