@@ -19,13 +19,13 @@ enum neap_trace_kind {
 
 struct neap_trace_entry {
     int64_t at_ns, elapsed_ns;
-    enum neap_trace_kind kind;
-    int status;           /* of an attempt or fallback; 0: none */
-    enum neap_kind error; /* of an attempt, refusal or fallback; NONE: none */
-    enum neap_phase phase;
-    const char *reason; /* a static word, or NULL */
-    bool chaos;         /* an attempt that was disturbed on purpose */
-    bool not_enforced;  /* a refusal in shadow mode: the attempt was admitted */
+    const char *reason;            /* a static word, or NULL */
+    int status;                    /* of an attempt or fallback; 0: none */
+    enum neap_trace_kind kind : 8; /* bits: errors take their traces along */
+    enum neap_kind error : 8;      /* of an attempt, refusal or fallback; NONE: none */
+    enum neap_phase phase : 8;
+    bool chaos : 1;        /* an attempt that was disturbed on purpose */
+    bool not_enforced : 1; /* a refusal in shadow mode: the attempt was admitted */
 };
 
 /* Most calls have one attempt, few have more than three attempts and two waits. */
