@@ -70,19 +70,20 @@ function metatable.__tostring(err)
   return text
 end
 
--- What guarded functions come to, the first while a circuit breaker is open: made in one go.
+-- What guarded functions come to, the first while a circuit breaker is open. Whoever calls these
+-- sets the metatable.
 local function refusal(why, at, retry_after)
-  return setmetatable({
+  return {
     kind = "breaker_open", message = why, retryable = true, attempts = 0, elapsed = 0.0, at = at,
     retry_after = retry_after,
-  }, metatable)
+  }
 end
 
-local function failure(kind, message, retryable, attempts, elapsed, at, retry_after, cause)
-  return setmetatable({
-    kind = kind, message = message, retryable = retryable, attempts = attempts, elapsed = elapsed,
-    at = at, retry_after = retry_after, cause = cause,
-  }, metatable)
+local function failure(message, retryable, attempts, elapsed, at, cause)
+  return {
+    kind = "error", message = message, retryable = retryable, attempts = attempts,
+    elapsed = elapsed, at = at, cause = cause,
+  }
 end
 
 core.set_error_class(metatable, refusal, failure)

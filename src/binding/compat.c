@@ -9,6 +9,11 @@ void *neap_lua_new_userdata(lua_State *L, size_t bytes)
     return lua_newuserdatauv(L, bytes, 1);
 }
 
+void *neap_lua_new_block(lua_State *L, size_t bytes)
+{
+    return lua_newuserdatauv(L, bytes, 0);
+}
+
 void neap_lua_set_user_table(lua_State *L, int index)
 {
     lua_setiuservalue(L, index, 1);
@@ -22,6 +27,11 @@ void neap_lua_get_user_table(lua_State *L, int index)
 #else
 
 void *neap_lua_new_userdata(lua_State *L, size_t bytes)
+{
+    return lua_newuserdata(L, bytes);
+}
+
+void *neap_lua_new_block(lua_State *L, size_t bytes)
 {
     return lua_newuserdata(L, bytes);
 }

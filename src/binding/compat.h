@@ -17,6 +17,9 @@
 /* A full userdata of so many bytes that can hold a user table; pushed. Raises without memory. */
 void *neap_lua_new_userdata(lua_State *L, size_t bytes);
 
+/* The same without room for a user table. */
+void *neap_lua_new_block(lua_State *L, size_t bytes);
+
 /* Pops a table and makes it the user table of the userdata at `index`. */
 void neap_lua_set_user_table(lua_State *L, int index);
 

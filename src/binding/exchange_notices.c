@@ -29,7 +29,7 @@ static void push_done(lua_State *L, const struct neap_exchange *exchange,
         neap_set_text(L, "source", neap_source_name(notice->source));
     lua_pushboolean(L, exchange->call.coalesced);
     lua_setfield(L, -2, "coalesced");
-    neap_push_trace(L, &exchange->call.trace);
+    neap_push_trace(L, exchange->call.trace.entry, exchange->call.trace.count);
     lua_setfield(L, -2, "trace");
 }
 

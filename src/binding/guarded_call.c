@@ -12,7 +12,9 @@ enum {
     SETTLE,  /* its function that does what the end of a call leaves to be done */
     KEEPER,  /* a keeper that nobody uses, or nil; without continuations: what is answered where the
                 face has to call the function */
-    UPVALUES = KEEPER
+    GIVEN = KEEPER,
+    ERROR, /* the first part of errors */
+    UPVALUES = GIVEN + NEAP_ERROR_PARTS
 };
 
 /* More than the arguments: keeper, function, cause, text, error, and room for what is called. Of
@@ -92,14 +94,26 @@ static int end_with_values(lua_State *L, struct neap_guarded_call *call, int val
     return values;
 }
 
+/* The text of a cause that is none itself stands above it. */
+static int text_at(lua_State *L, int cause)
+{
+    return lua_gettop(L) > cause ? cause + 1 : cause;
+}
+
 static int end_with_error(lua_State *L, struct neap_guarded_call *call, int cause)
 {
     const struct neap_guarded *guarded = call->guarded;
-    lua_pushnil(L);
-    bool pushed = neap_push_guarded_error_safely(L, call, cause);
+    struct neap_failure_view view;
+    int text = text_at(L, cause);
+    bool is_plain = neap_view_guarded_failure(L, call, text, &view);
+    bool is_whole = is_plain || neap_push_guarded_error_safely(L, call, cause);
     let_go(L, call);
-    if (!pushed)
+    if (!is_whole)
         return lua_error(L);
+    if (is_plain)
+        neap_binding_push_failure(L, ERROR, &view, text, cause);
+    lua_pushnil(L);
+    lua_insert(L, -2);
     settle(L, guarded);
     return 2;
 }
@@ -107,7 +121,7 @@ static int end_with_error(lua_State *L, struct neap_guarded_call *call, int caus
 static int end_refused(lua_State *L, const struct neap_guarded *guarded)
 {
     lua_pushnil(L);
-    neap_push_guarded_refusal(L, guarded);
+    neap_push_guarded_refusal(L, ERROR, guarded);
     settle(L, guarded);
     return 2;
 }
@@ -258,9 +272,10 @@ static int guarded_call(lua_State *L)
 static int guarded_new(lua_State *L)
 {
     struct neap_client *client = neap_check_client(L, 1);
-    lua_settop(L, UPVALUES);
+    lua_settop(L, GIVEN);
     neap_push_guarded(L, client);
     lua_replace(L, GUARDED);
+    neap_binding_push_error_parts(L);
     lua_pushcclosure(L, guarded_call, UPVALUES);
     return 1;
 }

@@ -1,7 +1,10 @@
 #include "binding/guarded_object.h"
 
-#include "binding/error_object.h"
+#include <string.h>
+
+#include "base/duration.h"
 #include "binding/result_object.h"
+#include "pipeline/classify.h"
 
 #define GUARDED_NAME "neap.guarded"
 #define KEEPER_NAME "neap.guarded_keeper"
@@ -59,21 +62,41 @@ struct neap_guarded_keeper *neap_push_keeper(lua_State *L)
     return keeper;
 }
 
-void neap_push_guarded_error(lua_State *L, const struct neap_guarded_call *call, int cause)
-{
-    neap_push_error_of_call(L, &call->call, neap_guarded_now(call), cause);
-}
-
-void neap_push_guarded_refusal(lua_State *L, const struct neap_guarded *guarded)
+void neap_push_guarded_refusal(lua_State *L, int parts, const struct neap_guarded *guarded)
 {
     const struct neap_guarded_refusal refusal = neap_guarded_refusal(guarded);
-    neap_binding_push_refusal(L, refusal.why, refusal.at_ns, refusal.retry_after_ns);
+    neap_binding_push_refusal(L, parts, refusal.why, refusal.at_ns, refusal.retry_after_ns);
+}
+
+static bool is_message(const struct neap_outcome *outcome, const char *text, size_t bytes)
+{
+    return strlen(outcome->message) == bytes && memcmp(outcome->message, text, bytes) == 0;
+}
+
+bool neap_view_guarded_failure(lua_State *L, const struct neap_guarded_call *call, int text,
+                               struct neap_failure_view *view)
+{
+    const struct neap_outcome *outcome = &call->call.result.outcome;
+    const struct neap_trace *trace = &call->call.trace;
+    size_t bytes = 0;
+    const char *words = lua_type(L, text) == LUA_TSTRING ? lua_tolstring(L, text, &bytes) : NULL;
+    if (outcome->kind != NEAP_KIND_ERROR || call->call.result.retry_after_ns >= 0 ||
+        trace->count > NEAP_TRACE_INLINE || !words || !is_message(outcome, words, bytes))
+        return false;
+    view->attempts = call->call.attempts;
+    view->retryable = neap_classify_is_retryable(outcome, call->call.setup.replayable);
+    view->at_ns = neap_guarded_now(call);
+    view->elapsed_ns = neap_time_since(view->at_ns, call->call.began_ns);
+    view->entry_count = trace->count;
+    memcpy(view->entry, trace->entry, trace->count * sizeof *trace->entry);
+    return true;
 }
 
 /* error_of(call, cause), protected. */
 static int error_of(lua_State *L)
 {
-    neap_push_guarded_error(L, lua_touserdata(L, 1), 2);
+    const struct neap_guarded_call *call = lua_touserdata(L, 1);
+    neap_push_error_of_call(L, &call->call, neap_guarded_now(call), 2);
     return 1;
 }
 

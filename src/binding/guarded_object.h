@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "binding/error_object.h"
 #include "binding/objects.h"
 #include "client/guarded.h"
 
@@ -21,15 +22,18 @@ struct neap_guarded *neap_push_guarded(lua_State *L, struct neap_client *client)
 /* Pushes a keeper without a call. */
 struct neap_guarded_keeper *neap_push_keeper(lua_State *L);
 
-/* Pushes the error that a call which is over came to, with the cause at `cause`. */
-void neap_push_guarded_error(lua_State *L, const struct neap_guarded_call *call, int cause);
+/* What an error is made from by neap_binding_push_failure, with the text at `text` for its message:
+ * then the call can be let go before memory is asked for. False where it takes more than that. */
+bool neap_view_guarded_failure(lua_State *L, const struct neap_guarded_call *call, int text,
+                               struct neap_failure_view *view);
 
-/* The same, where there is memory for it; else pushes what failed and answers false: the call is
- * the caller's to let go before that is raised. */
+/* Pushes the error that a call which is over came to, with the cause at `cause`. Without memory
+ * pushes what failed and answers false: the call is the caller's to let go before that is raised.
+ */
 bool neap_push_guarded_error_safely(lua_State *L, struct neap_guarded_call *call, int cause);
 
-/* Pushes the error of the call that was REFUSED last. */
-void neap_push_guarded_refusal(lua_State *L, const struct neap_guarded *guarded);
+/* Pushes the error of the call that was REFUSED last; `parts` as for neap_binding_push_refusal. */
+void neap_push_guarded_refusal(lua_State *L, int parts, const struct neap_guarded *guarded);
 
 /* Pushes the exchange that goes on with the call. Where that fails, pushes what failed and answers
  * false: the call is given up, and is the caller's to let go before that is raised. */

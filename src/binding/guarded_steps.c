@@ -3,8 +3,9 @@
  * them, so a keeper is not looked at twice. */
 #include "binding/guarded_object.h"
 
-/* Each step has the first, begin and end_call the second: a table that holds a keeper at rest. */
-enum { GUARDED = 1, AT_REST };
+/* What each step has: the second is a table that holds a keeper at rest, the last the first part of
+ * errors. */
+enum { GUARDED = 1, AT_REST, ERROR, UPVALUES = AT_REST + NEAP_ERROR_PARTS };
 
 static struct neap_guarded *guarded_of(lua_State *L)
 {
@@ -43,28 +44,43 @@ static struct neap_guarded_call *call_of(lua_State *L, int index)
     return keeper->call;
 }
 
-/* What a call whose function is not to be called came to: true, the error, and whether there is
- * something left to be done on the engine; or false and the exchange that goes on with it. */
-static int end_without_values(lua_State *L, enum neap_guarded_next next, int keeper, int cause)
+static int end_with_error(lua_State *L, int keeper, int text, int cause)
 {
     struct neap_guarded_call *call = call_of(L, keeper);
-    bool is_whole = true;
-    lua_pushboolean(L, next == NEAP_GUARDED_DONE);
-    if (next == NEAP_GUARDED_DONE)
-        neap_push_guarded_error(L, call, cause);
-    else
-        is_whole = neap_push_handed_over(L, call);
+    struct neap_failure_view view;
+    bool is_plain = neap_view_guarded_failure(L, call, text, &view);
+    lua_pushboolean(L, true);
+    bool is_whole = is_plain || neap_push_guarded_error_safely(L, call, cause);
     let_go(L, keeper);
     if (!is_whole)
         return lua_error(L);
+    if (is_plain)
+        neap_binding_push_failure(L, ERROR, &view, text, cause);
     lua_pushboolean(L, neap_guarded_is_pending(guarded_of(L)));
     return 3;
+}
+
+static int end_by_exchange(lua_State *L, int keeper)
+{
+    lua_pushboolean(L, false);
+    bool is_whole = neap_push_handed_over(L, call_of(L, keeper));
+    let_go(L, keeper);
+    return is_whole ? 2 : lua_error(L);
+}
+
+/* What a call whose function is not to be called came to: true, the error, and whether there is
+ * something left to be done on the engine; or false and the exchange that goes on with it. */
+static int end_without_values(lua_State *L, enum neap_guarded_next next, int keeper, int text,
+                              int cause)
+{
+    return next == NEAP_GUARDED_DONE ? end_with_error(L, keeper, text, cause)
+                                     : end_by_exchange(L, keeper);
 }
 
 static int end_refused(lua_State *L, const struct neap_guarded *guarded)
 {
     lua_pushboolean(L, true);
-    neap_push_guarded_refusal(L, guarded);
+    neap_push_guarded_refusal(L, ERROR, guarded);
     lua_pushboolean(L, neap_guarded_is_pending(guarded));
     return 3;
 }
@@ -97,7 +113,7 @@ static int begin(lua_State *L)
         break;
     }
     lua_pushnil(L);
-    return end_without_values(L, next, 1, 2);
+    return end_without_values(L, next, 1, 2, 2);
 }
 
 /* succeed(keeper): is there something left to be done on the engine, and could the caller not yield
@@ -120,14 +136,15 @@ static int fail(lua_State *L)
     lua_settop(L, 3);
     neap_check_guarded_call(L, call);
     enum neap_guarded_next next = neap_guarded_fail(call, text, bytes);
-    return next == NEAP_GUARDED_RUN ? 0 : end_without_values(L, next, 1, 3);
+    return next == NEAP_GUARDED_RUN ? 0 : end_without_values(L, next, 1, 2, 3);
 }
 
 static void push_step(lua_State *L, lua_CFunction step)
 {
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 3);
-    lua_pushcclosure(L, step, 2);
+    neap_binding_push_error_parts(L);
+    lua_pushcclosure(L, step, UPVALUES);
 }
 
 /* guarded_steps(client): begin, succeed and fail for a function of that client. */

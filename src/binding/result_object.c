@@ -4,15 +4,15 @@
 
 #include "base/duration.h"
 #include "binding/error_object.h"
+#include "binding/error_trace.h"
 #include "binding/headers_table.h"
 #include "client/exchange_cache.h"
 #include "pipeline/classify.h"
 
 static const char result_name[] = "neap.result";
 
-/* Where the registry keeps the metatable of the face's response class, and what errors make their
- * traces from until somebody asks: by the error, which it does not hold. */
-static const char response_class, error_traces;
+/* Where the registry keeps the metatable of the face's response class. */
+static const char response_class;
 
 /* What a response table makes the rest of its fields from, in one block of Lua's own: nothing is
  * left to be released when it is collected. */
@@ -48,10 +48,9 @@ static char *copy(char *to, const void *from, size_t bytes)
     return to + bytes;
 }
 
-/* Pushes it, without its metatable, with what it has of trace and response, which may be NULL, and
- * a URL. */
-static struct result *push_block(lua_State *L, const struct neap_trace *trace,
-                                 const struct neap_response *response, const char *url)
+/* Pushes it with what it has of trace and response, which may be NULL, and a URL. */
+static struct result *push_result(lua_State *L, const struct neap_trace *trace,
+                                  const struct neap_response *response, const char *url)
 {
     const struct neap_response *from = response ? response : &no_response;
     size_t entry_bytes = trace->count * sizeof *trace->entry;
@@ -72,13 +71,6 @@ static struct result *push_block(lua_State *L, const struct neap_trace *trace,
     end = copy(end, from->head.data, from->head.bytes);
     end = copy(end, url, url_bytes);
     copy(end, from->reason.data, from->reason.bytes);
-    return result;
-}
-
-static struct result *push_result(lua_State *L, const struct neap_trace *trace,
-                                  const struct neap_response *response, const char *url)
-{
-    struct result *result = push_block(L, trace, response, url);
     neap_set_class(L, result_name);
     return result;
 }
@@ -106,18 +98,13 @@ void neap_push_trace_entry(lua_State *L, const struct neap_trace_entry *entry)
     }
 }
 
-static void push_entries(lua_State *L, const struct neap_trace_entry *entry, uint32_t count)
+void neap_push_trace(lua_State *L, const struct neap_trace_entry *entry, uint32_t count)
 {
     lua_createtable(L, (int)count, 0);
     for (uint32_t i = 0; i < count; i++) {
         neap_push_trace_entry(L, &entry[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
-}
-
-void neap_push_trace(lua_State *L, const struct neap_trace *trace)
-{
-    push_entries(L, trace->entry, trace->count);
 }
 
 /* Pushes a table of the face's class. */
@@ -225,7 +212,7 @@ static void fill_wholly(lua_State *L)
     fill(L, result, table);
     push_headers_of(L, result);
     lua_setfield(L, table, "headers");
-    push_entries(L, result->entry, result->entry_count);
+    neap_push_trace(L, result->entry, result->entry_count);
     lua_setfield(L, table, "trace");
     lua_pop(L, 1);
 }
@@ -256,22 +243,24 @@ static struct neap_error_view view_of(const struct neap_call *call,
     };
 }
 
-/* Of the error on top. Most are never asked for their trace, and its tables would cost more than
- * the rest of the error. */
-static void keep_error_trace(lua_State *L, const struct neap_trace *trace)
+/* Of the error on top. */
+static void keep_trace(lua_State *L, const struct neap_trace *trace)
 {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &error_traces);
-    lua_pushvalue(L, -2);
-    push_block(L, trace, NULL, NULL);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
+    neap_push_error_traces(L);
+    lua_insert(L, -2);
+    neap_keep_error_trace(L, -2, trace->entry, trace->count);
+    lua_remove(L, -2);
 }
 
 void neap_push_error_of_call(lua_State *L, const struct neap_call *call, int64_t now_ns, int cause)
 {
     const struct neap_error_view view = view_of(call, &call->result.outcome, now_ns);
-    neap_binding_push_failure(L, &view, now_ns, cause);
-    keep_error_trace(L, &call->trace);
+    cause = lua_absindex(L, cause);
+    neap_binding_push_error(L, &view);
+    neap_set_seconds(L, "at", now_ns);
+    lua_pushvalue(L, cause);
+    lua_setfield(L, -2, "cause");
+    keep_trace(L, &call->trace);
 }
 
 void neap_push_call_error(lua_State *L, struct neap_exchange *exchange,
@@ -282,27 +271,8 @@ void neap_push_call_error(lua_State *L, struct neap_exchange *exchange,
     const struct neap_error_view view = view_of(call, outcome, now_ns);
     neap_binding_push_error(L, &view);
     neap_set_seconds(L, "at", now_ns);
-    if (!with_trace)
-        return;
-    keep_error_trace(L, &call->trace);
-}
-
-/* error_trace(err): the list that the core has for this error; nil where it has none, or has given
- * it already. */
-static int error_trace(lua_State *L)
-{
-    lua_settop(L, 1);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &error_traces);
-    lua_pushvalue(L, 1);
-    lua_rawget(L, 2);
-    const struct result *result = lua_touserdata(L, 3);
-    if (!result)
-        return 0;
-    push_entries(L, result->entry, result->entry_count);
-    lua_pushvalue(L, 1);
-    lua_pushnil(L);
-    lua_rawset(L, 2);
-    return 1;
+    if (with_trace)
+        keep_trace(L, &call->trace);
 }
 
 /* headers(result), trace(result): tables, made anew at each call. */
@@ -330,7 +300,7 @@ static int result_fill(lua_State *L)
 static int result_trace(lua_State *L)
 {
     const struct result *result = neap_check_object(L, 1, result_name);
-    push_entries(L, result->entry, result->entry_count);
+    neap_push_trace(L, result->entry, result->entry_count);
     return 1;
 }
 
@@ -357,18 +327,6 @@ static int set_response_class(lua_State *L)
     return 0;
 }
 
-static void add_error_traces(lua_State *L)
-{
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &error_traces);
-    lua_pushcfunction(L, error_trace);
-    lua_setfield(L, -2, "error_trace");
-}
-
 void neap_binding_add_result(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -385,5 +343,4 @@ void neap_binding_add_result(lua_State *L)
     lua_setfield(L, -2, "is_harmless_header");
     lua_pushcfunction(L, set_response_class);
     lua_setfield(L, -2, "set_response_class");
-    add_error_traces(L);
 }

@@ -20,7 +20,8 @@ void neap_push_call_error(lua_State *L, struct neap_exchange *exchange,
  * the value at `cause`; `now_ns` is the moment at which it ended. */
 void neap_push_error_of_call(lua_State *L, const struct neap_call *call, int64_t now_ns, int cause);
 
-void neap_push_trace(lua_State *L, const struct neap_trace *trace);
+/* Pushes so many entries as a list of tables. */
+void neap_push_trace(lua_State *L, const struct neap_trace_entry *entry, uint32_t count);
 
 /* Pushes the fields of one entry as a table. */
 void neap_push_trace_entry(lua_State *L, const struct neap_trace_entry *entry);
