@@ -7,10 +7,6 @@
 #include "base/private.h"
 
 #define BUCKETS_AN_OCTAVE 7
-#define NS_A_MICROSECOND INT64_C(1000)
-
-/* Below what the counter holds by more than there can be threads that add at the same moment. */
-#define BUCKET_FULL (UINT32_MAX - 65535u)
 
 /* 2^(k/7) */
 static const double ratio[BUCKETS_AN_OCTAVE + 1] = {
@@ -59,9 +55,7 @@ static uint64_t bits_of(double value)
 /* All edges are looked at, since which of them is the first that is too high cannot be guessed. */
 static uint32_t bucket_of(int64_t duration_ns)
 {
-    if (duration_ns < NS_A_MICROSECOND)
-        return 0;
-    uint64_t bits = bits_of((double)duration_ns / (double)NS_A_MICROSECOND);
+    uint64_t bits = bits_of((double)duration_ns / (double)NEAP_HISTOGRAM_MICROSECOND);
     uint32_t octave = (uint32_t)(bits >> EXPONENT_SHIFT) - EXPONENT_BIAS;
     double mantissa = from_bits((bits & FRACTION_MASK) | (uint64_t)EXPONENT_BIAS << EXPONENT_SHIFT);
     uint32_t bucket = octave * BUCKETS_AN_OCTAVE;
@@ -75,7 +69,7 @@ static uint32_t bucket_of(int64_t duration_ns)
 static NEAP_SELDOM void begin_anew(struct neap_histogram *histogram, _Atomic uint32_t *full)
 {
     uint32_t seen = atomic_load_explicit(full, memory_order_relaxed);
-    if (seen < BUCKET_FULL || !atomic_compare_exchange_strong(full, &seen, 0))
+    if (seen < NEAP_HISTOGRAM_FULL || !atomic_compare_exchange_strong(full, &seen, 0))
         return;
     atomic_store(&histogram->sum_us, 0);
     for (uint32_t i = 0; i < NEAP_HISTOGRAM_BUCKETS; i++)
@@ -104,28 +98,28 @@ static void add_saturating(_Atomic int64_t *sum, int64_t value, bool is_private)
 }
 
 /* The maximum is rounded up, so that no quantile is cut below what was recorded. */
-void neap_histogram_sample_of(int64_t duration_ns, struct neap_histogram_sample *sample)
+struct neap_histogram_sample neap_histogram_longer_sample(int64_t duration_ns)
 {
-    int64_t length_ns = duration_ns > 0 ? duration_ns : 0;
-    int64_t whole_us = length_ns / NS_A_MICROSECOND;
-    int64_t rest_ns = length_ns % NS_A_MICROSECOND;
-    sample->bucket = bucket_of(length_ns);
-    sample->whole_us = whole_us + (rest_ns >= NS_A_MICROSECOND / 2);
-    sample->at_least_us = whole_us + (rest_ns > 0);
+    int64_t whole_us = duration_ns / NEAP_HISTOGRAM_MICROSECOND;
+    int64_t rest_ns = duration_ns % NEAP_HISTOGRAM_MICROSECOND;
+    bool is_more = rest_ns >= NEAP_HISTOGRAM_MICROSECOND / 2;
+    return (struct neap_histogram_sample){.bucket = bucket_of(duration_ns),
+                                          .whole_us = whole_us + is_more,
+                                          .above_us = rest_ns > 0 && !is_more};
 }
 
 /* The bucket comes before the sum, which releases it: who has read a sum finds all that it is of in
  * the buckets. */
-void neap_histogram_count(struct neap_histogram *histogram,
-                          const struct neap_histogram_sample *sample, bool is_private)
+void neap_histogram_count_shared(struct neap_histogram *histogram,
+                                 struct neap_histogram_sample sample, bool is_private)
 {
-    _Atomic uint32_t *bucket = &histogram->bucket[sample->bucket];
+    _Atomic uint32_t *bucket = &histogram->bucket[sample.bucket];
     uint32_t before = atomic_load_explicit(bucket, memory_order_relaxed);
     NEAP_ADD(bucket, 1, is_private);
-    if (before >= BUCKET_FULL)
+    if (before >= NEAP_HISTOGRAM_FULL)
         begin_anew(histogram, bucket);
-    add_saturating(&histogram->sum_us, sample->whole_us, is_private);
-    raise_to(&histogram->max_us, sample->at_least_us, is_private);
+    add_saturating(&histogram->sum_us, sample.whole_us, is_private);
+    raise_to(&histogram->max_us, sample.whole_us + sample.above_us, is_private);
 }
 
 struct counts {

@@ -16,6 +16,10 @@
 
 #define NEAP_HISTOGRAM_BUCKETS 224u
 
+/* When a bucket begins anew: below what the counter holds by more than there can be threads that
+ * add at the same moment. */
+#define NEAP_HISTOGRAM_FULL (UINT32_MAX - 65535u)
+
 struct neap_histogram {
     _Atomic int64_t sum_us;
     _Atomic int64_t max_us;
@@ -29,25 +33,56 @@ struct neap_histogram_snapshot {
 
 void neap_histogram_init(struct neap_histogram *histogram);
 
-/* A duration as histograms count it: worked out once where it goes into two of them. */
+/* A duration as histograms count it: worked out once where it goes into two of them. Small enough
+ * for two registers. */
 struct neap_histogram_sample {
+    int64_t whole_us; /* rounded to the nearest */
     uint32_t bucket;
-    int64_t whole_us;    /* rounded to the nearest */
-    int64_t at_least_us; /* rounded up */
+    uint32_t above_us; /* by so much more if rounded up: 0 or 1 */
 };
 
-void neap_histogram_sample_of(int64_t duration_ns, struct neap_histogram_sample *sample);
+#define NEAP_HISTOGRAM_MICROSECOND INT64_C(1000)
+
+/* Of a microsecond or more. */
+struct neap_histogram_sample neap_histogram_longer_sample(int64_t duration_ns);
+
+static inline struct neap_histogram_sample neap_histogram_sample(int64_t duration_ns)
+{
+    if (duration_ns >= NEAP_HISTOGRAM_MICROSECOND)
+        return neap_histogram_longer_sample(duration_ns);
+    bool is_more = duration_ns >= NEAP_HISTOGRAM_MICROSECOND / 2;
+    return (struct neap_histogram_sample){.whole_us = is_more,
+                                          .above_us = duration_ns > 0 && !is_more};
+}
+
+/* The general case, where anybody may record. */
+void neap_histogram_count_shared(struct neap_histogram *histogram,
+                                 struct neap_histogram_sample sample, bool is_private);
 
 /* `is_private`: one thread alone records here. */
-void neap_histogram_count(struct neap_histogram *histogram,
-                          const struct neap_histogram_sample *sample, bool is_private);
+static inline void neap_histogram_count(struct neap_histogram *histogram,
+                                        struct neap_histogram_sample sample, bool is_private)
+{
+    _Atomic uint32_t *bucket = &histogram->bucket[sample.bucket];
+    uint32_t count = atomic_load_explicit(bucket, memory_order_relaxed);
+    int64_t sum_us = atomic_load_explicit(&histogram->sum_us, memory_order_relaxed);
+    int64_t next_us;
+    if (!is_private || count >= NEAP_HISTOGRAM_FULL ||
+        __builtin_add_overflow(sum_us, sample.whole_us, &next_us)) {
+        neap_histogram_count_shared(histogram, sample, is_private);
+        return;
+    }
+    atomic_store_explicit(bucket, count + 1, memory_order_relaxed);
+    atomic_store_explicit(&histogram->sum_us, next_us, memory_order_relaxed);
+    int64_t at_least_us = sample.whole_us + sample.above_us;
+    if (atomic_load_explicit(&histogram->max_us, memory_order_relaxed) < at_least_us)
+        atomic_store_explicit(&histogram->max_us, at_least_us, memory_order_relaxed);
+}
 
 static inline void neap_histogram_add(struct neap_histogram *histogram, int64_t duration_ns,
                                       bool is_private)
 {
-    struct neap_histogram_sample sample;
-    neap_histogram_sample_of(duration_ns, &sample);
-    neap_histogram_count(histogram, &sample, is_private);
+    neap_histogram_count(histogram, neap_histogram_sample(duration_ns), is_private);
 }
 
 static inline void neap_histogram_record(struct neap_histogram *histogram, int64_t duration_ns)

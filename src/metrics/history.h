@@ -14,10 +14,15 @@
 #define NEAP_HISTORY_SLOT_SECONDS 5
 
 /* Calls of one slot saturate here; failures are never more than calls. */
-#define NEAP_HISTORY_MAX ((1u << 20) - 1)
+#define NEAP_HISTORY_COUNT_BITS 20
+#define NEAP_HISTORY_MAX ((1u << NEAP_HISTORY_COUNT_BITS) - 1)
 
 struct neap_history {
     _Atomic uint64_t slot[NEAP_HISTORY_SLOTS]; /* its number, calls, failures; 0: never used */
+    /* Of one thread that records alone: the slot of its last call, and the moments that are counted
+     * there. */
+    int64_t from_ns, until_ns;
+    uint32_t index;
 };
 
 struct neap_history_point {
@@ -26,8 +31,24 @@ struct neap_history_point {
 
 void neap_history_init(struct neap_history *history);
 
+/* The general case. */
+void neap_history_add_anywhere(struct neap_history *history, int64_t now_ns, bool failed,
+                               bool is_private);
+
 /* `is_private`: one thread alone records here. */
-void neap_history_add(struct neap_history *history, int64_t now_ns, bool failed, bool is_private);
+static inline void neap_history_add(struct neap_history *history, int64_t now_ns, bool failed,
+                                    bool is_private)
+{
+    if (!is_private || now_ns < history->from_ns || now_ns >= history->until_ns) {
+        neap_history_add_anywhere(history, now_ns, failed, is_private);
+        return;
+    }
+    _Atomic uint64_t *slot = &history->slot[history->index];
+    uint64_t word = atomic_load_explicit(slot, memory_order_relaxed);
+    uint64_t call = UINT64_C(1) << NEAP_HISTORY_COUNT_BITS;
+    if ((word & call * NEAP_HISTORY_MAX) != call * NEAP_HISTORY_MAX)
+        atomic_store_explicit(slot, word + call + failed, memory_order_relaxed);
+}
 
 static inline void neap_history_record(struct neap_history *history, int64_t now_ns, bool failed)
 {

@@ -150,9 +150,9 @@ static void note_outcome(struct neap_call *call, const struct neap_event *event,
     note_expiry(attempt);
     if (call->state == NEAP_CALL_CANCELLING)
         attempt->outcome = neap_call_broken_off(NEAP_KIND_CANCELLED);
-    struct neap_histogram_sample elapsed;
-    neap_histogram_sample_of(neap_time_since(attempt->ended_ns, attempt->started_ns), &elapsed);
-    neap_count_outcome(&call->setup, attempt->outcome.kind, attempt->outcome.phase, &elapsed);
+    neap_count_outcome(
+        &call->setup, attempt->outcome.kind, attempt->outcome.phase,
+        neap_histogram_sample(neap_time_since(attempt->ended_ns, attempt->started_ns)));
     close_trace(call, attempt, now_ns);
 }
 

@@ -3,6 +3,7 @@
 #ifndef NEAP_PIPELINE_CALL_COUNT_H
 #define NEAP_PIPELINE_CALL_COUNT_H
 
+#include "base/attributes.h"
 #include "base/duration.h"
 #include "base/private.h"
 #include "pipeline/call.h"
@@ -43,8 +44,7 @@ static inline void neap_count_rejection(const struct neap_call_setup *setup, enu
 
 /* How long an attempt lasted that was broken off says nothing about the server. */
 static inline void neap_count_outcome(const struct neap_call_setup *setup, enum neap_kind kind,
-                                      enum neap_phase phase,
-                                      const struct neap_histogram_sample *elapsed)
+                                      enum neap_phase phase, struct neap_histogram_sample elapsed)
 {
     struct neap_counters *counters = setup->counters;
     if (kind == NEAP_KIND_TIMEOUT)
@@ -56,14 +56,15 @@ static inline void neap_count_outcome(const struct neap_call_setup *setup, enum 
 /* How a call ended: `ok`, or with an error, or else with a response of that status. */
 struct neap_ending {
     bool ok;
-    bool failed;                                 /* as counters.failures is meant */
-    const struct neap_histogram_sample *elapsed; /* NULL: no attempt was made */
+    bool failed;    /* as counters.failures is meant */
+    bool attempted; /* then `elapsed` is of the call */
+    struct neap_histogram_sample elapsed;
     enum neap_kind error;
     int status;
 };
 
-static inline void neap_count_ending(const struct neap_call_setup *setup,
-                                     const struct neap_ending *ending, int64_t now_ns)
+NEAP_INLINE void neap_count_ending(const struct neap_call_setup *setup,
+                                   const struct neap_ending *ending, int64_t now_ns)
 {
     struct neap_counters *counters = setup->counters;
     bool is_private = setup->is_private;
@@ -77,7 +78,7 @@ static inline void neap_count_ending(const struct neap_call_setup *setup,
     if (ending->failed)
         NEAP_ADD(&counters->failures, 1, is_private);
     neap_history_add(&counters->history, now_ns, ending->failed, is_private);
-    if (ending->elapsed)
+    if (ending->attempted)
         neap_histogram_count(&counters->latency, ending->elapsed, is_private);
 }
 

@@ -14,14 +14,13 @@ static bool has_failed(const struct neap_call *call, bool ok)
 static void count_end(struct neap_call *call, int64_t now_ns, bool ok, int status)
 {
     bool is_error = call->result.kind == NEAP_RESULT_ERROR;
-    struct neap_histogram_sample elapsed;
-    neap_histogram_sample_of(neap_time_since(now_ns, call->began_ns), &elapsed);
-    const struct neap_ending ending = {.ok = ok,
-                                       .failed = has_failed(call, ok),
-                                       .elapsed = call->attempts > 0 ? &elapsed : NULL,
-                                       .error =
-                                           is_error ? call->result.outcome.kind : NEAP_KIND_NONE,
-                                       .status = status};
+    const struct neap_ending ending = {
+        .ok = ok,
+        .failed = has_failed(call, ok),
+        .attempted = call->attempts > 0,
+        .elapsed = neap_histogram_sample(neap_time_since(now_ns, call->began_ns)),
+        .error = is_error ? call->result.outcome.kind : NEAP_KIND_NONE,
+        .status = status};
     neap_count_ending(&call->setup, &ending, now_ns);
 }
 

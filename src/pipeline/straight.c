@@ -3,6 +3,7 @@
 #include "pipeline/call_count.h"
 #include "pipeline/call_internal.h"
 #include "pipeline/classify.h"
+#include "policy/bulkhead_slots.h"
 
 bool neap_straight_suits(const struct neap_call_setup *setup)
 {
@@ -21,39 +22,52 @@ bool neap_straight_suits_failures(const struct neap_call_setup *setup)
 }
 
 /* A permit, or 0 where somebody has to wait or to be refused. */
-static int64_t enter_bulkhead(const struct neap_call_setup *setup)
+static inline int64_t enter_bulkhead(const struct neap_call_setup *setup)
 {
+    const struct neap_bulkhead_policy *policy = &setup->pipeline->bulkhead;
     const struct neap_pipeline_state *state = &setup->state;
     if (*state->bulkhead_waiting > 0)
         return 0;
-    return neap_bulkhead_take(state->bulkhead, &setup->pipeline->bulkhead, state->holder);
+    int64_t permit =
+        policy->is_private ? neap_bulkhead_take_next(state->bulkhead, policy, state->holder) : 0;
+    return permit ? permit : neap_bulkhead_take(state->bulkhead, policy, state->holder);
 }
 
-static bool passes_rate_limit(const struct neap_call_setup *setup, int64_t now_ns)
+static inline void leave_bulkhead(const struct neap_call_setup *setup, int64_t permit)
+{
+    const struct neap_bulkhead_policy *policy = &setup->pipeline->bulkhead;
+    if (policy->is_private)
+        neap_bulkhead_put_back(setup->state.bulkhead, permit);
+    else
+        neap_bulkhead_release(setup->state.bulkhead, policy, permit);
+}
+
+static inline bool passes_rate_limit(const struct neap_call_setup *setup, int64_t now_ns)
 {
     return neap_rate_limiter_pass(setup->state.limiter, &setup->pipeline->limiter, now_ns);
 }
 
 /* The rate limit comes last, although a call asks for a place after it: what it has admitted cannot
  * be given back, a place can. */
-static bool admit(struct neap_straight *straight, const struct neap_call_setup *setup,
-                  int64_t now_ns)
+NEAP_INLINE bool admit(struct neap_straight *straight, const struct neap_call_setup *setup,
+                       int64_t now_ns)
 {
     const struct neap_pipeline *pipeline = setup->pipeline;
-    const struct neap_pipeline_state *state = &setup->state;
-    bool has_breaker = pipeline->has_breaker && state->breaker;
-    straight->breaker_permit =
-        has_breaker ? neap_breaker_pass(state->breaker, &pipeline->breaker, now_ns) : 0;
-    if (has_breaker && !straight->breaker_permit)
+    const struct neap_breaker *breaker = pipeline->has_breaker ? setup->state.breaker : NULL;
+    int64_t breaker_permit = breaker ? neap_breaker_pass(breaker, &pipeline->breaker, now_ns) : 0;
+    if (breaker && !breaker_permit)
         return false;
-    straight->bulkhead_permit = pipeline->has_bulkhead ? enter_bulkhead(setup) : 0;
-    if (pipeline->has_bulkhead && !straight->bulkhead_permit)
+    int64_t place = pipeline->has_bulkhead ? enter_bulkhead(setup) : 0;
+    if (pipeline->has_bulkhead && !place)
         return false;
-    if (!pipeline->has_limiter || passes_rate_limit(setup, now_ns))
-        return true;
-    if (straight->bulkhead_permit)
-        neap_bulkhead_release(state->bulkhead, &pipeline->bulkhead, straight->bulkhead_permit);
-    return false;
+    if (pipeline->has_limiter && !passes_rate_limit(setup, now_ns)) {
+        if (place)
+            leave_bulkhead(setup, place);
+        return false;
+    }
+    straight->breaker_permit = breaker_permit;
+    straight->bulkhead_permit = place;
+    return true;
 }
 
 /* Whoever is asked for admission is given a random number where it can make use of one, and so is
@@ -107,30 +121,29 @@ bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
     return true;
 }
 
-/* Gives back what the attempt held, and counts what it came to. */
-static void settle(const struct neap_straight *straight, const struct neap_call_setup *setup,
-                   enum neap_kind kind, enum neap_verdict verdict, int64_t now_ns,
-                   struct neap_histogram_sample *elapsed)
+static inline void record_success(const struct neap_straight *straight,
+                                  const struct neap_call_setup *setup, int64_t elapsed_ns,
+                                  int64_t now_ns)
 {
-    int64_t elapsed_ns = neap_time_since(now_ns, straight->started_ns);
-    neap_histogram_sample_of(elapsed_ns, elapsed);
-    neap_count_outcome(setup, kind, NEAP_PHASE_NONE, elapsed);
-    if (straight->bulkhead_permit)
-        neap_bulkhead_release(setup->state.bulkhead, &setup->pipeline->bulkhead,
-                              straight->bulkhead_permit);
-    if (straight->breaker_permit)
-        neap_count_result(setup, straight->breaker_permit, verdict, elapsed_ns, now_ns);
+    const struct neap_breaker_policy *policy = &setup->pipeline->breaker;
+    if (neap_breaker_uses_random(policy) ||
+        !neap_breaker_record_success(setup->state.breaker, policy, straight->breaker_permit,
+                                     elapsed_ns))
+        neap_count_result(setup, straight->breaker_permit, NEAP_VERDICT_SUCCESS, elapsed_ns,
+                          now_ns);
 }
 
 /* `elapsed` is the last attempt's: that of the call, where it was the only one. */
-static void count_ending(const struct neap_straight *straight, const struct neap_call_setup *setup,
-                         struct neap_histogram_sample *elapsed, enum neap_kind error,
-                         int64_t now_ns)
+NEAP_INLINE void count_ending(const struct neap_straight *straight,
+                              const struct neap_call_setup *setup,
+                              struct neap_histogram_sample elapsed, enum neap_kind error,
+                              int64_t now_ns)
 {
     if (straight->attempts > 1)
-        neap_histogram_sample_of(neap_time_since(now_ns, straight->began_ns), elapsed);
+        elapsed = neap_histogram_sample(neap_time_since(now_ns, straight->began_ns));
     const struct neap_ending ending = {.ok = error == NEAP_KIND_NONE,
                                        .failed = error != NEAP_KIND_NONE,
+                                       .attempted = true,
                                        .elapsed = elapsed,
                                        .error = error};
     neap_count_ending(setup, &ending, now_ns);
@@ -139,9 +152,14 @@ static void count_ending(const struct neap_straight *straight, const struct neap
 void neap_straight_succeed(const struct neap_straight *straight,
                            const struct neap_call_setup *setup, int64_t now_ns)
 {
-    struct neap_histogram_sample elapsed;
-    settle(straight, setup, NEAP_KIND_NONE, NEAP_VERDICT_SUCCESS, now_ns, &elapsed);
-    count_ending(straight, setup, &elapsed, NEAP_KIND_NONE, now_ns);
+    int64_t elapsed_ns = neap_time_since(now_ns, straight->started_ns);
+    struct neap_histogram_sample elapsed = neap_histogram_sample(elapsed_ns);
+    neap_count_outcome(setup, NEAP_KIND_NONE, NEAP_PHASE_NONE, elapsed);
+    if (straight->bulkhead_permit)
+        leave_bulkhead(setup, straight->bulkhead_permit);
+    if (straight->breaker_permit)
+        record_success(straight, setup, elapsed_ns, now_ns);
+    count_ending(straight, setup, elapsed, NEAP_KIND_NONE, now_ns);
 }
 
 /* ---- failures */
@@ -268,13 +286,19 @@ enum neap_straight_next neap_straight_fail(struct neap_straight *straight,
     if (outcome != &call->result.outcome)
         call->result.outcome = *outcome;
     trace_attempt(straight, &call->trace, outcome, now_ns);
-    struct neap_histogram_sample elapsed;
-    settle(straight, setup, outcome->kind, neap_classify_verdict(outcome), now_ns, &elapsed);
+    int64_t elapsed_ns = neap_time_since(now_ns, straight->started_ns);
+    struct neap_histogram_sample elapsed = neap_histogram_sample(elapsed_ns);
+    neap_count_outcome(setup, outcome->kind, NEAP_PHASE_NONE, elapsed);
+    if (straight->bulkhead_permit)
+        leave_bulkhead(setup, straight->bulkhead_permit);
+    if (straight->breaker_permit)
+        neap_count_result(setup, straight->breaker_permit, neap_classify_verdict(outcome),
+                          elapsed_ns, now_ns);
     straight->breaker_permit = straight->bulkhead_permit = 0;
     struct neap_retry_decision decision = decide(straight, setup, outcome, now_ns);
     if (decision.retry)
         return repeat(straight, setup, call, &decision, now_ns);
-    count_ending(straight, setup, &elapsed, outcome->kind, now_ns);
+    count_ending(straight, setup, elapsed, outcome->kind, now_ns);
     return end(straight, setup, call, decision.stop);
 }
 

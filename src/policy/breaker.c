@@ -344,13 +344,11 @@ struct neap_breaker_change neap_breaker_record(struct neap_breaker *breaker,
                                                int64_t permit, enum neap_verdict verdict,
                                                int64_t elapsed_ns, int64_t now_ns, double r)
 {
-    struct neap_breaker_word seen = neap_breaker_word_load(breaker);
     bool is_slow = elapsed_ns > policy->slow_call_ns;
     bool ignored = verdict == NEAP_VERDICT_IGNORE;
     unsigned result = ignored ? 0 : neap_breaker_result(verdict == NEAP_VERDICT_FAILURE, is_slow);
-    if (seen.state == NEAP_BREAKER_CLOSED && result == NEAP_BREAKER_PLAIN_SUCCESS &&
-        permit == neap_breaker_plain_permit(seen.generation) &&
-        neap_breaker_window_add_success(breaker, policy, seen.generation))
+    if (result == NEAP_BREAKER_PLAIN_SUCCESS &&
+        neap_breaker_record_success(breaker, policy, permit, elapsed_ns))
         return (struct neap_breaker_change){.changed = false};
     return record_elsewhere(breaker, policy, permit, result, now_ns, r);
 }

@@ -113,6 +113,12 @@ struct neap_breaker_change neap_breaker_record(struct neap_breaker *breaker,
                                                int64_t permit, enum neap_verdict verdict,
                                                int64_t elapsed_ns, int64_t now_ns, double r);
 
+/* Records a success that was not slow, where the last N results are all like it: then nothing can
+ * trip, and no random number is asked for. False elsewhere, and nothing is recorded. */
+bool neap_breaker_record_success(struct neap_breaker *breaker,
+                                 const struct neap_breaker_policy *policy, int64_t permit,
+                                 int64_t elapsed_ns);
+
 /* Gives back each probe that this holder has out, as by IGNORE; how many there were. Permits that
  * are no probes hold nothing. */
 uint32_t neap_breaker_reclaim(struct neap_breaker *breaker,

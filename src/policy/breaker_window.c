@@ -285,19 +285,24 @@ static void add_to_slices(struct neap_breaker *breaker, const struct neap_breake
  * between holds for the place that is taken: a success is there already. Who has a place of the lap
  * before and has not swapped yet may come later, as said above. Were whole laps to come in between,
  * the place would keep what the last of them has left there, for one more. */
-bool neap_breaker_window_add_success(struct neap_breaker *breaker,
-                                     const struct neap_breaker_policy *policy, uint32_t generation)
+bool neap_breaker_record_success(struct neap_breaker *breaker,
+                                 const struct neap_breaker_policy *policy, int64_t permit,
+                                 int64_t elapsed_ns)
 {
+    const struct neap_breaker_word word = neap_breaker_word_load(breaker);
     const uint64_t successes =
-        empty_totals(generation) + policy->window_count * ONE(NEAP_BREAKER_CALLS);
+        empty_totals(word.generation) + policy->window_count * ONE(NEAP_BREAKER_CALLS);
+    if (word.state != NEAP_BREAKER_CLOSED || elapsed_ns > policy->slow_call_ns ||
+        permit != neap_breaker_plain_permit(word.generation))
+        return false;
     uint64_t seen = atomic_load(&breaker->sequence);
     uint64_t next;
     do {
-        uint32_t place = place_of(seen, generation);
-        if (seen >> SEQUENCE_GENERATION_SHIFT != generation || place >= policy->window_count ||
+        uint32_t place = (uint32_t)(seen >> SEQUENCE_PLACE_SHIFT & PLACE_MASK);
+        if (seen >> SEQUENCE_GENERATION_SHIFT != word.generation || place >= policy->window_count ||
             atomic_load(&breaker->totals) != successes)
             return false;
-        next = pack_sequence(generation, place + 1 < policy->window_count ? place + 1 : 0, 0);
+        next = pack_sequence(word.generation, place + 1 < policy->window_count ? place + 1 : 0, 0);
     } while (!NEAP_SWAP(&breaker->sequence, &seen, next, policy->is_private));
     return true;
 }

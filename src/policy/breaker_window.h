@@ -17,11 +17,6 @@ size_t neap_breaker_window_words(const struct neap_breaker_policy *policy);
 void neap_breaker_window_init(struct neap_breaker *breaker,
                               const struct neap_breaker_policy *policy);
 
-/* Counts a success that was not slow, where the last N results are all like it: then nothing can
- * trip. False, and nothing is counted, elsewhere. */
-bool neap_breaker_window_add_success(struct neap_breaker *breaker,
-                                     const struct neap_breaker_policy *policy, uint32_t generation);
-
 /* Counts one result. True where the window or the row may have tripped: the window then holds
  * `tally`. False where nothing in it has failed or was slow, and where the generation has moved on,
  * so that the result counts for nothing. */

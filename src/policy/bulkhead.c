@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 #include "base/duration.h"
-#include "base/holder.h"
 #include "base/private.h"
+#include "policy/bulkhead_slots.h"
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
                "shared memory needs atomics without locks");
@@ -49,36 +49,10 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
  * out is out, or free with its R3 still to come.
  *
  * docs/models/bulkhead.pml is the model of these steps; whoever changes one changes both. */
-struct neap_bulkhead {
-    _Atomic uint64_t freed; /* from 1 on, so that a full_at of 0 is never equal */
-    _Atomic uint64_t full_at;
-    _Atomic uint32_t next;
-    _Atomic uint32_t slot[];
-};
-
-#define IS_OUT UINT32_C(1)
-#define HOLDER_SHIFT 1
-#define USES_SHIFT (HOLDER_SHIFT + NEAP_HOLDER_BITS)
-#define NUMBER_SHIFT 32
 
 static uint32_t holder_of(uint32_t word)
 {
-    return word >> HOLDER_SHIFT & NEAP_HOLDER_MAX;
-}
-
-static uint32_t out_word(uint32_t word, uint32_t holder)
-{
-    return word | (holder & NEAP_HOLDER_MAX) << HOLDER_SHIFT | IS_OUT;
-}
-
-static uint32_t free_word(uint32_t word)
-{
-    return ((word >> USES_SHIFT) + 1) << USES_SHIFT;
-}
-
-static int64_t permit_of(uint32_t slot, uint32_t word)
-{
-    return ((int64_t)slot + 1) << NUMBER_SHIFT | word;
+    return word >> NEAP_SLOT_HOLDER_SHIFT & NEAP_HOLDER_MAX;
 }
 
 size_t neap_bulkhead_bytes(const struct neap_bulkhead_policy *policy)
@@ -102,9 +76,9 @@ static uint32_t take_slot(_Atomic uint32_t *slot, uint32_t holder, bool is_priva
     uint32_t seen = atomic_load(slot);
     uint32_t taken;
     do {
-        if (seen & IS_OUT)
+        if (seen & NEAP_SLOT_IS_OUT)
             return 0;
-        taken = out_word(seen, holder);
+        taken = neap_slot_out(seen, holder);
     } while (!NEAP_SWAP(slot, &seen, taken, is_private));
     return taken;
 }
@@ -130,7 +104,7 @@ static int64_t search(struct neap_bulkhead *bulkhead, const struct neap_bulkhead
     for (; slots > 0; slots--) {
         uint32_t taken = take_slot(&bulkhead->slot[i], holder, policy->is_private);
         if (taken)
-            return permit_of(i, taken);
+            return neap_slot_permit(i, taken);
         i = i + 1 < max ? i + 1 : 0;
     }
     return 0;
@@ -153,25 +127,10 @@ static int64_t take_any(struct neap_bulkhead *bulkhead, const struct neap_bulkhe
     }
 }
 
-/* As `search` does it where nobody else has the state, and where the first slot is free. */
-static int64_t take_next(struct neap_bulkhead *bulkhead, const struct neap_bulkhead_policy *policy,
-                         uint32_t holder)
-{
-    uint32_t next = atomic_load_explicit(&bulkhead->next, memory_order_relaxed);
-    uint32_t i = next < policy->max_concurrent ? next : 0;
-    uint32_t seen = atomic_load_explicit(&bulkhead->slot[i], memory_order_relaxed);
-    if (seen & IS_OUT)
-        return 0;
-    uint32_t taken = out_word(seen, holder);
-    atomic_store_explicit(&bulkhead->next, i + 1, memory_order_relaxed);
-    atomic_store_explicit(&bulkhead->slot[i], taken, memory_order_relaxed);
-    return permit_of(i, taken);
-}
-
 int64_t neap_bulkhead_take(struct neap_bulkhead *bulkhead,
                            const struct neap_bulkhead_policy *policy, uint32_t holder)
 {
-    int64_t permit = policy->is_private ? take_next(bulkhead, policy, holder) : 0;
+    int64_t permit = policy->is_private ? neap_bulkhead_take_next(bulkhead, policy, holder) : 0;
     return permit ? permit : take_any(bulkhead, policy, holder);
 }
 
@@ -192,7 +151,7 @@ static bool give_back(struct neap_bulkhead *bulkhead, const struct neap_bulkhead
     do {
         if (seen != word)
             return false;
-    } while (!NEAP_SWAP(&bulkhead->slot[i], &seen, free_word(word), policy->is_private));
+    } while (!NEAP_SWAP(&bulkhead->slot[i], &seen, neap_slot_free(word), policy->is_private));
     if (atomic_load(&bulkhead->full_at) == atomic_load(&bulkhead->freed))
         atomic_store_explicit(&bulkhead->next, i, memory_order_relaxed);
     if (policy->is_private)
@@ -205,16 +164,16 @@ static bool give_back(struct neap_bulkhead *bulkhead, const struct neap_bulkhead
 bool neap_bulkhead_release(struct neap_bulkhead *bulkhead,
                            const struct neap_bulkhead_policy *policy, int64_t permit)
 {
-    int64_t number = permit >> NUMBER_SHIFT;
+    int64_t number = permit >> NEAP_SLOT_NUMBER_SHIFT;
     uint32_t word = (uint32_t)((uint64_t)permit & UINT32_MAX);
-    if (number < 1 || number > policy->max_concurrent || !(word & IS_OUT))
+    if (number < 1 || number > policy->max_concurrent || !(word & NEAP_SLOT_IS_OUT))
         return false;
     return give_back(bulkhead, policy, (uint32_t)number - 1, word);
 }
 
 uint32_t neap_bulkhead_place(int64_t permit)
 {
-    return (uint32_t)(permit >> NUMBER_SHIFT) - 1;
+    return (uint32_t)(permit >> NEAP_SLOT_NUMBER_SHIFT) - 1;
 }
 
 uint32_t neap_bulkhead_reclaim(struct neap_bulkhead *bulkhead,
@@ -223,7 +182,7 @@ uint32_t neap_bulkhead_reclaim(struct neap_bulkhead *bulkhead,
     uint32_t reclaimed = 0;
     for (uint32_t i = 0; i < policy->max_concurrent; i++) {
         uint32_t word = atomic_load(&bulkhead->slot[i]);
-        if (word & IS_OUT && holder_of(word) == holder)
+        if (word & NEAP_SLOT_IS_OUT && holder_of(word) == holder)
             reclaimed += give_back(bulkhead, policy, i, word);
     }
     atomic_fetch_add(&bulkhead->freed, 1);
@@ -235,6 +194,6 @@ uint32_t neap_bulkhead_in_use(const struct neap_bulkhead *bulkhead,
 {
     uint32_t in_use = 0;
     for (uint32_t i = 0; i < policy->max_concurrent; i++)
-        in_use += atomic_load(&bulkhead->slot[i]) & IS_OUT;
+        in_use += atomic_load(&bulkhead->slot[i]) & NEAP_SLOT_IS_OUT;
     return in_use;
 }

@@ -64,3 +64,9 @@ struct neap_admission neap_rate_limiter_acquire(struct neap_rate_limiter *limite
         return (struct neap_admission){.decision = NEAP_ADMIT, .until_ns = now_ns};
     return (struct neap_admission){.decision = NEAP_WAIT, .until_ns = wanted.ready_ns};
 }
+
+bool neap_rate_limiter_pass_shared(struct neap_rate_limiter *limiter,
+                                   const struct neap_rate_limiter_policy *policy, int64_t now_ns)
+{
+    return neap_rate_limiter_acquire(limiter, policy, 1, 0, now_ns).decision == NEAP_ADMIT;
+}

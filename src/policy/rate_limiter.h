@@ -44,13 +44,17 @@ struct neap_admission neap_rate_limiter_acquire(struct neap_rate_limiter *limite
                                                 uint32_t units, int64_t max_wait_ns,
                                                 int64_t now_ns);
 
+/* The general case of neap_rate_limiter_pass. */
+bool neap_rate_limiter_pass_shared(struct neap_rate_limiter *limiter,
+                                   const struct neap_rate_limiter_policy *policy, int64_t now_ns);
+
 /* One unit, where it may go now; false, and nothing changes, elsewhere. */
 static inline bool neap_rate_limiter_pass(struct neap_rate_limiter *limiter,
                                           const struct neap_rate_limiter_policy *policy,
                                           int64_t now_ns)
 {
     if (!policy->is_private || !policy->is_prepared)
-        return neap_rate_limiter_acquire(limiter, policy, 1, 0, now_ns).decision == NEAP_ADMIT;
+        return neap_rate_limiter_pass_shared(limiter, policy, now_ns);
     int64_t tat_ns = atomic_load_explicit(&limiter->tat_ns, memory_order_relaxed);
     int64_t start_ns = neap_time_max(tat_ns, now_ns);
     int64_t next_ns = neap_time_add(start_ns, policy->one.to_next_ns);

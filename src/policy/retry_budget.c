@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/attributes.h"
 #include "policy/slices.h"
 
 /* Counters of a slice. */
@@ -14,7 +15,7 @@ enum { DEPOSITS, WITHDRAWALS };
 /* As many slices as the policy's ttl has seconds. Of private state a hint is kept, see slices.h,
  * and the sum of the slices for as long as the hint holds. */
 struct neap_retry_budget {
-    int64_t hint;
+    struct neap_slices_hint hint;
     uint32_t sum[2];
     struct neap_slice slice[];
 };
@@ -27,7 +28,7 @@ size_t neap_retry_budget_bytes(const struct neap_retry_budget_policy *policy)
 void neap_retry_budget_init(struct neap_retry_budget *budget,
                             const struct neap_retry_budget_policy *policy)
 {
-    budget->hint = 0;
+    budget->hint = (struct neap_slices_hint){0};
     budget->sum[DEPOSITS] = budget->sum[WITHDRAWALS] = 0;
     neap_slices_init(budget->slice, policy->ttl_seconds);
 }
@@ -54,16 +55,10 @@ static double balance_of(const struct neap_retry_budget *budget,
     return left_of(policy, sum.counter[DEPOSITS], sum.counter[WITHDRAWALS]);
 }
 
-/* By far most calls are of a second in which there was one before. */
-static void add_private(struct neap_retry_budget *budget,
-                        const struct neap_retry_budget_policy *policy, int64_t now_ns, int counter)
+static NEAP_SELDOM void add_elsewhere(struct neap_retry_budget *budget,
+                                      const struct neap_retry_budget_policy *policy, int64_t now_ns,
+                                      int counter)
 {
-    int added =
-        neap_slices_count_hinted(budget->slice, ONE_GENERATION, now_ns, counter, budget->hint);
-    if (added >= 0) {
-        budget->sum[counter] += (uint32_t)added;
-        return;
-    }
     struct neap_tally one = {{0}};
     one.counter[counter] = 1;
     neap_slices_add_hinted(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one,
@@ -73,14 +68,33 @@ static void add_private(struct neap_retry_budget *budget,
         budget->sum[i] = (uint32_t)sum.counter[i];
 }
 
+/* By far most calls are of a second in which there was one before. */
+NEAP_INLINE void add_private(struct neap_retry_budget *budget,
+                             const struct neap_retry_budget_policy *policy, int64_t now_ns,
+                             int counter)
+{
+    int added = neap_slices_count_hinted(budget->slice, now_ns, counter, &budget->hint);
+    if (added < 0)
+        add_elsewhere(budget, policy, now_ns, counter);
+    else
+        budget->sum[counter] += (uint32_t)added;
+}
+
+static NEAP_SELDOM void deposit_shared(struct neap_retry_budget *budget,
+                                       const struct neap_retry_budget_policy *policy,
+                                       int64_t now_ns)
+{
+    struct neap_tally one = {.counter = {[DEPOSITS] = 1}};
+    neap_slices_add(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
+}
+
 void neap_retry_budget_deposit(struct neap_retry_budget *budget,
                                const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
-    struct neap_tally one = {.counter = {[DEPOSITS] = 1}};
     if (policy->is_private)
         add_private(budget, policy, now_ns, DEPOSITS);
     else
-        neap_slices_add(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
+        deposit_shared(budget, policy, now_ns);
 }
 
 static void give_back(struct neap_retry_budget *budget,
@@ -98,7 +112,7 @@ static bool withdraw_private(struct neap_retry_budget *budget,
     if (left_of(policy, budget->sum[DEPOSITS], budget->sum[WITHDRAWALS]) >= 0)
         return true;
     give_back(budget, policy, now_ns);
-    budget->hint = 0; /* nor is the sum what it was */
+    budget->hint = (struct neap_slices_hint){0}; /* nor is the sum what it was */
     return false;
 }
 

@@ -19,7 +19,6 @@
 #define SECOND_BIAS (INT64_C(1) << (SECOND_BITS - 1))
 #define STAMP_MASK UINT64_C(0x3FF)
 #define GENERATION_SHIFT (SECOND_BITS + 10)
-#define COUNTER_BITS 18
 #define COUNTS_STAMP_SHIFT 54
 
 #define COUNTERS 3
@@ -62,14 +61,14 @@ static bool has_stamp(uint64_t counts, uint64_t owner)
 
 static uint64_t counter_of(uint64_t counts, int i)
 {
-    return counts >> (i * COUNTER_BITS) & NEAP_SLICE_MAX;
+    return counts >> (i * NEAP_SLICE_COUNTER_BITS) & NEAP_SLICE_MAX;
 }
 
 static uint64_t pack_counts(uint64_t owner, struct neap_tally tally)
 {
     uint64_t counts = stamp_of(owner) << COUNTS_STAMP_SHIFT;
     for (int i = 0; i < COUNTERS; i++)
-        counts |= tally.counter[i] << (i * COUNTER_BITS);
+        counts |= tally.counter[i] << (i * NEAP_SLICE_COUNTER_BITS);
     return counts;
 }
 
@@ -161,14 +160,15 @@ void neap_slices_init(struct neap_slice *slices, uint32_t count)
 /* Where every counter is below half of what it holds, and so is what is added, nothing carries. */
 #define HALF (NEAP_SLICE_MAX / 2 + 1)
 #define HALVES                                                                                     \
-    ((uint64_t)HALF | (uint64_t)HALF << COUNTER_BITS | (uint64_t)HALF << 2 * COUNTER_BITS)
+    ((uint64_t)HALF | (uint64_t)HALF << NEAP_SLICE_COUNTER_BITS |                                  \
+     (uint64_t)HALF << 2 * NEAP_SLICE_COUNTER_BITS)
 
 static uint64_t added(uint64_t owner, uint64_t seen, struct neap_tally addend)
 {
     uint64_t packed = 0;
     uint64_t largest = 0;
     for (int i = 0; i < COUNTERS; i++) {
-        packed |= addend.counter[i] << (i * COUNTER_BITS);
+        packed |= addend.counter[i] << (i * NEAP_SLICE_COUNTER_BITS);
         largest |= addend.counter[i];
     }
     if (has_stamp(seen, owner) && largest < HALF && !(seen & HALVES))
@@ -191,52 +191,35 @@ void neap_slices_add(struct neap_slice *slices, uint32_t count, uint16_t generat
     add(&slices[index_of(second, count)], generation, second, addend, false);
 }
 
-/* The hint: second 35, biased, and the index of its slice 12. The second is the latest that any
- * slice counts, or one before that; where it is the current one it is the latest. */
-#define HINT_INDEX_BITS 12
-#define HINT_INDEX_MASK UINT64_C(0xFFF)
-
-_Static_assert(NEAP_SLICES_MAX <= HINT_INDEX_MASK + 1, "a hint has room for each index");
-
-static void give_hint(int64_t *hint, int64_t second, uint32_t count)
+/* The first nanosecond of a second; saturates with the clock. */
+static int64_t begin_of(int64_t second)
 {
-    *hint =
-        (int64_t)((uint64_t)(second + SECOND_BIAS) << HINT_INDEX_BITS | index_of(second, count));
+    int64_t begin_ns;
+    return __builtin_mul_overflow(second, NEAP_SECOND, &begin_ns) ? INT64_MIN : begin_ns;
 }
 
-static bool is_hint_for(int64_t hint, int64_t second)
+static bool is_hint_for(const struct neap_slices_hint *hint, int64_t now_ns)
 {
-    return (hint >> HINT_INDEX_BITS) - SECOND_BIAS == second;
+    return now_ns >= hint->from_ns && now_ns < hint->until_ns;
 }
 
+/* Only the latest second that any slice counts is given; while the hint is for a moment, its second
+ * is the latest still. */
 void neap_slices_add_hinted(struct neap_slice *slices, uint32_t count, uint16_t generation,
-                            int64_t now_ns, struct neap_tally addend, int64_t *hint)
+                            int64_t now_ns, struct neap_tally addend, struct neap_slices_hint *hint)
 {
     int64_t second = second_at(now_ns);
-    if (!is_hint_for(*hint, second)) {
-        neap_slices_add(slices, count, generation, now_ns, addend);
-        if (neap_slices_newest(slices, count, generation, now_ns) == second)
-            give_hint(hint, second, count);
+    if (is_hint_for(hint, now_ns)) {
+        add(&slices[hint->index], generation, second, addend, true);
         return;
     }
-    add(&slices[(uint64_t)*hint & HINT_INDEX_MASK], generation, second, addend, true);
-}
-
-int neap_slices_count_hinted(struct neap_slice *slices, uint16_t generation, int64_t now_ns,
-                             int counter, int64_t hint)
-{
-    int64_t second = second_at(now_ns);
-    struct neap_slice *slice = &slices[(uint64_t)hint & HINT_INDEX_MASK];
-    uint64_t owner = atomic_load_explicit(&slice->owner, memory_order_relaxed);
-    uint64_t counts = atomic_load_explicit(&slice->counts, memory_order_relaxed);
-    if (!is_hint_for(hint, second) || owner != pack_owner(generation, stamp_of(owner), second) ||
-        !has_stamp(counts, owner))
-        return -1;
-    if (counter_of(counts, counter) == NEAP_SLICE_MAX)
-        return 0;
-    atomic_store_explicit(&slice->counts, counts + (UINT64_C(1) << (counter * COUNTER_BITS)),
-                          memory_order_relaxed);
-    return 1;
+    neap_slices_add(slices, count, generation, now_ns, addend);
+    if (neap_slices_newest(slices, count, generation, now_ns) != second)
+        return;
+    int64_t from_ns = begin_of(second);
+    *hint = (struct neap_slices_hint){.from_ns = from_ns,
+                                      .until_ns = neap_time_add(from_ns, NEAP_SECOND),
+                                      .index = index_of(second, count)};
 }
 
 static uint64_t subtracted(uint64_t owner, uint64_t seen, struct neap_tally addend)

@@ -19,7 +19,8 @@
 
 /* One second holds at most this many of each counter; more saturates. Once a counter is full, what
  * would add to it counts for nothing in the other counters too, so that their proportions stay. */
-#define NEAP_SLICE_MAX ((1u << 18) - 1)
+#define NEAP_SLICE_COUNTER_BITS 18
+#define NEAP_SLICE_MAX ((1u << NEAP_SLICE_COUNTER_BITS) - 1)
 #define NEAP_SLICES_MAX 3600u
 
 struct neap_slice {
@@ -38,16 +39,36 @@ void neap_slices_init(struct neap_slice *slices, uint32_t count);
 void neap_slices_add(struct neap_slice *slices, uint32_t count, uint16_t generation, int64_t now_ns,
                      struct neap_tally addend);
 
-/* The same for one thread that has the slices alone, and makes all of its additions by this: *hint,
- * 0 at first, spares it from looking at every slice more than once a second. */
-void neap_slices_add_hinted(struct neap_slice *slices, uint32_t count, uint16_t generation,
-                            int64_t now_ns, struct neap_tally addend, int64_t *hint);
+/* Which slice one thread that has the slices alone has added to last, and the nanoseconds that go
+ * there. All zeros: none. */
+struct neap_slices_hint {
+    int64_t from_ns, until_ns;
+    uint32_t index;
+};
 
-/* One more of one counter, where the hint is for the second of `now_ns`: how many were added, 0
- * where it is full. -1 elsewhere, and nothing has changed. As long as it is not -1, the sum is of
- * the same slices as it was at the addition that gave the hint. */
-int neap_slices_count_hinted(struct neap_slice *slices, uint16_t generation, int64_t now_ns,
-                             int counter, int64_t hint);
+/* The same for such a thread, which makes all of its additions by this and
+ * neap_slices_count_hinted: the hint spares it from looking at every slice more than once a second.
+ */
+void neap_slices_add_hinted(struct neap_slice *slices, uint32_t count, uint16_t generation,
+                            int64_t now_ns, struct neap_tally addend,
+                            struct neap_slices_hint *hint);
+
+/* One more of one counter, where the hint is for `now_ns`: how many were added, 0 where it is full.
+ * -1 elsewhere, and nothing has changed. As long as it is not -1, the sum is of the same slices as
+ * it was at the addition that gave the hint. */
+static inline int neap_slices_count_hinted(struct neap_slice *slices, int64_t now_ns, int counter,
+                                           const struct neap_slices_hint *hint)
+{
+    if (now_ns < hint->from_ns || now_ns >= hint->until_ns)
+        return -1;
+    _Atomic uint64_t *counts = &slices[hint->index].counts;
+    uint64_t seen = atomic_load_explicit(counts, memory_order_relaxed);
+    uint64_t one = UINT64_C(1) << (counter * NEAP_SLICE_COUNTER_BITS);
+    if ((seen & one * NEAP_SLICE_MAX) == one * NEAP_SLICE_MAX)
+        return 0;
+    atomic_store_explicit(counts, seen + one, memory_order_relaxed);
+    return 1;
+}
 
 /* Takes from the second of `now_ns` what was added there before; never below zero. */
 void neap_slices_subtract(struct neap_slice *slices, uint32_t count, uint16_t generation,

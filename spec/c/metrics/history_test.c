@@ -113,6 +113,26 @@ static void it_goes_on_around_the_circle(void **state)
     assert_int_equal(sum_of_calls(), NEAP_HISTORY_SLOTS);
 }
 
+/* The clock steps on, a little back, and back by more than the history is long. */
+static void one_thread_alone_counts_the_same(void **state)
+{
+    static const int steps_s[] = {0, 1, 0, 4, -1, 0, 7, -9, 0, 300, -299, 2, -400, 30, 0, 1};
+    static struct neap_history own;
+    int64_t second = 1000;
+    (void)state;
+    neap_history_init(&own);
+    for (int i = 0; i < 4000; i++) {
+        second += steps_s[i / 3 % 16];
+        neap_history_add(&own, second * NEAP_SECOND + i, i % 5 == 0, true);
+        neap_history_record(&history, second * NEAP_SECOND + i, i % 5 == 0);
+        assert_memory_equal(own.slot, history.slot, sizeof own.slot);
+    }
+    for (uint32_t i = 0; i < NEAP_HISTORY_MAX + 10; i++)
+        neap_history_add(&own, 50000 * NEAP_SECOND, true, true);
+    neap_history_read(&own, 50000 * NEAP_SECOND, points);
+    expect(LAST, NEAP_HISTORY_MAX, NEAP_HISTORY_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +142,7 @@ int main(void)
         cmocka_unit_test_setup(a_clock_that_steps_back_spoils_nothing, set_up),
         cmocka_unit_test_setup(a_full_slot_stays_full, set_up),
         cmocka_unit_test_setup(it_goes_on_around_the_circle, set_up),
+        cmocka_unit_test_setup(one_thread_alone_counts_the_same, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

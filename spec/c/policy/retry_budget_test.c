@@ -188,7 +188,7 @@ static void it_takes_one_slice_a_second_and_a_hint(void **state)
 {
     (void)state;
     make(0.2, 10, 10);
-    assert_int_equal(neap_retry_budget_bytes(&policy), 176);
+    assert_int_equal(neap_retry_budget_bytes(&policy), 192);
 }
 
 /* The one has its state alone, the other one as if others had it too. The clock steps back at

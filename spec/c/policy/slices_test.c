@@ -237,7 +237,8 @@ static void a_hint_changes_nothing(void **state)
 {
     (void)state;
     struct neap_slice hinted[N];
-    int64_t hint = 0, now_ns = 50 * NEAP_SECOND;
+    struct neap_slices_hint hint = {0};
+    int64_t now_ns = 50 * NEAP_SECOND;
     neap_slices_init(hinted, N);
     for (int i = 0; i < 1000; i++) {
         now_ns = next_moment(now_ns, i);
