@@ -209,7 +209,9 @@ bool neap_lua_is_yieldable(lua_State *L)
     return lua_isyieldable(L);
 }
 
+#if LUA_VERSION_NUM < 503
 bool neap_lua_may_yield(lua_State *L)
 {
     return !neap_lua_knows_yieldable() || lua_isyieldable(L);
 }
+#endif

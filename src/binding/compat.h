@@ -36,7 +36,14 @@ bool neap_lua_knows_yieldable(void);
 bool neap_lua_is_yieldable(lua_State *L);
 
 /* The same; true too where this Lua cannot tell. */
+#if LUA_VERSION_NUM >= 503
+static inline bool neap_lua_may_yield(lua_State *L)
+{
+    return lua_isyieldable(L);
+}
+#else
 bool neap_lua_may_yield(lua_State *L);
+#endif
 
 /* C functions that are pushed where nothing may be raised for want of memory. Up to 5.1 each push
  * makes a closure: there they are kept, when the module is loaded, and pushed from where they are.

@@ -2,6 +2,8 @@
  * core. Where C code cannot be yielded across, it does so only for callers that cannot yield. */
 #include "binding/guarded_object.h"
 
+#include "base/attributes.h"
+
 /* What the C function has at hand. */
 enum {
     GUARDED = 1,
@@ -72,25 +74,34 @@ static void let_go(lua_State *L, struct neap_guarded_call *call)
     neap_guarded_spare(call);
 }
 
-static void settle(lua_State *L, const struct neap_guarded *guarded)
+static void call_settle(lua_State *L)
 {
-    if (!neap_guarded_is_pending(guarded))
-        return;
     lua_pushvalue(L, lua_upvalueindex(SETTLE));
     lua_call(L, 0, 0);
 }
 
-static int end_with_values(lua_State *L, struct neap_guarded_call *call, int values)
+static void settle(lua_State *L, const struct neap_guarded *guarded)
 {
-    const struct neap_guarded *guarded = call->guarded;
-    bool has_room = values <= FEW_VALUES || lua_checkstack(L, SLOTS_ABOVE);
-    if (!has_room)
-        lua_settop(L, call->base);
-    neap_guarded_succeed(call);
-    let_go(L, call);
-    if (!has_room)
-        return luaL_error(L, "too many results");
-    settle(L, guarded);
+    if (neap_guarded_is_pending(guarded))
+        call_settle(L);
+}
+
+static NEAP_SELDOM int end_without_room(lua_State *L, struct neap_guarded_call *call)
+{
+    lua_settop(L, call->base);
+    take_from_keeper(L, call);
+    (void)neap_guarded_conclude(call);
+    return luaL_error(L, "too many results");
+}
+
+static inline int end_with_values(lua_State *L, struct neap_guarded_call *call, int values)
+{
+    if (values > FEW_VALUES && !lua_checkstack(L, SLOTS_ABOVE))
+        return end_without_room(L, call);
+    if (call->keeper)
+        take_from_keeper(L, call);
+    if (neap_guarded_conclude(call))
+        call_settle(L);
     return values;
 }
 
@@ -161,6 +172,7 @@ static const char *push_text(lua_State *L, int cause, size_t *bytes)
     return lua_tolstring(L, -1, bytes);
 }
 
+/* A text that is none itself is left above the cause. */
 static enum neap_guarded_next fail(lua_State *L, struct neap_guarded_call *call, int cause)
 {
     size_t bytes;
@@ -170,31 +182,33 @@ static enum neap_guarded_next fail(lua_State *L, struct neap_guarded_call *call,
 }
 
 /* A function fails when it raises, or returns nil and an error. */
-static bool has_failed(lua_State *L, int status, int base, int values)
+static inline bool has_failed(lua_State *L, int status, int base, int values)
 {
     return status != LUA_OK || (values > 1 && lua_isnil(L, base + 1) && !lua_isnil(L, base + 2));
 }
 
-/* What the function left is above the base. True if it is to be called again. */
-static bool has_to_be_repeated(lua_State *L, struct neap_guarded_call *call, int status,
-                               int *results)
+#define AGAIN (-1)
+
+/* What the function left is above the base. The number of results, or AGAIN. */
+static int end_or_repeat(lua_State *L, struct neap_guarded_call *call, int status)
 {
     int base = call->base;
-    int values = lua_gettop(L) - base;
-    if (!has_failed(L, status, base, values)) {
-        *results = end_with_values(L, call, values);
-        return false;
-    }
     int cause = status == LUA_OK ? base + 2 : base + 1;
     lua_settop(L, cause); /* a function may have left any number of values: there is room again */
     neap_check_guarded_call(L, call);
     enum neap_guarded_next next = fail(L, call, cause);
-    if (next == NEAP_GUARDED_RUN) {
-        lua_settop(L, base);
-        return true;
-    }
-    *results = end_without_values(L, call, next, cause);
-    return false;
+    if (next != NEAP_GUARDED_RUN)
+        return end_without_values(L, call, next, cause);
+    lua_settop(L, base);
+    return AGAIN;
+}
+
+static inline int judge(lua_State *L, struct neap_guarded_call *call, int status)
+{
+    int base = call->base;
+    int values = lua_gettop(L) - base;
+    return has_failed(L, status, base, values) ? end_or_repeat(L, call, status)
+                                               : end_with_values(L, call, values);
 }
 
 static int resumed(lua_State *L, int status, lua_KContext context);
@@ -207,7 +221,8 @@ static int run(lua_State *L, struct neap_guarded_call *call)
         for (int i = 1; i <= call->arguments; i++)
             lua_pushvalue(L, i);
         status = lua_pcallk(L, call->arguments, LUA_MULTRET, 0, (lua_KContext)call, resumed);
-    } while (has_to_be_repeated(L, call, status, &results));
+        results = judge(L, call, status);
+    } while (results == AGAIN);
     return results;
 }
 
@@ -215,10 +230,8 @@ static int run(lua_State *L, struct neap_guarded_call *call)
 static int resumed(lua_State *L, int status, lua_KContext context)
 {
     struct neap_guarded_call *call = (struct neap_guarded_call *)context;
-    int results;
-    if (has_to_be_repeated(L, call, status == LUA_YIELD ? LUA_OK : status, &results))
-        return run(L, call);
-    return results;
+    int results = judge(L, call, status == LUA_YIELD ? LUA_OK : status);
+    return results == AGAIN ? run(L, call) : results;
 }
 
 static void keep(lua_State *L, struct neap_guarded_call *call)
@@ -258,7 +271,7 @@ static int guarded_call(lua_State *L)
     if (!call)
         return end_without_call(L, *guarded, next, arguments);
     call->arguments = arguments;
-    call->base = lua_gettop(L);
+    call->base = arguments + can_be_dropped;
     if (can_be_dropped)
         keep(L, call);
     if (next == NEAP_GUARDED_RUN)

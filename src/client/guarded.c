@@ -62,7 +62,7 @@ static NEAP_SELDOM void look_at_client(struct neap_guarded *guarded)
     guarded->suits_failures = guarded->suits && neap_straight_suits_failures(&guarded->setup);
 }
 
-static bool may_go_straight(struct neap_guarded *guarded)
+static inline bool may_go_straight(struct neap_guarded *guarded)
 {
     const struct neap_client *client = guarded->client;
     if (client->closed || client->engine->process != neap_process_id())
@@ -84,7 +84,7 @@ static NEAP_SELDOM struct neap_guarded_call *make_call(struct neap_guarded *guar
     return call;
 }
 
-static struct neap_guarded_call *take(struct neap_guarded *guarded)
+static inline struct neap_guarded_call *take(struct neap_guarded *guarded)
 {
     struct neap_guarded_call *call = guarded->spare;
     if (call)
@@ -96,29 +96,29 @@ static struct neap_guarded_call *take(struct neap_guarded *guarded)
 }
 
 /* A place in the bulkhead may be free. */
-static void wake_queue(struct neap_client *client)
+static inline void wake_queue(struct neap_client *client)
 {
     if (client->queue->first)
         neap_engine_post(client->engine, &client->queue->first->job);
 }
 
-static void leave_coroutine(struct neap_guarded_call *call)
+static NEAP_SELDOM void leave_coroutine(struct neap_guarded_call *call)
 {
-    if (!call->link)
-        return;
     *call->link = call->beside;
     if (call->beside)
         call->beside->link = call->link;
     call->link = NULL;
 }
 
-static void end(struct neap_guarded_call *call)
+NEAP_INLINE void end(struct neap_guarded_call *call)
 {
     struct neap_client *client = call->guarded->client;
     call->state = NEAP_GUARDED_OVER;
     client->engine->busy--;
-    leave_coroutine(call);
-    neap_tie_remove(&call->tied);
+    if (call->link)
+        leave_coroutine(call);
+    if (call->tied.tie)
+        neap_tie_remove(&call->tied);
     wake_queue(client);
 }
 
@@ -239,17 +239,28 @@ static bool is_parents(const struct neap_client *client)
     return client->cells.region && neap_engine_is_inherited(client->engine);
 }
 
-/* True where the function's result makes no difference any more. */
-static bool has_ended(struct neap_guarded_call *call)
+static NEAP_SELDOM void end_early(struct neap_guarded_call *call)
 {
     const struct neap_client *client = call->guarded->client;
-    if (call->state == NEAP_GUARDED_OVER)
-        return true;
     if (is_parents(client))
         neap_guarded_give_up(call);
     else if (client->closed)
         cancel(call);
+}
+
+/* True where the function's result makes no difference any more. */
+static inline bool has_ended(struct neap_guarded_call *call)
+{
+    const struct neap_client *client = call->guarded->client;
+    bool may_end_early = client->closed || client->cells.region;
+    if (may_end_early && call->state != NEAP_GUARDED_OVER)
+        end_early(call);
     return call->state == NEAP_GUARDED_OVER;
+}
+
+static NEAP_SELDOM void tell_success(struct neap_guarded_call *call)
+{
+    tell_outcome(call, &(struct neap_outcome){.kind = NEAP_KIND_NONE});
 }
 
 void neap_guarded_succeed(struct neap_guarded_call *call)
@@ -258,13 +269,11 @@ void neap_guarded_succeed(struct neap_guarded_call *call)
     int64_t now_ns = neap_loop_update(guarded->client->engine->loop);
     if (has_ended(call))
         return;
-    if (call->state == NEAP_GUARDED_STRAIGHT) {
+    if (call->state == NEAP_GUARDED_STRAIGHT)
         neap_straight_succeed(&call->way, &guarded->setup, now_ns);
-        end(call);
-    } else {
-        tell_outcome(call, &(struct neap_outcome){.kind = NEAP_KIND_NONE});
-        end(call);
-    }
+    else
+        tell_success(call);
+    end(call);
 }
 
 static void say_failure(struct neap_outcome *outcome, const char *message, size_t message_bytes)
@@ -351,16 +360,30 @@ void neap_guarded_give_up(struct neap_guarded_call *call)
     end(call);
 }
 
-void neap_guarded_spare(struct neap_guarded_call *call)
+NEAP_INLINE void spare(struct neap_guarded *guarded, struct neap_guarded_call *call)
 {
-    struct neap_guarded *guarded = call->guarded;
     if (call->call.trace.count > 0)
         neap_trace_deinit(&call->call.trace);
     call->state = NEAP_GUARDED_SPARE;
     call->next = guarded->spare;
     guarded->spare = call;
-    if (--guarded->taken == 0 && guarded->released)
+    guarded->taken--;
+}
+
+void neap_guarded_spare(struct neap_guarded_call *call)
+{
+    struct neap_guarded *guarded = call->guarded;
+    spare(guarded, call);
+    if (guarded->taken == 0 && guarded->released)
         destroy(guarded);
+}
+
+bool neap_guarded_conclude(struct neap_guarded_call *call)
+{
+    struct neap_guarded *guarded = call->guarded;
+    neap_guarded_succeed(call);
+    spare(guarded, call);
+    return neap_engine_is_pending(guarded->client->engine);
 }
 
 void neap_guarded_stand_in(struct neap_guarded_call *call, const void *coroutine)

@@ -96,6 +96,10 @@ void neap_guarded_give_up(struct neap_guarded_call *call);
 /* Must be over, or handed over. */
 void neap_guarded_spare(struct neap_guarded_call *call);
 
+/* neap_guarded_succeed and neap_guarded_spare in one, for a driver that holds its function:
+ * neap_guarded_is_pending. */
+bool neap_guarded_conclude(struct neap_guarded_call *call);
+
 /* The coroutine in which its function runs may be dropped; see neap_guarded_abandon. */
 void neap_guarded_stand_in(struct neap_guarded_call *call, const void *coroutine);
 
