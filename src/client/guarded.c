@@ -1,8 +1,5 @@
 #include "client/guarded.h"
 
-#include <stddef.h>
-#include <string.h>
-
 #include "base/attributes.h"
 #include "base/owner.h"
 #include "client/hint.h"
@@ -276,41 +273,36 @@ void neap_guarded_succeed(struct neap_guarded_call *call)
     end(call);
 }
 
-static void say_failure(struct neap_outcome *outcome, const char *message, size_t message_bytes)
-{
-    memset(outcome, 0, offsetof(struct neap_outcome, message));
-    outcome->kind = NEAP_KIND_ERROR;
-    neap_outcome_say(outcome, message, message_bytes);
-}
+static const struct neap_outcome failure = {.kind = NEAP_KIND_ERROR};
 
-/* The outcome is written where it stays if the call is over. */
+/* The message is written only where it is read: most failures are repeated. */
 static enum neap_guarded_next fail_straight(struct neap_guarded_call *call, const char *message,
                                             size_t message_bytes)
 {
     const struct neap_guarded *guarded = call->guarded;
-    struct neap_outcome *outcome = &call->call.result.outcome;
-    say_failure(outcome, message, message_bytes);
-    switch (neap_straight_fail(&call->way, &guarded->setup, &call->call, outcome,
+    switch (neap_straight_fail(&call->way, &guarded->setup, &call->call, &failure,
                                neap_guarded_now(call))) {
     case NEAP_STRAIGHT_AGAIN:
         wake_queue(guarded->client);
         return NEAP_GUARDED_RUN;
     case NEAP_STRAIGHT_OVER:
+        neap_outcome_say(&call->call.result.outcome, message, message_bytes);
         end(call);
         return NEAP_GUARDED_DONE;
     case NEAP_STRAIGHT_BETWEEN:
         break;
     }
+    neap_outcome_say(&call->call.error, message, message_bytes);
     call->state = NEAP_GUARDED_CALL;
     step(call, &(struct neap_event){.kind = NEAP_EVENT_TIME});
     return next_of(call);
 }
 
-static enum neap_guarded_next fail_otherwise(struct neap_guarded_call *call, const char *message,
-                                             size_t message_bytes)
+static NEAP_SELDOM enum neap_guarded_next fail_otherwise(struct neap_guarded_call *call,
+                                                         const char *message, size_t message_bytes)
 {
-    struct neap_outcome outcome;
-    say_failure(&outcome, message, message_bytes);
+    struct neap_outcome outcome = failure;
+    neap_outcome_say(&outcome, message, message_bytes);
     if (call->state == NEAP_GUARDED_STRAIGHT)
         become(call);
     tell_outcome(call, &outcome);

@@ -162,7 +162,7 @@ static struct neap_effect decide(struct neap_call *call, int64_t now_ns, enum ne
     if (pipeline->asks_backoff && custom_delay_s < 0 && !server_decides)
         return ask(call, NEAP_ASK_BACKOFF);
     struct neap_retry_decision decision =
-        neap_retry_decide(&pipeline->retry, &facts, now_ns, neap_call_random(call));
+        neap_retry_schedule(&pipeline->retry, &facts, now_ns, neap_call_random(call));
     if (!decision.retry)
         return neap_call_finish(call, now_ns, decision.stop);
     return back_off(call, now_ns, &decision);

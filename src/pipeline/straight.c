@@ -179,9 +179,6 @@ static struct neap_retry_facts facts_of(const struct neap_straight *straight,
                                         const struct neap_call_setup *setup,
                                         const struct neap_outcome *outcome)
 {
-    const struct neap_pipeline *pipeline = setup->pipeline;
-    const struct neap_breaker *breaker = setup->state.breaker;
-    bool can_be_open = breaker && !pipeline->breaker_shadow;
     return (struct neap_retry_facts){
         .outcome = outcome,
         .replayable = setup->replayable,
@@ -190,9 +187,14 @@ static struct neap_retry_facts facts_of(const struct neap_straight *straight,
         .server_delay_ns = -1,
         .previous_delay_s = straight->previous_delay_s,
         .custom_delay_s = -1,
-        .breaker_open_until_ns = can_be_open ? neap_breaker_open_until(breaker) : 0,
         .deadline_ns = neap_call_deadline(setup, straight->began_ns),
     };
+}
+
+static int64_t kept_open_until(const struct neap_call_setup *setup)
+{
+    const struct neap_breaker *breaker = setup->state.breaker;
+    return breaker && !setup->pipeline->breaker_shadow ? neap_breaker_open_until(breaker) : 0;
 }
 
 /* The retry is paid for, where it is one. */
@@ -207,7 +209,9 @@ static struct neap_retry_decision decide(const struct neap_straight *straight,
     decision.stop = neap_retry_screen(&pipeline->retry, &facts, &wanted);
     if (!wanted || decision.stop != NEAP_STOP_NONE)
         return decision;
-    decision = neap_retry_decide(&pipeline->retry, &facts, now_ns, neap_random_unit(setup->random));
+    facts.breaker_open_until_ns = kept_open_until(setup);
+    decision =
+        neap_retry_schedule(&pipeline->retry, &facts, now_ns, neap_random_unit(setup->random));
     if (!decision.retry || !pipeline->has_budget ||
         neap_retry_budget_withdraw(setup->state.budget, &pipeline->budget, now_ns))
         return decision;
@@ -216,7 +220,7 @@ static struct neap_retry_decision decide(const struct neap_straight *straight,
 
 static enum neap_straight_next end(const struct neap_straight *straight,
                                    const struct neap_call_setup *setup, struct neap_call *call,
-                                   enum neap_stop stop)
+                                   const struct neap_outcome *outcome, enum neap_stop stop)
 {
     struct neap_trace_entry *last = neap_trace_last(&call->trace);
     if (last && stop != NEAP_STOP_NONE)
@@ -225,6 +229,7 @@ static enum neap_straight_next end(const struct neap_straight *straight,
     call->attempts = straight->attempts;
     call->setup.replayable = setup->replayable;
     call->result.kind = NEAP_RESULT_ERROR;
+    call->result.outcome = *outcome;
     call->result.retry_after_ns = -1;
     neap_call_enter(call, NEAP_CALL_DONE);
     return NEAP_STRAIGHT_OVER;
@@ -244,11 +249,10 @@ static void become_call(const struct neap_straight *straight, const struct neap_
 
 static enum neap_straight_next pause(const struct neap_straight *straight,
                                      const struct neap_call_setup *setup, struct neap_call *call,
-                                     int64_t until_ns)
+                                     const struct neap_outcome *outcome, int64_t until_ns)
 {
-    const struct neap_outcome outcome = call->result.outcome;
     become_call(straight, setup, call, straight->attempts);
-    call->error = outcome;
+    call->error = *outcome;
     call->wait_until_ns = until_ns;
     neap_call_enter(call, NEAP_CALL_BACKOFF);
     return NEAP_STRAIGHT_BETWEEN;
@@ -263,16 +267,17 @@ static bool has_time(const struct neap_straight *straight, const struct neap_cal
 
 static enum neap_straight_next repeat(struct neap_straight *straight,
                                       const struct neap_call_setup *setup, struct neap_call *call,
+                                      const struct neap_outcome *outcome,
                                       const struct neap_retry_decision *decision, int64_t now_ns)
 {
     struct neap_trace_entry *wait = neap_trace_add(&call->trace, NEAP_TRACE_WAIT, now_ns);
     if (wait)
         wait->reason = "backoff";
-    neap_count_retry(setup, &call->result.outcome);
+    neap_count_retry(setup, outcome);
     straight->previous_delay_s = decision->delay_s;
     if (now_ns < decision->until_ns || !has_time(straight, setup, now_ns) ||
         !admit(straight, setup, now_ns))
-        return pause(straight, setup, call, decision->until_ns);
+        return pause(straight, setup, call, outcome, decision->until_ns);
     draw(straight->breaker_permit != 0, setup);
     launch(straight, setup, now_ns);
     return NEAP_STRAIGHT_AGAIN;
@@ -283,8 +288,6 @@ enum neap_straight_next neap_straight_fail(struct neap_straight *straight,
                                            struct neap_call *call,
                                            const struct neap_outcome *outcome, int64_t now_ns)
 {
-    if (outcome != &call->result.outcome)
-        call->result.outcome = *outcome;
     trace_attempt(straight, &call->trace, outcome, now_ns);
     int64_t elapsed_ns = neap_time_since(now_ns, straight->started_ns);
     struct neap_histogram_sample elapsed = neap_histogram_sample(elapsed_ns);
@@ -297,9 +300,9 @@ enum neap_straight_next neap_straight_fail(struct neap_straight *straight,
     straight->breaker_permit = straight->bulkhead_permit = 0;
     struct neap_retry_decision decision = decide(straight, setup, outcome, now_ns);
     if (decision.retry)
-        return repeat(straight, setup, call, &decision, now_ns);
+        return repeat(straight, setup, call, outcome, &decision, now_ns);
     count_ending(straight, setup, elapsed, outcome->kind, now_ns);
-    return end(straight, setup, call, decision.stop);
+    return end(straight, setup, call, outcome, decision.stop);
 }
 
 void neap_straight_become(const struct neap_straight *straight, const struct neap_call_setup *setup,

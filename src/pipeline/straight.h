@@ -49,7 +49,8 @@ bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
 void neap_straight_succeed(const struct neap_straight *straight,
                            const struct neap_call_setup *setup, int64_t now_ns);
 
-/* The outcome may be that of the call's result. */
+/* The outcome is that of `call->result` where it is OVER, and `call->error` BETWEEN: what it says
+ * for people may be written there. It must be no part of the call. */
 enum neap_straight_next neap_straight_fail(struct neap_straight *straight,
                                            const struct neap_call_setup *setup,
                                            struct neap_call *call,

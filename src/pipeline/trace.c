@@ -34,31 +34,21 @@ void neap_trace_move(struct neap_trace *from, struct neap_trace *to)
     neap_trace_init(from, from->alloc);
 }
 
-static bool grow(struct neap_trace *trace)
+bool neap_trace_grow(struct neap_trace *trace)
 {
     uint32_t capacity = trace->capacity * 2;
     struct neap_trace_entry *bigger =
         neap_alloc_array(trace->alloc, capacity, sizeof *trace->entry);
-    if (!bigger)
+    if (!bigger) {
+        trace->lost++;
         return false;
+    }
     memcpy(bigger, trace->entry, trace->count * sizeof *bigger);
     if (trace->entry != trace->inlined)
         neap_free(trace->alloc, trace->entry);
     trace->entry = bigger;
     trace->capacity = capacity;
     return true;
-}
-
-struct neap_trace_entry *neap_trace_add(struct neap_trace *trace, enum neap_trace_kind kind,
-                                        int64_t at_ns)
-{
-    if (trace->count == trace->capacity && !grow(trace)) {
-        trace->lost++;
-        return NULL;
-    }
-    struct neap_trace_entry *entry = &trace->entry[trace->count++];
-    *entry = (struct neap_trace_entry){.kind = kind, .at_ns = at_ns};
-    return entry;
 }
 
 struct neap_trace_entry *neap_trace_last(struct neap_trace *trace)

@@ -46,9 +46,19 @@ void neap_trace_deinit(struct neap_trace *trace);
 /* What `to` had is forgotten; `from` is empty afterwards. */
 void neap_trace_move(struct neap_trace *from, struct neap_trace *to);
 
-/* The new last entry, zeroed but for kind and at_ns; NULL (and `lost` counts) without memory. */
-struct neap_trace_entry *neap_trace_add(struct neap_trace *trace, enum neap_trace_kind kind,
-                                        int64_t at_ns);
+/* Makes room for another entry; false (and `lost` counts) without memory. */
+bool neap_trace_grow(struct neap_trace *trace);
+
+/* The new last entry, zeroed but for kind and at_ns; NULL without memory. */
+static inline struct neap_trace_entry *neap_trace_add(struct neap_trace *trace,
+                                                      enum neap_trace_kind kind, int64_t at_ns)
+{
+    if (trace->count == trace->capacity && !neap_trace_grow(trace))
+        return NULL;
+    struct neap_trace_entry *entry = &trace->entry[trace->count++];
+    *entry = (struct neap_trace_entry){.kind = kind, .at_ns = at_ns};
+    return entry;
+}
 
 /* NULL where the trace is empty. */
 struct neap_trace_entry *neap_trace_last(struct neap_trace *trace);

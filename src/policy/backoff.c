@@ -72,6 +72,8 @@ double neap_backoff_delay(const struct neap_backoff *backoff, uint32_t n, double
                           double r)
 {
     double low_s, high_s;
+    if (backoff->jitter == NEAP_JITTER_NONE)
+        return undelayed(backoff, n);
     neap_backoff_bounds(backoff, n, previous_s, &low_s, &high_s);
     return fmin(low_s + r * (high_s - low_s), high_s);
 }

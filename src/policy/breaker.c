@@ -290,16 +290,6 @@ static void tell_would_open(struct step *step)
         atomic_compare_exchange_strong(&step->breaker->word, &seen, neap_breaker_word_pack(told));
 }
 
-static void judge_window(struct step *step, struct neap_tally tally, uint32_t in_row)
-{
-    if (!neap_breaker_trips(step->policy, step->seen.state, tally, in_row))
-        return;
-    if (step->seen.state == NEAP_BREAKER_METRICS_ONLY)
-        tell_would_open(step);
-    else
-        open_at(step, step->now_ns);
-}
-
 static void record_probe(struct step *step, int64_t permit, unsigned result)
 {
     if (neap_breaker_permit_generation(permit) != step->seen.generation || !settle_expired(step))
@@ -310,32 +300,59 @@ static void record_probe(struct step *step, int64_t permit, unsigned result)
         (void)neap_breaker_probes_settle(step->breaker, step->policy, permit, 0);
 }
 
-static void record_in_window(struct step *step, int64_t permit, unsigned result)
-{
-    struct neap_tally tally;
-    uint32_t in_row;
-    if (result > 0 && permit == neap_breaker_plain_permit(step->seen.generation) &&
-        neap_breaker_window_add(step->breaker, step->policy, step->seen.generation, result,
-                                step->now_ns, &tally, &in_row))
-        judge_window(step, tally, in_row);
-}
-
-static NEAP_SELDOM struct neap_breaker_change
-record_elsewhere(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
-                 int64_t permit, unsigned result, int64_t now_ns, double r)
+/* The window has tripped: the state that was seen is left, if it is current still. */
+static NEAP_SELDOM struct neap_breaker_change trip(struct neap_breaker *breaker,
+                                                   const struct neap_breaker_policy *policy,
+                                                   struct neap_breaker_word seen, int64_t now_ns,
+                                                   double r)
 {
     struct neap_breaker_change change = {.changed = false};
     struct step step = {.breaker = breaker,
                         .policy = policy,
                         .now_ns = now_ns,
                         .r = r,
-                        .seen = neap_breaker_word_load(breaker),
+                        .seen = seen,
                         .change = &change};
-    if (step.seen.state == NEAP_BREAKER_HALF_OPEN)
-        record_probe(&step, permit, result);
-    else if (neap_breaker_has_window(step.seen.state))
-        record_in_window(&step, permit, result);
+    if (seen.state == NEAP_BREAKER_METRICS_ONLY)
+        tell_would_open(&step);
+    else
+        open_at(&step, now_ns);
     return change;
+}
+
+static NEAP_SELDOM struct neap_breaker_change
+record_half_open(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
+                 struct neap_breaker_word seen, int64_t permit, unsigned result, int64_t now_ns,
+                 double r)
+{
+    struct neap_breaker_change change = {.changed = false};
+    struct step step = {.breaker = breaker,
+                        .policy = policy,
+                        .now_ns = now_ns,
+                        .r = r,
+                        .seen = seen,
+                        .change = &change};
+    record_probe(&step, permit, result);
+    return change;
+}
+
+static struct neap_breaker_change record_result(struct neap_breaker *breaker,
+                                                const struct neap_breaker_policy *policy,
+                                                int64_t permit, unsigned result, int64_t now_ns,
+                                                double r)
+{
+    struct neap_breaker_word seen = neap_breaker_word_load(breaker);
+    struct neap_tally tally;
+    uint32_t in_row;
+    if (seen.state == NEAP_BREAKER_HALF_OPEN)
+        return record_half_open(breaker, policy, seen, permit, result, now_ns, r);
+    if (result > 0 && neap_breaker_has_window(seen.state) &&
+        permit == neap_breaker_plain_permit(seen.generation) &&
+        neap_breaker_window_add(breaker, policy, seen.generation, result, now_ns, &tally,
+                                &in_row) &&
+        neap_breaker_trips(policy, seen.state, tally, in_row))
+        return trip(breaker, policy, seen, now_ns, r);
+    return (struct neap_breaker_change){.changed = false};
 }
 
 /* The ordinary case: one more success, among successes. */
@@ -350,7 +367,7 @@ struct neap_breaker_change neap_breaker_record(struct neap_breaker *breaker,
     if (result == NEAP_BREAKER_PLAIN_SUCCESS &&
         neap_breaker_record_success(breaker, policy, permit, elapsed_ns))
         return (struct neap_breaker_change){.changed = false};
-    return record_elsewhere(breaker, policy, permit, result, now_ns, r);
+    return record_result(breaker, policy, permit, result, now_ns, r);
 }
 
 /* ---- reclaim ---- */

@@ -109,15 +109,10 @@ static struct neap_retry_decision stopped(enum neap_stop stop)
     return (struct neap_retry_decision){.retry = false, .stop = stop};
 }
 
-struct neap_retry_decision neap_retry_decide(const struct neap_retry_policy *policy,
-                                             const struct neap_retry_facts *facts, int64_t now_ns,
-                                             double r)
+struct neap_retry_decision neap_retry_schedule(const struct neap_retry_policy *policy,
+                                               const struct neap_retry_facts *facts, int64_t now_ns,
+                                               double r)
 {
-    bool wanted;
-    enum neap_stop stop = neap_retry_screen(policy, facts, &wanted);
-    if (!wanted || stop != NEAP_STOP_NONE)
-        return stopped(stop);
-
     double delay_s = delay_of(policy, facts, r);
     int64_t until_ns = neap_time_add(now_ns, neap_ns_from_seconds(delay_s));
     if (facts->breaker_open_until_ns > until_ns)
@@ -130,6 +125,17 @@ struct neap_retry_decision neap_retry_decide(const struct neap_retry_policy *pol
                                         .by_server = server_decides(policy, facts),
                                         .delay_s = delay_s,
                                         .until_ns = until_ns};
+}
+
+struct neap_retry_decision neap_retry_decide(const struct neap_retry_policy *policy,
+                                             const struct neap_retry_facts *facts, int64_t now_ns,
+                                             double r)
+{
+    bool wanted;
+    enum neap_stop stop = neap_retry_screen(policy, facts, &wanted);
+    if (!wanted || stop != NEAP_STOP_NONE)
+        return stopped(stop);
+    return neap_retry_schedule(policy, facts, now_ns, r);
 }
 
 const char *neap_stop_name(enum neap_stop stop)

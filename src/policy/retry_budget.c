@@ -33,12 +33,13 @@ void neap_retry_budget_init(struct neap_retry_budget *budget,
     neap_slices_init(budget->slice, policy->ttl_seconds);
 }
 
+/* In whole retries it is the next smaller number. */
 static double left_of(const struct neap_retry_budget_policy *policy, uint64_t deposits,
                       uint64_t withdrawals)
 {
     double reserve = policy->min_per_second * policy->ttl_seconds;
     double deposited = (double)deposits * policy->ratio;
-    return floor(deposited + reserve - (double)withdrawals + ROUNDING_SLACK);
+    return deposited + reserve - (double)withdrawals + ROUNDING_SLACK;
 }
 
 static struct neap_tally sum_of(const struct neap_retry_budget *budget,
@@ -97,8 +98,8 @@ void neap_retry_budget_deposit(struct neap_retry_budget *budget,
         deposit_shared(budget, policy, now_ns);
 }
 
-static void give_back(struct neap_retry_budget *budget,
-                      const struct neap_retry_budget_policy *policy, int64_t now_ns)
+static NEAP_SELDOM void give_back(struct neap_retry_budget *budget,
+                                  const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
     struct neap_tally one = {.counter = {[WITHDRAWALS] = 1}};
     neap_slices_subtract(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
@@ -117,12 +118,11 @@ static bool withdraw_private(struct neap_retry_budget *budget,
 }
 
 /* Paying first and looking afterwards keeps two that pay at once from both taking the last one. */
-bool neap_retry_budget_withdraw(struct neap_retry_budget *budget,
-                                const struct neap_retry_budget_policy *policy, int64_t now_ns)
+static NEAP_SELDOM bool withdraw_shared(struct neap_retry_budget *budget,
+                                        const struct neap_retry_budget_policy *policy,
+                                        int64_t now_ns)
 {
     struct neap_tally one = {.counter = {[WITHDRAWALS] = 1}};
-    if (policy->is_private)
-        return withdraw_private(budget, policy, now_ns);
     neap_slices_add(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
     if (balance_of(budget, policy, now_ns) >= 0)
         return true;
@@ -130,8 +130,15 @@ bool neap_retry_budget_withdraw(struct neap_retry_budget *budget,
     return false;
 }
 
+bool neap_retry_budget_withdraw(struct neap_retry_budget *budget,
+                                const struct neap_retry_budget_policy *policy, int64_t now_ns)
+{
+    return policy->is_private ? withdraw_private(budget, policy, now_ns)
+                              : withdraw_shared(budget, policy, now_ns);
+}
+
 int64_t neap_retry_budget_balance(const struct neap_retry_budget *budget,
                                   const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
-    return (int64_t)fmin(fmax(balance_of(budget, policy, now_ns), 0), LARGEST_BALANCE);
+    return (int64_t)fmin(fmax(floor(balance_of(budget, policy, now_ns)), 0), LARGEST_BALANCE);
 }
