@@ -1,5 +1,6 @@
 -- Calls that Lua has no part in are made by one function of the core, with what the last one left.
 local calls = require "spec.support.calls"
+local host = require "neap.host"
 local neap = require "neap"
 local server = require "spec.support.server"
 
@@ -192,5 +193,126 @@ describe("such a call in a task", function()
         assert.equal("/echo", echo(c:get("/echo")).path)
       end
     end)
+  end)
+
+  it("goes on waiting where a stranger resumes its coroutine", function()
+    local c = api()
+    neap.run(function()
+      local waiting
+      local task = neap.spawn(function()
+        waiting = coroutine.running()
+        return answered(c:get("/slow?headers=0.1&body=0")).status, neap.now()
+      end)
+      neap.sleep(0.02)
+      local began = neap.now()
+      for _ = 1, 3 do
+        assert.is_true((coroutine.resume(waiting, "a", "b")))
+        assert.equal("suspended", coroutine.status(waiting))
+      end
+      local status, ended = task:await()
+      assert.equal(200, status)
+      assert.is_true(ended - began > 0.05)
+    end)
+  end)
+
+  it("is given up where the run ends by an error", function()
+    local c = api{ bulkhead = { max_concurrent = 1, max_wait = 5 } }
+    local waiting
+    assert.error_matches(function()
+      neap.run(function()
+        neap.spawn(function()
+          waiting = coroutine.running()
+          c:get("/slow?headers=5")
+        end)
+        neap.spawn(c.get, c, "/echo")
+        neap.sleep(0.02)
+        error("enough", 0)
+      end)
+    end, "^enough$")
+    assert.equal(0, c:stats().in_flight)
+    assert.is_true((coroutine.resume(waiting)))
+    assert.equal("suspended", coroutine.status(waiting))
+    assert.equal("/echo", echo(c:get("/echo")).path)
+  end)
+
+  it("ends as cancelled where another task closes its client", function()
+    local c = api()
+    neap.run(function()
+      local task = neap.spawn(c.get, c, "/slow?headers=5")
+      neap.sleep(0.02)
+      c:close()
+      failed_as("cancelled", task:await())
+    end)
+  end)
+
+  it("waits for its own run, whatever runs in another one meanwhile", function()
+    local c, order = api(), {}
+    local function note(path, ...)
+      answered(c:get(path))
+      order[#order + 1] = path
+      return ...
+    end
+    neap.run(function()
+      local outer = neap.spawn(note, "/slow?headers=0.03&body=0", "ended")
+      neap.sleep(0)
+      coroutine.wrap(function()
+        neap.run(function()
+          local inner = neap.spawn(note, "/echo/inner")
+          neap.sleep(0.05)
+          inner:await()
+          note("/echo/last")
+        end)
+      end)()
+      assert.equal("ended", outer:await())
+    end)
+    assert.same({ "/echo/inner", "/echo/last", "/slow?headers=0.03&body=0" }, order)
+  end)
+
+  it("leaves the other tasks their turns", function()
+    local c, calls_made, moments = api(), 0, {}
+    neap.run(function()
+      local caller = neap.spawn(function()
+        while #moments < 3 do
+          answered(c:get("/echo"))
+          calls_made = calls_made + 1
+        end
+      end)
+      for index = 1, 3 do
+        neap.sleep(0.01)
+        moments[index] = calls_made
+      end
+      caller:await()
+    end)
+    assert.is_true(moments[3] > 0)
+  end)
+
+  local it_can_close = coroutine.close and it or function() end -- luacheck: ignore 143
+
+  it_can_close("ends the run where its coroutine was closed", function()
+    local c, waiting = api(), nil
+    local done, message = pcall(neap.run, function()
+      local task = neap.spawn(function()
+        waiting = coroutine.running()
+        return c:get("/slow?headers=0.1")
+      end)
+      neap.sleep(0.02)
+      coroutine.close(waiting) -- luacheck: ignore 143
+      task:await()
+    end)
+    assert.is_false(done)
+    assert.matches("cannot resume dead coroutine", message)
+    assert.equal(0, c:stats().in_flight)
+    assert.equal("/echo", echo(c:get("/echo")).path)
+  end)
+
+  it("is made in the background too", function()
+    local c, statuses = api(), {}
+    host.background(c._engine, function()
+      for index = 1, 2 do
+        statuses[index] = answered(c:get("/slow?headers=0.02&body=0")).status
+      end
+    end)
+    assert.equal(200, answered(c:get("/slow?headers=0.3&body=0")).status)
+    assert.same({ 200, 200 }, statuses)
   end)
 end)

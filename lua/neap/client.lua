@@ -264,7 +264,7 @@ local call_in_core, start_call, finish_call = core.call, core.start_call, core.f
 -- The whole call in the core, where the host does nothing but block: true and what it came to.
 -- Nothing where it has to be driven.
 local function call_at_once(client, simple_core, method, path, req)
-  local made, res, err, message = call_in_core(simple_core, method, path, req)
+  local made, res, err, message = call_in_core(client, method, path, req, simple_core)
   if client._alerts and made then
     client._alerts:look()
     host.settle(client._engine)
@@ -297,7 +297,7 @@ end
 -- The same in a task of neap's own loop, which goes on with others meanwhile.
 local function call_in_task(client, simple_core, task, method, path, req)
   local functions = client._functions
-  local exchange, id = start_call(simple_core, method, path, req, task.co)
+  local exchange, id = start_call(client, method, path, req, simple_core, task.co)
   if not exchange then
     return exchange == false, nil, nil, id
   end
@@ -317,7 +317,7 @@ local function call_parked(client, simple_core, method, path, req)
     return
   end
   local functions = client._functions
-  local exchange, id, due, has_mail = park_call(simple_core, method, path, req, whom)
+  local exchange, id, due, has_mail = park_call(client, method, path, req, simple_core, whom)
   if not exchange then
     return exchange == false, nil, nil, id
   end
@@ -374,8 +374,10 @@ function Client:request(req)
   return res, err
 end
 
+local METHODS = { "get", "head", "post", "put", "patch", "delete", "options" }
+
 --- `client:get(path [, req])` and its like: client:request with that method and path.
-for _, method in ipairs{ "get", "head", "post", "put", "patch", "delete", "options" } do
+for _, method in ipairs(METHODS) do
   local upper = method:upper()
   Client[method] = function(self, path, req)
     local res, err, message = call(self, upper, path, req)
@@ -383,6 +385,22 @@ for _, method in ipairs{ "get", "head", "post", "put", "patch", "delete", "optio
       error(message, 2)
     end
     return res, err
+  end
+end
+
+-- What a call that was begun in the core comes to where there are listeners by now.
+local function take_on(exchange, client, method, path, req)
+  return take_off(client, NO_FUNCTIONS, exchange, method, path, req)
+end
+
+-- The same in C, where C can be yielded across; what Lua is needed for comes back to it.
+if core.method then
+  local function in_core(verb)
+    return core.method(scheduler.runner, simple, call, take_on, verb)
+  end
+  Client.request = in_core(nil)
+  for _, method in ipairs(METHODS) do
+    Client[method] = in_core(method:upper())
   end
 end
 

@@ -22,7 +22,7 @@ local function is_anybody_waiting()
   if list and next(list) then
     collectgarbage()
   end
-  return list and next(list) ~= nil
+  return list and (next(list) ~= nil or default_engine:is_awaited())
 end
 
 local function check_replaceable()
@@ -43,7 +43,7 @@ function host.use(new_loop)
     check_replaceable()
   end
   loop = new_loop
-  scheduler.running.elsewhere = true
+  scheduler.leave()
   if default_engine and loop.needs_helper then
     default_engine:use_helper()
   end

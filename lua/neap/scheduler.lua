@@ -19,6 +19,24 @@ local yield, resume_coroutine, status = coroutine.yield, coroutine.resume, corou
 local running = { task = false, elsewhere = false }
 scheduler.running = running
 
+-- Where C can be yielded across, tasks wait for most calls in C, which resumes them then: a list of
+-- these calls for each loop, and what resumes a coroutine so that it may wait so.
+local new_calls, resume_in_core, sweep, runner
+if core.tasks then
+  new_calls, resume_in_core, sweep, runner = core.tasks(running)
+end
+
+--- What the client's methods in C know of the tasks that run; nil where there are none.
+scheduler.runner = runner
+
+--- From now on there is a loop that is not neap's.
+function scheduler.leave()
+  running.elsewhere = true
+  if runner then
+    runner:leave()
+  end
+end
+
 ---@class neap.Task
 local Task = {}
 Task.__index = Task
@@ -83,7 +101,7 @@ local function spawn(loop, fn, ...)
     results = false,
     failed = false,
   }, Task)
-  loop.tasks[task] = true
+  loop.tasks[task.co] = task
   loop.live = loop.live + 1
   make_ready(loop, task)
   return task
@@ -95,7 +113,7 @@ local LOST = { false, "not enough memory", n = 2 }
 local function finish(loop, task, ...)
   task.results, task.failed = LOST, true
   loop.live = loop.live - 1
-  loop.tasks[task] = nil
+  loop.tasks[task.co] = nil
   for _, waits in ipairs(task.awaiting) do
     make_ready(loop, waits)
   end
@@ -127,13 +145,24 @@ local function end_pause(task)
 end
 
 -- What the coroutine came back with is packed only where it has ended: a wait costs no table.
-local function take_back(loop, task, outer, ...)
+-- Nothing where it waits for a call in C.
+local function take_back(loop, task, outer, is_good, ...)
   running.task = outer
+  if is_good == nil then
+    return
+  end
   if status(task.co) == "dead" then
-    finish(loop, task, ...)
+    finish(loop, task, is_good, ...)
   elseif task.listens and not task.waits and not task.awaits then
     pause(task)
   end
+end
+
+local function enter(loop, task, ...)
+  if loop.calls then
+    return resume_in_core(loop.calls, task.co, ...)
+  end
+  return resume_coroutine(task.co, ...)
 end
 
 local function resume(loop, task)
@@ -146,21 +175,34 @@ local function resume(loop, task)
   local outer, arguments = running.task, task.arguments
   running.task = task
   if not arguments then
-    return take_back(loop, task, outer, resume_coroutine(task.co))
+    return take_back(loop, task, outer, enter(loop, task))
   end
   task.arguments = nil
-  take_back(loop, task, outer,
-    resume_coroutine(task.co, compat.unpack(arguments, 1, arguments.n)))
+  take_back(loop, task, outer, enter(loop, task, compat.unpack(arguments, 1, arguments.n)))
+end
+
+-- True if there was a task that has ended, or has yielded for something else than a call in C.
+local function take_swept(loop, task, ...)
+  if task then
+    take_back(loop, task, running.task, ...)
+  end
+  return task ~= nil
 end
 
 local function resume_all_ready(loop)
-  while loop.first do
-    resume(loop, take_ready(loop))
-  end
+  repeat
+    while loop.first do
+      resume(loop, take_ready(loop))
+    end
+  until not loop.calls or not take_swept(loop, sweep(loop.calls))
 end
 
 local function has_ready(loop)
-  return loop.first ~= false
+  return loop.first ~= false or (loop.calls and select(2, loop.calls:count()))
+end
+
+local function has_waiting(loop)
+  return loop.waits > 0 or (loop.calls and loop.calls:count() > 0)
 end
 
 -- The backgrounds that have tasks, by their engines; held by what the engine keeps.
@@ -169,8 +211,13 @@ local backgrounds = setmetatable({}, { __mode = "kv" })
 -- What a fork left of the parent's background is given up: the child has no part in it.
 local abandon
 
+local function note_background(engine, background)
+  backgrounds[engine] = background
+  engine:have_background(background ~= nil)
+end
+
 local function forsake(engine, background)
-  backgrounds[engine] = nil
+  note_background(engine, nil)
   engine:kept().background = nil
   abandon(background)
   background.tasks, background.first, background.last = {}, false, false
@@ -190,7 +237,7 @@ local function resume_background(engine)
   local found = has_ready(background)
   resume_all_ready(background)
   if background.live == 0 then
-    backgrounds[engine] = nil
+    note_background(engine, nil)
   end
   return found
 end
@@ -206,7 +253,7 @@ local function run_until(loop, done)
     end
     waiting.wake_ready(engine, loop.waiting)
     if not resume_background(engine) and not has_ready(loop) then
-      local did = loop.waits > 0 and engine:turn()
+      local did = has_waiting(loop) and engine:turn()
       waiting.wake_ready(engine, loop.waiting)
       if not did and not has_ready(loop) then
         error(STUCK, 0)
@@ -220,13 +267,15 @@ local function note_failure(loop, task)
 end
 
 local function new_loop(engine)
+  local tasks = {} -- by their coroutines
   return {
     engine = engine,
     first = false,
     last = false,
     live = 0,
     waiting = waiting.on(engine),
-    tasks = {},
+    calls = new_calls and new_calls(engine, tasks) or false,
+    tasks = tasks,
     waits = 0,
     failures = {},
     on_failure = note_failure,
@@ -236,7 +285,10 @@ end
 -- What the tasks that are left are doing is given up: their calls end, from the inside out, and
 -- their permits are free.
 function abandon(loop)
-  for task in pairs(loop.tasks) do
+  if loop.calls then
+    loop.calls:give_up()
+  end
+  for _, task in pairs(loop.tasks) do
     if task.waiter then
       loop.waiting[task.waiter:id()] = nil
       task.waiter:free()
@@ -296,7 +348,7 @@ end
 function scheduler.background(engine, fn)
   local background = background_of(engine)
   spawn(background, fn)
-  backgrounds[engine] = background
+  note_background(engine, background)
   resume_background(engine)
   if not running.task then
     engine:poll() -- what it sends goes out, whenever the engine is turned next

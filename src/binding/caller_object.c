@@ -3,14 +3,21 @@
  * the pipeline. */
 #include <string.h>
 
+#include "binding/caller.h"
 #include "binding/exchange_methods.h"
-#include "binding/objects.h"
 #include "binding/request_reader.h"
 
-/* Where they keep things on their stack. They are the same functions for all clients: LuaJIT would
- * hold those of a client that is gone in what it compiled. The client's user table is a list of
- * objects of calls that are over, emptied: of no more than the engine keeps the memory of. */
-enum { CLIENT = 1, METHOD, PATH, REQUEST, EXTRAS, OBJECT, ARGUMENTS = REQUEST };
+/* They are the same functions for all clients: LuaJIT would hold those of a client that is gone in
+ * what it compiled. Behind the client some are told where they are. */
+enum {
+    METHOD = NEAP_CALLER_METHOD,
+    PATH = NEAP_CALLER_PATH,
+    REQUEST = NEAP_CALLER_REQUEST,
+    CLIENT = NEAP_CALLER_CLIENT,
+    EXTRAS = NEAP_CALLER_EXTRAS,
+    OBJECT = NEAP_CALLER_OBJECT,
+    WHERE = CLIENT + 1
+};
 
 /* Nobody else has it meanwhile: a finalizer may make a call of its own. */
 static struct neap_exchange_object *take_object(lua_State *L)
@@ -32,10 +39,11 @@ static struct neap_exchange_object *take_object(lua_State *L)
 }
 
 /* The object at `index` is the next call's. */
-static void give_back_object(lua_State *L, int index, struct neap_exchange_object *object)
+static void give_back_object(lua_State *L, int client, int index,
+                             struct neap_exchange_object *object)
 {
     neap_empty_exchange_object(object);
-    neap_lua_get_user_table(L, CLIENT);
+    neap_lua_get_user_table(L, client);
     if (object->keeps) {
         lua_pushvalue(L, -1);
         neap_lua_set_user_table(L, index);
@@ -47,6 +55,14 @@ static void give_back_object(lua_State *L, int index, struct neap_exchange_objec
         lua_rawseti(L, -2, count + 1);
     }
     lua_pop(L, 1);
+}
+
+enum neap_result_kind neap_caller_finish(lua_State *L, int client, int index,
+                                         struct neap_exchange_object *object)
+{
+    enum neap_result_kind kind = neap_push_outcome(L, object->exchange);
+    give_back_object(L, client, index, object);
+    return kind;
 }
 
 /* Returns true, what is on top in the last of so many places, and nil in those before. */
@@ -74,28 +90,35 @@ static bool is_plain_request(lua_State *L)
     return !has_json;
 }
 
+bool neap_caller_may_call(lua_State *L, const struct neap_client *client)
+{
+    return client->watched == 0 && !neap_engine_is_inherited(client->engine) && is_plain_request(L);
+}
+
 /* The client, where a call of it may be made here; NULL where the face has to drive it. */
 static struct neap_client *ready_client(lua_State *L)
 {
     struct neap_client *client = neap_check_client(L, CLIENT);
-    bool is_ready = client->watched == 0 && !neap_engine_is_inherited(client->engine);
-    return is_ready && is_plain_request(L) ? client : NULL;
+    return neap_caller_may_call(L, client) ? client : NULL;
 }
 
-static bool prepare(lua_State *L, struct neap_client *client, struct neap_exchange_object *object,
-                    int keeper)
+struct neap_exchange_object *neap_caller_prepare(lua_State *L, struct neap_client *client,
+                                                 int keeper)
 {
     struct neap_draft draft;
+    lua_settop(L, CLIENT);
+    lua_pushnil(L); /* extras */
+    struct neap_exchange_object *object = take_object(L);
     struct neap_request_source source = {
         .request = REQUEST, .method = lua_tostring(L, METHOD), .extras = EXTRAS};
     source.path = lua_tolstring(L, PATH, &source.path_bytes);
     if (!neap_read_request(L, &source, client, object, keeper, &draft))
-        return false;
+        return NULL;
     neap_take_draft(L, object, client, &draft);
-    return true;
+    return object;
 }
 
-static void carry_out(lua_State *L, struct neap_exchange *exchange)
+void neap_caller_run(lua_State *L, struct neap_exchange *exchange)
 {
     neap_exchange_begin(exchange, false);
     if (!neap_exchange_run(exchange))
@@ -104,22 +127,20 @@ static void carry_out(lua_State *L, struct neap_exchange *exchange)
         luaL_error(L, "neap: a call that needs nothing of Lua has a question");
 }
 
-/* call(client, method, path, request): true and the response; true, nil, err; or true, nil, nil and
- * what is wrong with the request. Nothing where the call has to be driven by the face. What the
- * request was read from stays on the stack until the call is over: nothing is kept. */
+/* call(face's client, method, path, request, client): true and the response; true, nil, err; or
+ * true, nil, nil and what is wrong with the request. Nothing where the call has to be driven by the
+ * face. */
 static int call(lua_State *L)
 {
-    lua_settop(L, ARGUMENTS);
+    lua_settop(L, CLIENT);
     struct neap_client *client = ready_client(L);
     if (!client)
         return 0;
-    lua_pushnil(L); /* extras */
-    struct neap_exchange_object *object = take_object(L);
-    if (!prepare(L, client, object, NEAP_NOT_KEPT))
+    struct neap_exchange_object *object = neap_caller_prepare(L, client, NEAP_NOT_KEPT);
+    if (!object)
         return answer(L, 3);
-    carry_out(L, object->exchange);
-    bool is_error = neap_push_outcome(L, object->exchange) == NEAP_RESULT_ERROR;
-    give_back_object(L, OBJECT, object);
+    neap_caller_run(L, object->exchange);
+    bool is_error = neap_caller_finish(L, CLIENT, OBJECT, object) == NEAP_RESULT_ERROR;
     return answer(L, is_error ? 2 : 1);
 }
 
@@ -143,10 +164,8 @@ static bool can_yield(lua_State *L, int index)
  * request, and false and what it is are on the stack. */
 static struct neap_exchange *begin(lua_State *L, struct neap_client *client, struct neap_tie *tie)
 {
-    lua_settop(L, ARGUMENTS);
-    lua_pushnil(L); /* extras */
-    struct neap_exchange_object *object = take_object(L);
-    if (!prepare(L, client, object, NEAP_KEPT_BY(OBJECT))) {
+    struct neap_exchange_object *object = neap_caller_prepare(L, client, NEAP_KEPT_BY(OBJECT));
+    if (!object) {
         lua_pushboolean(L, false);
         lua_insert(L, -2);
         return NULL;
@@ -168,27 +187,27 @@ static int push_begun(lua_State *L, const struct neap_exchange *exchange)
     return 2;
 }
 
-/* start(client, method, path, request, co): an exchange that is under way in that coroutine, and
- * while it is not done the number of its waiter; or false and what is wrong with the request.
- * Nothing where the call has to be driven by the face. */
+/* start(face's client, method, path, request, client, co): an exchange that is under way in that
+ * coroutine, and while it is not done the number of its waiter; or false and what is wrong with the
+ * request. Nothing where the call has to be driven by the face. */
 static int start(lua_State *L)
 {
     struct neap_client *client = ready_client(L);
-    if (!client || !can_yield(L, EXTRAS))
+    if (!client || !can_yield(L, WHERE))
         return 0;
     const struct neap_exchange *exchange = begin(L, client, NULL);
     return exchange ? push_begun(L, exchange) : 2;
 }
 
-/* park(client, method, path, request, whom): the same on a loop that is not neap's, where the call
- * is given up when that request of the host ends; behind the number stands what engine:due() says.
- */
+/* park(face's client, method, path, request, client, whom): the same on a loop that is not neap's,
+ * where the call is given up when that request of the host ends; behind the number stands what
+ * engine:due() says. */
 static int park(lua_State *L)
 {
     struct neap_client *client = ready_client(L);
     if (!client || !neap_lua_is_yieldable(L))
         return 0;
-    const struct neap_exchange *exchange = begin(L, client, neap_tie_of_request(L, EXTRAS));
+    const struct neap_exchange *exchange = begin(L, client, neap_tie_of_request(L, WHERE));
     int pushed = exchange ? push_begun(L, exchange) : 2;
     return exchange && pushed > 1 ? pushed + neap_push_due(L, client->engine) : pushed;
 }
@@ -197,13 +216,12 @@ static int park(lua_State *L)
  * not done: the face has to drive it from now on. */
 static int finish(lua_State *L)
 {
-    neap_check_client(L, CLIENT);
+    neap_check_client(L, 1);
     struct neap_exchange *exchange = neap_check_exchange(L, 2);
     neap_waiter_forget(&exchange->waiter, exchange->client->engine);
     if (exchange->attention != NEAP_ATTENTION_DONE)
         return 0;
-    bool is_error = neap_push_outcome(L, exchange) == NEAP_RESULT_ERROR;
-    give_back_object(L, 2, neap_exchange_object(L, 2));
+    bool is_error = neap_caller_finish(L, 1, 2, neap_exchange_object(L, 2)) == NEAP_RESULT_ERROR;
     return answer(L, is_error ? 2 : 1);
 }
 

@@ -105,9 +105,24 @@ const char *neap_lua_tolstring(lua_State *L, int index, size_t *bytes);
 /* From 5.3 on C code can be yielded across, and goes on in a continuation. */
 #if LUA_VERSION_NUM >= 503
 #define NEAP_LUA_CONTINUES true
+
+/* Starts or resumes a coroutine with the arguments on its stack. *results are what it yielded or
+ * returned, on top of its stack; an error is one. What it yielded has to be taken off before it is
+ * resumed again. */
+static inline int neap_lua_resume(lua_State *co, lua_State *L, int arguments, int *results)
+{
+#if LUA_VERSION_NUM >= 504
+    return lua_resume(co, L, arguments, results);
+#else
+    int status = lua_resume(co, L, arguments);
+    *results = lua_gettop(co);
+    return status;
+#endif
+}
 #else
 #define NEAP_LUA_CONTINUES false
 typedef intptr_t neap_lua_context;
+typedef int (*neap_lua_continuation)(lua_State *L, int status, neap_lua_context context);
 static inline void neap_lua_call(lua_State *L, int arguments, int results)
 {
     lua_call(L, arguments, results);
@@ -116,14 +131,25 @@ static inline int neap_lua_pcall(lua_State *L, int arguments, int results, int h
 {
     return lua_pcall(L, arguments, results, handler);
 }
+/* Nobody calls it where nothing continues. */
+static inline int neap_lua_resume(lua_State *co, lua_State *L, int arguments, int *results)
+{
+    (void)co, (void)arguments, (void)results;
+    return luaL_error(L, "neap: this Lua cannot go on in C");
+}
 #undef lua_KContext
+#undef lua_KFunction
 #undef lua_callk
 #undef lua_pcallk
+#undef lua_yieldk
 #define lua_KContext neap_lua_context
+#define lua_KFunction neap_lua_continuation
 #define lua_callk(L, arguments, results, context, continuation)                                    \
     ((void)(context), (void)(continuation), neap_lua_call(L, arguments, results))
 #define lua_pcallk(L, arguments, results, handler, context, continuation)                          \
     ((void)(context), (void)(continuation), neap_lua_pcall(L, arguments, results, handler))
+#define lua_yieldk(L, results, context, continuation)                                              \
+    ((void)(context), (void)(continuation), lua_yield(L, results))
 #endif
 
 /* From 5.3 on two kinds of number; before that a number which is integral counts as an integer. */

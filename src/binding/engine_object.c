@@ -171,6 +171,20 @@ static int engine_adopt(lua_State *L)
     return 1;
 }
 
+/* is_awaited(): does a task wait for a call in C? */
+static int engine_is_awaited(lua_State *L)
+{
+    lua_pushboolean(L, neap_check_engine(L, 1)->awaited > 0);
+    return 1;
+}
+
+/* have_background(has): whether tasks go on whenever it is turned, from now on. */
+static int engine_have_background(lua_State *L)
+{
+    neap_check_engine(L, 1)->has_background = lua_toboolean(L, 2);
+    return 0;
+}
+
 /* use_helper(): connections that are made from now on are worked by a thread of their own. */
 static int engine_use_helper(lua_State *L)
 {
@@ -343,17 +357,30 @@ static int sleeper_free(lua_State *L)
 void neap_binding_add_engine(lua_State *L)
 {
     static const luaL_Reg engine_methods[] = {
-        {"kept", engine_kept},         {"now", engine_now},
-        {"time", engine_time},         {"random", engine_random},
-        {"turn", engine_turn},         {"take", engine_take},
-        {"sleeper", engine_sleeper},   {"is_virtual", engine_is_virtual},
-        {"place", engine_place},       {"is_inherited", engine_is_inherited},
-        {"adopt", engine_adopt},       {"use_helper", engine_use_helper},
-        {"poll", engine_poll},         {"is_pending", engine_is_pending},
-        {"doorbell", engine_doorbell}, {"arm", engine_arm},
-        {"nudge", engine_nudge},       {"descriptor", engine_descriptor},
-        {"wait", engine_wait},         {"due", engine_due},
-        {"flush", engine_flush},       {NULL, NULL},
+        {"kept", engine_kept},
+        {"now", engine_now},
+        {"time", engine_time},
+        {"random", engine_random},
+        {"turn", engine_turn},
+        {"take", engine_take},
+        {"sleeper", engine_sleeper},
+        {"is_virtual", engine_is_virtual},
+        {"place", engine_place},
+        {"is_inherited", engine_is_inherited},
+        {"adopt", engine_adopt},
+        {"use_helper", engine_use_helper},
+        {"poll", engine_poll},
+        {"is_pending", engine_is_pending},
+        {"doorbell", engine_doorbell},
+        {"arm", engine_arm},
+        {"nudge", engine_nudge},
+        {"descriptor", engine_descriptor},
+        {"wait", engine_wait},
+        {"due", engine_due},
+        {"flush", engine_flush},
+        {"is_awaited", engine_is_awaited},
+        {"have_background", engine_have_background},
+        {NULL, NULL},
     };
     static const luaL_Reg sleeper_methods[] = {
         {"id", sleeper_id},     {"run", sleeper_run}, {"wait", sleeper_wait},

@@ -29,6 +29,7 @@ struct neap_exchange_object {
     struct neap_buffer scratch;
     struct neap_url url;
     uint64_t waiter_id; /* of those that a caller makes with it; 0: none yet */
+    int top;            /* of the stack where a task waits for it */
     bool keeps;         /* it was given a user table of its own by neap_keep_for_call */
 };
 
@@ -49,6 +50,8 @@ void neap_binding_add_engine(lua_State *L);
 void neap_binding_add_client(lua_State *L);
 void neap_binding_add_exchange(lua_State *L);
 void neap_binding_add_callers(lua_State *L);
+void neap_binding_add_caller_methods(lua_State *L);
+void neap_binding_add_tasks(lua_State *L);
 void neap_binding_add_tie(lua_State *L);
 void neap_binding_add_region(lua_State *L);
 void neap_binding_add_stores(lua_State *L);

@@ -260,7 +260,7 @@ bool neap_engine_poll(struct neap_engine *engine)
 
 bool neap_engine_is_pending(const struct neap_engine *engine)
 {
-    return engine->first_job || engine->first_ready;
+    return engine->first_job || engine->ready_count > 0;
 }
 
 void neap_waiter_init(struct neap_waiter *waiter, struct neap_engine *engine)
@@ -268,41 +268,55 @@ void neap_waiter_init(struct neap_waiter *waiter, struct neap_engine *engine)
     *waiter = (struct neap_waiter){.id = ++engine->last_id};
 }
 
+static struct neap_ready_list *list_of(const struct neap_waiter *waiter, struct neap_engine *engine)
+{
+    return waiter->list ? waiter->list : &engine->ready;
+}
+
 void neap_waiter_wake(struct neap_waiter *waiter, struct neap_engine *engine)
 {
+    struct neap_ready_list *list = list_of(waiter, engine);
     if (waiter->ready)
         return;
     waiter->ready = true;
     waiter->next = NULL;
-    waiter->previous = engine->last_ready;
-    if (engine->last_ready)
-        engine->last_ready->next = waiter;
+    waiter->previous = list->last;
+    if (list->last)
+        list->last->next = waiter;
     else
-        engine->first_ready = waiter;
-    engine->last_ready = waiter;
+        list->first = waiter;
+    list->last = waiter;
+    engine->ready_count++;
 }
 
 void neap_waiter_forget(struct neap_waiter *waiter, struct neap_engine *engine)
 {
+    struct neap_ready_list *list = list_of(waiter, engine);
     if (!waiter->ready)
         return;
     if (waiter->previous)
         waiter->previous->next = waiter->next;
     else
-        engine->first_ready = waiter->next;
+        list->first = waiter->next;
     if (waiter->next)
         waiter->next->previous = waiter->previous;
     else
-        engine->last_ready = waiter->previous;
+        list->last = waiter->previous;
     waiter->ready = false;
+    engine->ready_count--;
+}
+
+struct neap_waiter *neap_engine_take_of(struct neap_engine *engine, struct neap_ready_list *list)
+{
+    struct neap_waiter *waiter = list->first;
+    if (waiter)
+        neap_waiter_forget(waiter, engine);
+    return waiter;
 }
 
 struct neap_waiter *neap_engine_take_ready(struct neap_engine *engine)
 {
-    struct neap_waiter *waiter = engine->first_ready;
-    if (waiter)
-        neap_waiter_forget(waiter, engine);
-    return waiter;
+    return neap_engine_take_of(engine, &engine->ready);
 }
 
 enum neap_status neap_engine_random_bytes(struct neap_engine *engine, uint8_t bytes[16])

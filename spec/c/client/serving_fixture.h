@@ -398,7 +398,7 @@ static inline int tear_down(void **state)
     release_desk();
     assert_int_equal(script.freed, 1);
     assert_int_equal(engine->busy, 0);
-    assert_null(engine->first_ready);
+    assert_null(engine->ready.first);
     assert_null(engine->members);
     assert_int_equal(engine->references, 1);
     neap_engine_release(engine);

@@ -35,7 +35,7 @@ static void starve(a_life *life, int at_least)
         turn_until_idle();
         release_desk();
         assert_int_equal(engine->busy, 0);
-        assert_null(engine->first_ready);
+        assert_null(engine->ready.first);
         open_desk(&store_kinds[0]);
     } while (was_hungry);
     assert_true(n > at_least);
