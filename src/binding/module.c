@@ -39,8 +39,8 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_callers(L);
     neap_binding_add_caller_methods(L);
     neap_binding_add_tasks(L);
-    neap_binding_add_guarded(L);
     neap_binding_add_tie(L);
+    neap_binding_add_guarded(L);
     neap_binding_add_region(L);
     neap_binding_add_stores(L);
     neap_binding_add_store_steps(L);

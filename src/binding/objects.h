@@ -113,6 +113,13 @@ int neap_push_due(lua_State *L, const struct neap_engine *engine);
  * number, is at `index`. NULL where the request's end cannot be known. Raises without memory. */
 struct neap_tie *neap_tie_of_request(lua_State *L, int index);
 
+/* The same for who has no Lua at hand, and has been given the ties before: NEAP_NO_MEMORY;
+ * NEAP_NOT_FOUND where the request's end cannot be known. */
+struct neap_ties;
+struct neap_ties *neap_push_ties(lua_State *L);
+NEAP_MUST_CHECK enum neap_status neap_ties_find(struct neap_ties *ties, void *request,
+                                                struct neap_tie **tie);
+
 /* Raises "not enough memory" as Lua does. */
 int neap_raise_memory(lua_State *L);
 

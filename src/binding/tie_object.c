@@ -16,14 +16,14 @@ struct entry {
     struct entry *next, **link; /* link: what points here; NULL once the Lua state is closed */
 };
 
-struct ties {
+struct neap_ties {
     struct entry *bucket[BUCKETS];
 };
 
 /* Where the registry keeps them. */
 static const char all_ties;
 
-static struct entry **bucket_of(struct ties *ties, const void *request)
+static struct entry **bucket_of(struct neap_ties *ties, const void *request)
 {
     uint64_t mixed = (uint64_t)(uintptr_t)request * UINT64_C(0x9e3779b97f4a7c15);
     return &ties->bucket[mixed >> 56];
@@ -64,7 +64,7 @@ static void on_request_end(void *context)
     free_entry(entry);
 }
 
-static enum neap_status make_entry(struct ties *ties, void *request, struct entry **made)
+static enum neap_status make_entry(struct neap_ties *ties, void *request, struct entry **made)
 {
     struct entry *entry = neap_alloc_zeroed(neap_platform_alloc(), sizeof *entry);
     if (!entry || neap_tie_new(neap_platform_alloc(), &entry->tie) != NEAP_OK) {
@@ -81,27 +81,42 @@ static enum neap_status make_entry(struct ties *ties, void *request, struct entr
     return NEAP_OK;
 }
 
-struct neap_tie *neap_tie_of_request(lua_State *L, int index)
+enum neap_status neap_ties_find(struct neap_ties *ties, void *request, struct neap_tie **tie)
 {
-    struct entry *entry = NULL;
-    void *request = lua_islightuserdata(L, index) ? lua_touserdata(L, index)
-                                                  : (void *)(uintptr_t)luaL_checknumber(L, index);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &all_ties);
-    struct ties *ties = lua_touserdata(L, -1);
-    lua_pop(L, 1);
+    struct entry *entry;
+    enum neap_status status = NEAP_OK;
     for (entry = *bucket_of(ties, request); entry; entry = entry->next)
         if (entry->request == request)
-            return entry->tie;
-    enum neap_status status = make_entry(ties, request, &entry);
-    if (status == NEAP_NO_MEMORY)
+            break;
+    if (!entry)
+        status = make_entry(ties, request, &entry);
+    if (status == NEAP_OK)
+        *tie = entry->tie;
+    return status;
+}
+
+struct neap_ties *neap_push_ties(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &all_ties);
+    return lua_touserdata(L, -1);
+}
+
+struct neap_tie *neap_tie_of_request(lua_State *L, int index)
+{
+    struct neap_tie *tie = NULL;
+    void *request = lua_islightuserdata(L, index) ? lua_touserdata(L, index)
+                                                  : (void *)(uintptr_t)luaL_checknumber(L, index);
+    struct neap_ties *ties = neap_push_ties(L);
+    lua_pop(L, 1);
+    if (neap_ties_find(ties, request, &tie) == NEAP_NO_MEMORY)
         neap_raise_memory(L);
-    return status == NEAP_OK ? entry->tie : NULL;
+    return tie;
 }
 
 /* Requests may outlive the Lua state. */
 static int ties_collect(lua_State *L)
 {
-    struct ties *ties = luaL_checkudata(L, 1, TIES_NAME);
+    struct neap_ties *ties = luaL_checkudata(L, 1, TIES_NAME);
     for (size_t i = 0; i < BUCKETS; i++)
         while (ties->bucket[i])
             unlink_entry(ties->bucket[i]);
@@ -110,7 +125,7 @@ static int ties_collect(lua_State *L)
 
 void neap_binding_add_tie(lua_State *L)
 {
-    struct ties *ties = neap_lua_new_userdata(L, sizeof *ties);
+    struct neap_ties *ties = neap_lua_new_userdata(L, sizeof *ties);
     memset(ties, 0, sizeof *ties);
     neap_add_collected(L, TIES_NAME, ties_collect);
     luaL_setmetatable(L, TIES_NAME);
