@@ -34,12 +34,59 @@ local function trace_of_refusal(err)
   return { { at = at, elapsed = 0.0, kind = "reject", error = kind, reason = kind } }
 end
 
+-- Of the failures of lua/neap/compiled.lua: the number that a trace is made from, as
+-- src/binding/guarded_ffi.c has it, by the error, which it does not hold.
+local history_of = setmetatable({}, { __mode = "k" })
+
+local NANO = 1e9
+
+local function nanoseconds(seconds)
+  return math.floor(seconds * NANO + 0.5)
+end
+
+-- How long each attempt took, in nanoseconds, and why the last one was the last.
+local function attempts_of(history, elapsed)
+  local numbers = core.guarded_ffi
+  local count = history % numbers.COUNTS
+  local rest = math.floor(history / numbers.COUNTS)
+  local stop = numbers.stops[rest % numbers.STOPS]
+  rest = math.floor(rest / numbers.STOPS)
+  local list = {}
+  for index = 1, count - 1 do
+    list[index] = rest % numbers.ELAPSEDS
+    elapsed = elapsed - list[index]
+    rest = math.floor(rest / numbers.ELAPSEDS)
+  end
+  list[count] = elapsed
+  return list, stop
+end
+
+local function trace_of_failure(err)
+  local history, at, elapsed = history_of[err], rawget(err, "at"), rawget(err, "elapsed")
+  if not history or type(at) ~= "number" or type(elapsed) ~= "number" then
+    return nil
+  end
+  local attempts, stop = attempts_of(history, nanoseconds(elapsed))
+  local trace, began = {}, nanoseconds(at) - nanoseconds(elapsed)
+  for index, took in ipairs(attempts) do
+    if index > 1 then
+      trace[#trace + 1] = { at = began / NANO, elapsed = 0.0, kind = "wait", reason = "backoff" }
+    end
+    trace[#trace + 1] = {
+      at = began / NANO, elapsed = took / NANO, kind = "attempt", error = "error",
+    }
+    began = began + took
+  end
+  trace[#trace].reason = stop
+  return trace
+end
+
 -- The list is made when it is first asked for, and is an ordinary field from then on.
 function metatable.__index(err, key)
   if key ~= "trace" then
     return nil
   end
-  local trace = core.error_trace(err) or trace_of_refusal(err)
+  local trace = core.error_trace(err) or trace_of_failure(err) or trace_of_refusal(err)
   rawset(err, "trace", trace)
   return trace
 end
@@ -87,6 +134,15 @@ local function failure(message, retryable, attempts, elapsed, at, cause)
 end
 
 core.set_error_class(metatable, refusal, failure)
+
+-- For lua/neap/compiled.lua.
+Error._refusal = refusal
+
+function Error._failure(message, retryable, attempts, elapsed, at, cause, history)
+  local err = failure("error", message, retryable, attempts, elapsed, at, nil, cause)
+  history_of[err] = history
+  return err
+end
 
 --- Makes an error of a table with its fields. The table itself becomes the error. `retryable`,
 --- `attempts` and `elapsed` have the defaults false, 0 and 0. Raises for an unknown kind.

@@ -216,6 +216,13 @@ function host.tie(engine, exchange, whom)
   end
 end
 
+--- Where host.tie has something to do: on whose behalf the code runs.
+---@param engine userdata
+---@return any whom
+function host.whom_to_tie(engine)
+  return loop and loop.whom_to_tie and engine == default_engine and loop.whom_to_tie()
+end
+
 local function current_task()
   return scheduler.current_task() or parking.current_task()
 end

@@ -7,6 +7,7 @@ local core = require "neap.core"
 local Client = require "neap.client"
 local Flight = require "neap.flight"
 local compat = require "neap.compat"
+local compiled = require "neap.compiled"
 local drive = require "neap.drive"
 local host = require "neap.host"
 
@@ -192,6 +193,17 @@ local function in_one_or_in_steps(client, fn)
   end
 end
 
+-- LuaJIT compiles calls where all of it is Lua, or C that its FFI calls.
+local function compiled_or_not(client, fn)
+  local otherwise = in_one_or_in_steps(client, fn)
+  return compiled.is_there and compiled.guard(client, fn, {
+    whole = whole_of(client, 2),
+    go_on = rest_of(client),
+    text_of = text_of,
+    otherwise = otherwise,
+  }) or otherwise
+end
+
 --- A function that calls fn through retry, breaker, rate limit, bulkhead and fallbacks of the
 --- policy. It returns what fn returns, or `nil, err`: kind `error` with what fn raised in
 --- `cause`, or a refusal.
@@ -214,7 +226,7 @@ local function wrap(policy, fn)
   if cannot_go_straight then
     return whole_of(client, 2)
   end
-  return core.guarded_steps and in_one_or_in_steps(client, fn) or in_one(client, fn, 3)
+  return core.guarded_steps and compiled_or_not(client, fn) or in_one(client, fn, 3)
 end
 
 return wrap

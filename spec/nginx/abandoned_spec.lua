@@ -32,6 +32,9 @@ local INIT = ([[
   upstream_port = tonumber(upstream:match("%%d+$"))
   wrapped = neap.wrap({ name = "wrapped", retry = false, breaker = false,
     bulkhead = { max_concurrent = %d } }, function(port)
+    if not port then
+      return
+    end
     local peer = ngx.socket.tcp()
     peer:settimeouts(1000, 1000, 60000)
     assert(peer:connect("127.0.0.1", port))
@@ -163,6 +166,15 @@ local WAITS = {
   {
     name = "in a wrapped function, for a cosocket", client = "wrapped", sent = each_sent,
     chunk = "return { wrapped(upstream_port) }",
+  },
+  {
+    name = "in a wrapped function that is called often, and no collector comes by",
+    client = "wrapped", sent = each_sent,
+    chunk = [[
+      collectgarbage("stop")
+      for _ = 1, 100 do wrapped() end
+      return { wrapped(upstream_port) }
+    ]],
   },
   {
     name = "for a listener that sleeps", client = "watched", sent = each_sent,

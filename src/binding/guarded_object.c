@@ -136,12 +136,35 @@ void neap_check_guarded_call(lua_State *L, const struct neap_guarded_call *call)
         luaL_error(L, "the call has ended");
 }
 
+static void give_up_keeper(lua_State *L)
+{
+    const struct neap_guarded_keeper *keeper = luaL_testudata(L, -1, KEEPER_NAME);
+    if (keeper && keeper->call)
+        neap_guarded_give_up(keeper->call);
+}
+
+/* The keepers on the stack of a coroutine that does not run, the innermost first. */
+static void give_up_keepers(lua_State *L, lua_State *coroutine)
+{
+    lua_Debug frame;
+    if (!lua_checkstack(coroutine, 1))
+        return;
+    for (int level = 0; lua_getstack(coroutine, level, &frame); level++)
+        for (int slot = 1; lua_getlocal(coroutine, &frame, slot); slot++) {
+            lua_xmove(coroutine, L, 1);
+            give_up_keeper(L);
+            lua_pop(L, 1);
+        }
+}
+
 /* give_up_calls(engine, coroutine): what stands in that coroutine will not go on. */
 static int give_up_calls(lua_State *L)
 {
     struct neap_engine *engine = neap_check_engine(L, 1);
     luaL_checktype(L, 2, LUA_TTHREAD);
     neap_guarded_abandon(engine, lua_tothread(L, 2));
+    if (!NEAP_LUA_CONTINUES)
+        give_up_keepers(L, lua_tothread(L, 2));
     return 0;
 }
 
@@ -157,4 +180,5 @@ void neap_binding_add_guarded(lua_State *L)
     neap_lua_keep(L, hand_over);
     neap_binding_add_guarded_call(L);
     neap_binding_add_guarded_steps(L);
+    neap_binding_add_guarded_ffi(L);
 }

@@ -1,7 +1,8 @@
 /* The guarded function for Lua: what the versions of Lua have in common.
  *
  * guarded_call.c makes one C function of it. Where C code cannot be yielded across, that serves
- * callers that cannot yield; for others guarded_steps.c gives the face steps to make one of. */
+ * callers that cannot yield; for others guarded_steps.c gives the face steps to make one of, and
+ * guarded_ffi.c such that LuaJIT compiles. */
 #ifndef NEAP_BINDING_GUARDED_OBJECT_H
 #define NEAP_BINDING_GUARDED_OBJECT_H
 
@@ -46,5 +47,6 @@ void neap_check_guarded_call(lua_State *L, const struct neap_guarded_call *call)
 void neap_binding_add_guarded(lua_State *L);
 void neap_binding_add_guarded_call(lua_State *L);
 void neap_binding_add_guarded_steps(lua_State *L);
+void neap_binding_add_guarded_ffi(lua_State *L);
 
 #endif

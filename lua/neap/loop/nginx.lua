@@ -62,6 +62,11 @@ function loop.tie(exchange, request)
   end
 end
 
+--- The request that what begins now is to be tied to, or nil: as the FFI takes it.
+function loop.whom_to_tie()
+  return PARKING_PHASES[get_phase()] and get_request()
+end
+
 -- Keepers of engines whose notifier is at work: { due, semaphore, courier }.
 local notified = setmetatable({}, { __mode = "k" })
 
