@@ -82,7 +82,15 @@ describe("neap.rate_limiter", function()
 
   it("takes more units than the burst, and as many as fit in a number", function()
     local l = neap.rate_limiter({ rate = 1000, burst = 1, max_wait = 10 }, env)
-    assert.equal(4294967.294, refused("rate_limited", l:acquire(2 ^ 32)).retry_after)
+    assert.equal(4294967.295, refused("rate_limited", l:acquire(2 ^ 32)).retry_after)
+    assert.equal(0, l:acquire())
+  end)
+
+  it("counts each of more units than 32 bits hold, and refuses what never could go", function()
+    local l = neap.rate_limiter({ rate = 2 ^ 33, burst = 1 }, env)
+    assert.equal(4, l:acquire(2 ^ 35 + 1))
+    l = neap.rate_limiter({ rate = 1, burst = 1 }, env)
+    assert.is_nil(refused("rate_limited", l:acquire(2 ^ 53)).retry_after)
     assert.equal(0, l:acquire())
   end)
 

@@ -38,10 +38,17 @@ static double check_previous(lua_State *L, int index)
     return previous_s;
 }
 
+/* Attempts that 32 bits do not count wait as the last one that they do. */
+static uint32_t check_attempt(lua_State *L, int index)
+{
+    uint64_t n = neap_object_check_count(L, index);
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 static int backoff_delay(lua_State *L)
 {
     struct backoff_object *object = check_backoff(L);
-    uint32_t n = neap_object_check_count(L, 2);
+    uint32_t n = check_attempt(L, 2);
     double previous_s = check_previous(L, 3);
     double low_s, high_s;
     neap_backoff_bounds(&object->backoff, n, previous_s, &low_s, &high_s);
@@ -53,7 +60,7 @@ static int backoff_delay(lua_State *L)
 static int backoff_bounds(lua_State *L)
 {
     const struct backoff_object *object = check_backoff(L);
-    uint32_t n = neap_object_check_count(L, 2);
+    uint32_t n = check_attempt(L, 2);
     double previous_s = check_previous(L, 3);
     double low_s, high_s;
     neap_backoff_bounds(&object->backoff, n, previous_s, &low_s, &high_s);

@@ -45,7 +45,7 @@ static int limiter_collect(lua_State *L)
 static int limiter_acquire(lua_State *L)
 {
     struct limiter_object *object = luaL_checkudata(L, 1, LIMITER_NAME);
-    uint32_t units = lua_isnoneornil(L, 2) ? 1 : neap_object_check_count(L, 2);
+    uint64_t units = lua_isnoneornil(L, 2) ? 1 : neap_object_check_count(L, 2);
     int64_t now_ns = neap_env_now(L, 1, &object->env);
     struct neap_rate_limiter *limiter = neap_object_state(L, &object->state, &object->policy);
     neap_cells_reap(&object->state.cells, now_ns);

@@ -127,12 +127,12 @@ int64_t neap_object_check_permit(lua_State *L, int index)
     return permit;
 }
 
-uint32_t neap_object_check_count(lua_State *L, int index)
+uint64_t neap_object_check_count(lua_State *L, int index)
 {
     int64_t count = 0;
     if (!neap_lua_integer(L, index, &count) || count < 1)
         luaL_argerror(L, index, "expected an integer >= 1");
-    return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+    return (uint64_t)count;
 }
 
 /* --------------------------------------------------------------------------------- Retry-After */

@@ -56,8 +56,8 @@ void neap_object_push_integer(lua_State *L, int64_t integer);
 /* The permit at `index`; raises for what is no integral number. */
 int64_t neap_object_check_permit(lua_State *L, int index);
 
-/* The integral number >= 1 at `index`, saturated; raises for anything else. */
-uint32_t neap_object_check_count(lua_State *L, int index);
+/* The integral number >= 1 at `index`; raises for anything else. */
+uint64_t neap_object_check_count(lua_State *L, int index);
 
 /* Each adds its metatables, and its constructors to the table on top of the stack. */
 void neap_object_add_breaker(lua_State *L);

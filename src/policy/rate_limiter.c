@@ -17,7 +17,7 @@ void neap_rate_limiter_init(struct neap_rate_limiter *limiter)
  * others come in between. (units - 1) * T - tau is taken as (units - burst) * T: one product,
  * rounded once. */
 static struct neap_rate_limiter_span span_of(const struct neap_rate_limiter_policy *policy,
-                                             uint32_t units)
+                                             uint64_t units)
 {
     return (struct neap_rate_limiter_span){
         .to_last_ns = neap_ns_from_seconds(((double)units - policy->burst) * policy->interval_s),
@@ -49,7 +49,7 @@ static bool is_refused(struct reservation wanted, int64_t max_wait_ns, int64_t n
 
 struct neap_admission neap_rate_limiter_acquire(struct neap_rate_limiter *limiter,
                                                 const struct neap_rate_limiter_policy *policy,
-                                                uint32_t units, int64_t max_wait_ns, int64_t now_ns)
+                                                uint64_t units, int64_t max_wait_ns, int64_t now_ns)
 {
     bool is_known = units == 1 && policy->is_prepared;
     struct neap_rate_limiter_span span = is_known ? policy->one : span_of(policy, units);

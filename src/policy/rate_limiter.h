@@ -41,7 +41,7 @@ void neap_rate_limiter_init(struct neap_rate_limiter *limiter);
  * could have gone. */
 struct neap_admission neap_rate_limiter_acquire(struct neap_rate_limiter *limiter,
                                                 const struct neap_rate_limiter_policy *policy,
-                                                uint32_t units, int64_t max_wait_ns,
+                                                uint64_t units, int64_t max_wait_ns,
                                                 int64_t now_ns);
 
 /* The general case of neap_rate_limiter_pass. */
