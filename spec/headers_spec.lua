@@ -34,6 +34,20 @@ describe("the headers of a response", function()
     assert.same({ "1", "2" }, headers_of{ [long] = { "1", "2" } }[long:lower()])
   end)
 
+  it("are set and removed in any letter case", function()
+    local headers = headers_of{ ["Content-Type"] = "text/plain", ["X-Name"] = { "1", "2" } }
+    headers["CONTENT-Type"] = nil
+    headers["x-NAME"] = "3"
+    headers["X-New"] = "4"
+    headers[1] = "5"
+    assert.is_nil(headers["content-type"])
+    local listed = {}
+    for name, value in pairs(headers) do
+      listed[name] = value
+    end
+    assert.same({ ["x-name"] = "3", ["x-new"] = "4", [1] = "5" }, listed)
+  end)
+
   it("are told apart, however many there are", function()
     for round = 1, 3 do
       local given = {}

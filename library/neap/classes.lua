@@ -22,7 +22,7 @@
 ---@field status integer
 ---@field ok boolean status 200 to 399
 ---@field reason? string
----@field headers table<string, string|string[]> found in any letter case; a repeated one is a list
+---@field headers table<string, string|string[]> found and set in any letter case; a repeated one is a list
 ---@field body string
 ---@field url? string after redirects
 ---@field http_version? number 1.0, 1.1, 2 or 3

@@ -60,6 +60,20 @@ static int headers_index(lua_State *L)
     return 1;
 }
 
+/* __newindex: a name in whatever letter case stands for the header that has it in another. */
+static int headers_newindex(lua_State *L)
+{
+    lua_settop(L, 3);
+    if (lua_type(L, 2) == LUA_TSTRING) {
+        size_t bytes;
+        const char *name = lua_tolstring(L, 2, &bytes);
+        push_lower(L, name, bytes);
+        lua_replace(L, 2);
+    }
+    lua_rawset(L, 1);
+    return 0;
+}
+
 static unsigned slot_of(const char *name, size_t bytes)
 {
     unsigned first = (unsigned char)name[0] | 0x20u;
@@ -208,6 +222,8 @@ void neap_binding_add_headers(lua_State *L)
     luaL_newmetatable(L, HEADERS_NAME);
     lua_pushcfunction(L, headers_index);
     lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, headers_newindex);
+    lua_setfield(L, -2, "__newindex");
     lua_pop(L, 1);
     add_known_names(L);
     lua_pushcfunction(L, headers_table);
