@@ -21,9 +21,9 @@ scheduler.running = running
 
 -- Where C can be yielded across, tasks wait for most calls in C, which resumes them then: a list of
 -- these calls for each loop, and what resumes a coroutine so that it may wait so.
-local new_calls, resume_in_core, sweep, runner
+local new_calls, resume_in_core, sweep, turn_in_core, runner
 if core.tasks then
-  new_calls, resume_in_core, sweep, runner = core.tasks(running)
+  new_calls, resume_in_core, sweep, turn_in_core, runner = core.tasks(running)
 end
 
 --- What the client's methods in C know of the tasks that run; nil where there are none.
@@ -244,6 +244,19 @@ end
 
 local STUCK = "every task waits for something that cannot happen any more"
 
+local function after_turn(loop, did, ...)
+  take_swept(loop, ...)
+  return did
+end
+
+-- Turns the engine; false where nothing was done.
+local function turn(loop)
+  if loop.calls then
+    return after_turn(loop, turn_in_core(loop.calls, loop))
+  end
+  return loop.engine:turn()
+end
+
 local function run_until(loop, done)
   local engine = loop.engine
   while true do
@@ -253,7 +266,7 @@ local function run_until(loop, done)
     end
     waiting.wake_ready(engine, loop.waiting)
     if not resume_background(engine) and not has_ready(loop) then
-      local did = has_waiting(loop) and engine:turn()
+      local did = has_waiting(loop) and turn(loop)
       waiting.wake_ready(engine, loop.waiting)
       if not did and not has_ready(loop) then
         error(STUCK, 0)

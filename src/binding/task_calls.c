@@ -1,5 +1,6 @@
 #include "binding/task_calls.h"
 
+#include "base/duration.h"
 #include "base/owner.h"
 #include "platform/memory.h"
 
@@ -144,19 +145,24 @@ static bool go_on_after_call(lua_State *L, lua_State *co, struct neap_task_calls
     return waits;
 }
 
-/* sweep(calls): resumes those whose calls are done, until there is none left or one has ended, or
- * yielded for something else: then that task, and what coroutine.resume returns. */
-static int sweep(lua_State *L)
+/* Where `sweep` and `turn` keep things. */
+enum { CALLS = 1, LOOP, TASKS, OUTER, TASK };
+
+/* Lays the stack out for a sweep. */
+static void prepare_sweep(lua_State *L)
 {
-    enum { TASKS = 2, OUTER, TASK };
-    struct neap_task_calls *calls = check_calls(L);
+    lua_settop(L, LOOP);
+    neap_lua_get_user_table(L, CALLS);
+    push_running_task(L);
+}
+
+/* Resumes those whose calls are done, until there is none left or one has ended, or yielded for
+ * something else: then pushes that task, and what coroutine.resume returns. The number of values.
+ */
+static int sweep_ready(lua_State *L, struct neap_task_calls *calls)
+{
     lua_State *co;
     int results;
-    if (!calls->ready.first)
-        return 0;
-    lua_settop(L, 1);
-    neap_lua_get_user_table(L, 1);
-    push_running_task(L);
     while ((co = take(calls)) != NULL) {
         lua_pushthread(co);
         lua_xmove(co, L, 1);
@@ -169,6 +175,47 @@ static int sweep(lua_State *L)
         lua_settop(L, OUTER);
     }
     return 0;
+}
+
+/* sweep(calls): as sweep_ready. */
+static int sweep(lua_State *L)
+{
+    struct neap_task_calls *calls = check_calls(L);
+    if (!calls->ready.first)
+        return 0;
+    prepare_sweep(L);
+    return sweep_ready(L, calls);
+}
+
+/* Is there nothing in the loop, and nobody on its engine, whom Lua has to see to? */
+static bool has_calls_only(lua_State *L, const struct neap_task_calls *calls)
+{
+    if (calls->count == 0 || calls->engine->ready.first || calls->engine->has_background)
+        return false;
+    lua_getfield(L, LOOP, "first");
+    bool has_ready_task = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return !has_ready_task;
+}
+
+/* turn(calls, loop): turns the engine and sweeps, again as long as nothing but that is to be done.
+ * False where nothing was done; else true, and what sweep_ready pushes. */
+static int turn(lua_State *L)
+{
+    struct neap_task_calls *calls = check_calls(L);
+    bool did = false;
+    int results = 0;
+    luaL_checktype(L, LOOP, LUA_TTABLE);
+    prepare_sweep(L);
+    do {
+        if (!neap_engine_turn(calls->engine, NEAP_NEVER))
+            break;
+        did = true;
+        results = sweep_ready(L, calls);
+    } while (results == 0 && has_calls_only(L, calls));
+    lua_pushboolean(L, did);
+    lua_insert(L, -1 - results);
+    return 1 + results;
 }
 
 /* ------------------------------------------------------------------------------------ objects */
@@ -226,7 +273,7 @@ static int runner_leave(lua_State *L)
     return 0;
 }
 
-/* tasks(running): the functions calls, resume and sweep of a scheduler that says in the field
+/* tasks(running): the functions calls, resume, sweep and turn of a scheduler that says in the field
  * `task` of that table which task runs, and its runner. */
 static int tasks(lua_State *L)
 {
@@ -237,15 +284,15 @@ static int tasks(lua_State *L)
     luaL_setmetatable(L, RUNNER_NAME);
     lua_insert(L, 1);
     lua_pushcfunction(L, calls_new);
-    lua_CFunction functions[] = {resume, sweep};
-    for (int i = 0; i < 2; i++) {
+    lua_CFunction functions[] = {resume, sweep, turn};
+    for (int i = 0; i < 3; i++) {
         lua_pushvalue(L, 1);
         lua_pushvalue(L, 2);
         lua_pushliteral(L, "task");
         lua_pushcclosure(L, functions[i], UPVALUES);
     }
     lua_pushvalue(L, 1);
-    return 4;
+    return 5;
 }
 
 void neap_binding_add_tasks(lua_State *L)
