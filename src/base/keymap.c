@@ -196,6 +196,7 @@ static void evict(struct neap_keymap *map, struct neap_keymap_entry *entry)
     take_out(&map->idle, entry);
     take_from_bucket(map, entry);
     map->count--;
+    map->evictions++;
     free_key(map, entry);
     neap_pool_give(&map->entries, entry);
 }

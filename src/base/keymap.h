@@ -29,6 +29,7 @@ struct neap_keymap {
     size_t cell_bytes, max_keys;
     struct neap_pool entries;
     size_t count;
+    uint64_t evictions; /* while it is the same, so is what each cell is of */
     struct neap_keymap_entry **bucket;
     size_t bucket_count; /* 0 or a power of two */
     struct neap_keymap_list idle, pinned;

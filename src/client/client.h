@@ -42,6 +42,13 @@ struct neap_credential_memo {
     char digest[NEAP_DIGEST_BYTES];
 };
 
+/* The gates that the last call had, as long as the engine's map has evicted nothing: origin,
+ * credential. */
+struct neap_gate_memo {
+    struct neap_gate *gate[2];
+    uint64_t evictions;
+};
+
 struct neap_client {
     const struct neap_alloc *alloc;
     struct neap_engine *engine;
@@ -53,6 +60,7 @@ struct neap_client {
     struct neap_board *board;  /* counters */
     struct neap_url_memo urls; /* resolved against the policy's base */
     struct neap_credential_memo credential;
+    struct neap_gate_memo last_gates; /* private ones */
     struct neap_connections *connections;
 
     struct neap_breaker *breaker; /* the one of the client; NULL if keyed or off */

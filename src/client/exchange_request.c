@@ -47,7 +47,61 @@ static enum neap_status gather_headers(struct neap_exchange *exchange,
     return status;
 }
 
-static struct neap_gate *pin_gate(struct neap_client *client, const char *key, size_t key_bytes)
+enum { ORIGIN, CREDENTIAL };
+
+/* The name of a gate: the origin, or the origin and, in a line of its own, a credential. */
+struct gate_name {
+    struct neap_text origin, credential;
+    int kind;
+};
+
+static bool begins_with(struct neap_text text, struct neap_text start)
+{
+    return text.bytes >= start.bytes &&
+           (start.bytes == 0 || memcmp(text.text, start.text, start.bytes) == 0);
+}
+
+static struct neap_text without_first(struct neap_text text, size_t bytes)
+{
+    return (struct neap_text){text.text + bytes, text.bytes - bytes};
+}
+
+static bool is_named(const struct neap_gate *gate, const struct gate_name *name)
+{
+    struct neap_text key;
+    key.text = neap_keymap_key(gate, &key.bytes);
+    if (!begins_with(key, name->origin))
+        return false;
+    key = without_first(key, name->origin.bytes);
+    if (name->kind == ORIGIN)
+        return key.bytes == 0;
+    return key.bytes == 1 + name->credential.bytes && key.text[0] == '\n' &&
+           begins_with(without_first(key, 1), name->credential);
+}
+
+/* The gate of that name, where it is the one of the last call; pinned. */
+static struct neap_gate *pin_last_gate(struct neap_client *client, const struct gate_name *name)
+{
+    const struct neap_gate_memo *memo = &client->last_gates;
+    struct neap_keymap *gates = &client->engine->gates;
+    struct neap_gate *gate = memo->gate[name->kind];
+    if (!gate || memo->evictions != gates->evictions || !is_named(gate, name))
+        return NULL;
+    neap_keymap_pin(gates, gate);
+    return gate;
+}
+
+static void remember_gate(struct neap_client *client, int kind, struct neap_gate *gate)
+{
+    struct neap_gate_memo *memo = &client->last_gates;
+    uint64_t evictions = client->engine->gates.evictions;
+    if (memo->evictions != evictions)
+        *memo = (struct neap_gate_memo){.evictions = evictions};
+    memo->gate[kind] = gate;
+}
+
+static struct neap_gate *pin_gate(struct neap_client *client, int kind, const char *key,
+                                  size_t key_bytes)
 {
     struct neap_engine *engine = client->engine;
     bool is_new;
@@ -60,6 +114,7 @@ static struct neap_gate *pin_gate(struct neap_client *client, const char *key, s
     if (is_new)
         neap_gate_init(gate);
     neap_keymap_pin(&engine->gates, gate);
+    remember_gate(client, kind, gate);
     return gate;
 }
 
@@ -71,24 +126,45 @@ static void unpin_gate(struct neap_client *client, struct neap_gate *gate)
         neap_keymap_unpin(&client->engine->gates, gate);
 }
 
+/* Pins the gate whose name has to be put together. NULL too where no gate can be had. */
+static enum neap_status pin_credential_gate(struct neap_client *client,
+                                            const struct gate_name *name, struct neap_gate **gate)
+{
+    struct neap_buffer key;
+    neap_buffer_init(&key, client->alloc);
+    enum neap_status status = neap_buffer_append(&key, name->origin.text, name->origin.bytes);
+    if (status == NEAP_OK)
+        status = neap_buffer_append(&key, "\n", 1);
+    if (status == NEAP_OK)
+        status = neap_buffer_append(&key, name->credential.text, name->credential.bytes);
+    if (status == NEAP_OK)
+        *gate = pin_gate(client, CREDENTIAL, key.data, key.bytes);
+    neap_buffer_deinit(&key);
+    return status;
+}
+
 /* Pins the credential's gate in place of the one that was pinned. The credential itself is never
  * kept: only its digest, or what gate.key returned, stands in the gate's name. */
 static enum neap_status pin_credential(struct neap_exchange *exchange, struct neap_text credential)
 {
     struct neap_client *client = exchange->client;
-    struct neap_buffer name;
-    neap_buffer_init(&name, exchange->client->alloc);
-    enum neap_status status = neap_buffer_append_text(&name, exchange->url.origin);
-    if (status == NEAP_OK)
-        status = neap_buffer_append(&name, "\n", 1);
-    if (status == NEAP_OK)
-        status = neap_buffer_append(&name, credential.text, credential.bytes);
-    if (status == NEAP_OK) {
-        unpin_gate(client, exchange->gates[1]);
-        exchange->gates[1] = pin_gate(client, name.data, name.bytes);
+    struct gate_name name = {neap_text_of(exchange->url.origin), credential, CREDENTIAL};
+    struct neap_gate *gate = pin_last_gate(client, &name);
+    if (!gate) {
+        enum neap_status status = pin_credential_gate(client, &name, &gate);
+        if (status != NEAP_OK)
+            return status;
     }
-    neap_buffer_deinit(&name);
-    return status;
+    unpin_gate(client, exchange->gates[CREDENTIAL]);
+    exchange->gates[CREDENTIAL] = gate;
+    return NEAP_OK;
+}
+
+static struct neap_gate *pin_origin(struct neap_client *client, const char *origin)
+{
+    struct gate_name name = {.origin = neap_text_of(origin), .kind = ORIGIN};
+    struct neap_gate *gate = pin_last_gate(client, &name);
+    return gate ? gate : pin_gate(client, ORIGIN, origin, name.origin.bytes);
 }
 
 /* Most clients have one credential: to hash it as a digest does costs as much as all else here. */
@@ -118,8 +194,7 @@ static enum neap_status pin_authorization(struct neap_exchange *exchange)
 /* Where no gate can be had, because all are in use, the call goes without. */
 static enum neap_status pin_gates(struct neap_exchange *exchange, const struct neap_draft *draft)
 {
-    const char *origin = exchange->url.origin;
-    exchange->gates[0] = pin_gate(exchange->client, origin, strlen(origin));
+    exchange->gates[ORIGIN] = pin_origin(exchange->client, exchange->url.origin);
     exchange->gate_by_authorization = !draft->gate_key;
     if (exchange->gate_by_authorization)
         return pin_authorization(exchange);

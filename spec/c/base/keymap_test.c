@@ -129,6 +129,7 @@ static void the_key_idle_longest_makes_room(void **state)
     assert_string_equal(keys(), "b c d ");
     assert_null(find("a"));
     assert_int_equal(map.count, 3);
+    assert_int_equal(map.evictions, 1);
 }
 
 static void getting_counts_as_a_use_and_finding_does_not(void **state)

@@ -425,6 +425,61 @@ static void gates_are_shared_by_the_clients_of_an_engine(void **state)
     client = own;
 }
 
+static const char *name_of_gate(const struct neap_exchange *exchange, int which)
+{
+    size_t bytes;
+    return neap_keymap_key(exchange->gates[which], &bytes);
+}
+
+static struct neap_exchange *make_exchange_to(const char *base, const char *credential)
+{
+    struct neap_exchange *exchange;
+    struct neap_draft draft = {.method = "GET",
+                               .timeout = client->policy.pipeline.timeout,
+                               .deadline_ns = NEAP_NEVER,
+                               .gate_key = credential,
+                               .gate_key_bytes = strlen(credential)};
+    assert_int_equal(neap_url_resolve(&failing.alloc, base, "/x", NULL, 1, &draft.url),
+                     NEAP_URL_OK);
+    assert_int_equal(neap_exchange_new(client, &draft, &exchange), NEAP_OK);
+    return exchange;
+}
+
+/* One after the other: each call finds what the last one has left. */
+static void assert_gates(const char *base, const char *credential, const char *wanted)
+{
+    struct neap_exchange *exchange = make_exchange_to(base, credential);
+    assert_memory_equal(name_of_gate(exchange, 0), wanted, strcspn(wanted, "\n"));
+    assert_int_equal(strlen(name_of_gate(exchange, 0)), strcspn(wanted, "\n"));
+    assert_string_equal(name_of_gate(exchange, 1), wanted);
+    neap_exchange_free(exchange);
+}
+
+static void gates_are_those_of_origin_and_credential_whatever_the_last_call_had(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_gates("https://a.example", "", "https://a.example:443\n");
+        assert_gates("https://a.example", "one", "https://a.example:443\none");
+        assert_gates("https://a.example", "on", "https://a.example:443\non");
+        assert_gates("https://a.example", "two", "https://a.example:443\ntwo");
+        assert_gates("https://b.example", "two", "https://b.example:443\ntwo");
+        assert_gates("https://a.example:4431", "", "https://a.example:4431\n");
+    }
+    assert_int_equal(engine->gates.count, 9);
+}
+
+static void gates_of_the_last_call_may_have_been_evicted(void **state)
+{
+    (void)state;
+    assert_gates("https://a.example", "one", "https://a.example:443\none");
+    engine->gates.max_keys = 2;
+    assert_gates("https://b.example", "two", "https://b.example:443\ntwo");
+    assert_gates("https://a.example", "one", "https://a.example:443\none");
+    assert_gates("https://a.example", "one", "https://a.example:443\none");
+    assert_int_equal(engine->gates.count, 2);
+}
+
 /* A whole story; false where an allocation that failed was told on the way. */
 static bool tell_a_story(void)
 {
@@ -507,6 +562,8 @@ int main(void)
         TEST(one_that_was_given_up_waits_for_nothing),
         TEST(nothing_to_wait_for_is_said),
         TEST(gates_are_shared_by_the_clients_of_an_engine),
+        TEST(gates_are_those_of_origin_and_credential_whatever_the_last_call_had),
+        TEST(gates_of_the_last_call_may_have_been_evicted),
         TEST(another_clients_exchange_has_the_memory_of_the_last_one),
         cmocka_unit_test(each_failed_allocation_is_told_and_leaks_nothing),
     };
