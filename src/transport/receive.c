@@ -132,8 +132,9 @@ static bool take_field(struct neap_transfer *transfer, struct text line)
     struct text name = trim((struct text){line.data, (size_t)(colon - line.data)});
     struct text value =
         trim((struct text){colon + 1, line.bytes - (size_t)(colon - line.data) - 1});
-    if (neap_response_add_header(transfer->response, name.data, name.bytes, value.data,
-                                 value.bytes) != NEAP_OK)
+    size_t bytes = (size_t)(value.data - name.data) + value.bytes;
+    if (neap_response_add_line(transfer->response, name.data, bytes, name.bytes, value.bytes) !=
+        NEAP_OK)
         return fail_for_memory(transfer);
     return true;
 }
@@ -269,7 +270,7 @@ static bool take_line(struct neap_transfer *transfer, struct text line)
         return take_status_line(transfer, line);
     if (!transfer->response)
         return true;
-    if (trim(line).bytes == 0)
+    if (ends_line(line.data[0]) && trim(line).bytes == 0)
         return finish_head(transfer);
     if (transfer->interim)
         return true;

@@ -96,6 +96,7 @@ void neap_response_clear(struct neap_response *response)
     response->status = 0;
     response->http_version = 0;
     response->header_count = 0;
+    response->initials = 0;
     neap_buffer_clear(&response->reason);
     neap_buffer_clear(&response->head);
     neap_buffer_clear(&response->body);
@@ -131,6 +132,24 @@ static bool fits(const struct neap_response *response, size_t name_bytes, size_t
            response->head.bytes < UINT32_MAX / 4;
 }
 
+static uint32_t initial_of(const char *name)
+{
+    return UINT32_C(1) << (name[0] & 0x1f);
+}
+
+/* Of what was put behind the head: the name begins there, the value ends the head. */
+static void note_header(struct neap_response *response, size_t name_at, size_t name_bytes,
+                        size_t value_bytes)
+{
+    const struct neap_buffer *head = &response->head;
+    response->header[response->header_count++] =
+        (struct neap_header_span){.name_at = (uint32_t)name_at,
+                                  .name_bytes = (uint32_t)name_bytes,
+                                  .value_at = (uint32_t)(head->bytes - value_bytes),
+                                  .value_bytes = (uint32_t)value_bytes};
+    response->initials |= initial_of(head->data + name_at);
+}
+
 enum neap_status neap_response_add_header(struct neap_response *response, const char *name,
                                           size_t name_bytes, const char *value, size_t value_bytes)
 {
@@ -143,11 +162,18 @@ enum neap_status neap_response_add_header(struct neap_response *response, const 
         response->head.bytes = before;
         return NEAP_NO_MEMORY;
     }
-    response->header[response->header_count++] =
-        (struct neap_header_span){.name_at = (uint32_t)before,
-                                  .name_bytes = (uint32_t)name_bytes,
-                                  .value_at = (uint32_t)(before + name_bytes),
-                                  .value_bytes = (uint32_t)value_bytes};
+    note_header(response, before, name_bytes, value_bytes);
+    return NEAP_OK;
+}
+
+enum neap_status neap_response_add_line(struct neap_response *response, const char *line,
+                                        size_t line_bytes, size_t name_bytes, size_t value_bytes)
+{
+    size_t before = response->head.bytes;
+    if (!fits(response, line_bytes, value_bytes) || make_room(response) != NEAP_OK ||
+        neap_buffer_append(&response->head, line, line_bytes) != NEAP_OK)
+        return NEAP_NO_MEMORY;
+    note_header(response, before, name_bytes, value_bytes);
     return NEAP_OK;
 }
 
@@ -178,6 +204,8 @@ static bool has_name(const struct neap_response *response, const struct neap_hea
 const char *neap_response_header(const struct neap_response *response, const char *name,
                                  uint32_t nth, size_t *value_bytes)
 {
+    if (!(response->initials & initial_of(name)))
+        return NULL;
     size_t name_bytes = strlen(name);
     for (uint32_t i = 0; i < response->header_count; i++) {
         const struct neap_header_span *span = &response->header[i];

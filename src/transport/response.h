@@ -45,6 +45,7 @@ struct neap_response {
     struct neap_buffer head;
     struct neap_header_span *header; /* `inlined`, or a block of `alloc` */
     uint32_t header_count, header_capacity;
+    uint32_t initials; /* a bit for each letter that a name begins with, of either case */
     struct neap_buffer
         body; /* decoded; Content-Encoding and Content-Length stay as they were sent */
     struct neap_header_span inlined[NEAP_HEADERS_INLINE]; /* last: not cleared */
@@ -68,6 +69,11 @@ struct neap_response *neap_response_hold(struct neap_response *response);
 NEAP_MUST_CHECK enum neap_status neap_response_add_header(struct neap_response *response,
                                                           const char *name, size_t name_bytes,
                                                           const char *value, size_t value_bytes);
+
+/* The same for a header that stands in one text, its name first and its value last. */
+NEAP_MUST_CHECK enum neap_status neap_response_add_line(struct neap_response *response,
+                                                        const char *line, size_t line_bytes,
+                                                        size_t name_bytes, size_t value_bytes);
 
 /* Adds a space and `more` to the value of the header added last: a line folded as in RFC 9112 5.2.
  * NEAP_NO_MEMORY; NEAP_INVALID where there is none yet. */

@@ -101,6 +101,20 @@ static void a_folded_line_extends_the_value(void **state)
     assert_header("B", 0, "x");
 }
 
+static void a_header_may_stand_in_one_text(void **state)
+{
+    static const char line[] = "Retry-After :\t 12";
+    (void)state;
+    assert_int_equal(neap_response_add_line(response, line, strlen(line), 11, 2), NEAP_OK);
+    assert_int_equal(neap_response_add_line(response, "Date:", 5, 4, 0), NEAP_OK);
+    assert_header("retry-after", 0, "12");
+    assert_header("Date", 0, "");
+    assert_int_equal(neap_response_extend_header(response, "now", 3), NEAP_OK);
+    assert_header("Date", 0, " now");
+    assert_header("Retry-After", 0, "12");
+    assert_none("Server", 0);
+}
+
 static void clearing_forgets_all_but_the_memory(void **state)
 {
     (void)state;
@@ -205,6 +219,7 @@ int main(void)
         TEST(a_value_may_be_empty),
         TEST(there_is_room_for_many),
         TEST(a_folded_line_extends_the_value),
+        TEST(a_header_may_stand_in_one_text),
         TEST(clearing_forgets_all_but_the_memory),
         TEST(a_shelf_keeps_what_is_freed),
         TEST(a_shelf_takes_no_more_than_it_should),
