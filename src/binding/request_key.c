@@ -215,14 +215,15 @@ bool neap_request_wants_key(lua_State *L, int request, const struct neap_client 
     return !has_own_header(L, request, neap_client_key_header(client));
 }
 
-bool neap_read_request_key(lua_State *L, const struct neap_request_source *source,
+bool neap_read_request_key(lua_State *L, const struct neap_request_source *source, int given,
                            struct neap_client *client, struct neap_exchange_object *object,
                            int keeper, struct neap_draft *draft)
 {
     struct maker maker = {L, source, client, object, keeper, draft};
     bool own_header =
         neap_header_find(draft->headers, draft->header_count, neap_client_key_header(client));
-    if (push_text(L, source->request, "idempotency_key")) {
+    if (given) {
+        lua_pushvalue(L, given);
         if (!own_header)
             return use_key(&maker, "request.idempotency_key");
         lua_pushfstring(L, "request.idempotency_key: the header %s is there already",

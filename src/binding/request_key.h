@@ -6,11 +6,12 @@
 #include "binding/objects.h"
 #include "binding/request_reader.h"
 
-/* Fills draft->idempotency_key, where one is to be sent that does not stand among the headers, with
+/* `given` is the index of the caller's key among the fields of the request, 0 where there is none.
+ * Fills draft->idempotency_key, where one is to be sent that does not stand among the headers, with
  * a text that stays on the stack; the bare key is kept by `keeper`, see neap_keep_for_call.
  * object->url is the request's. True; or false with a message pushed. */
 NEAP_MUST_CHECK bool neap_read_request_key(lua_State *L, const struct neap_request_source *source,
-                                           struct neap_client *client,
+                                           int given, struct neap_client *client,
                                            struct neap_exchange_object *object, int keeper,
                                            struct neap_draft *draft);
 

@@ -396,5 +396,6 @@ bool neap_read_request(lua_State *L, const struct neap_request_source *source,
         !read_body(&reader) || !read_times(&reader))
         return false;
     read_extras(&reader);
-    return neap_read_request_key(L, source, client, object, keeper, draft);
+    return neap_read_request_key(L, source, reader.field[IDEMPOTENCY_KEY], client, object, keeper,
+                                 draft);
 }
