@@ -37,6 +37,8 @@ local function factory(given)
   local settle, whom_to_tie, engine = given.settle, given.whom_to_tie, given.engine
   local pcall, select, type, error = given.pcall, given.select, given.type, given.error
 
+  local NANO = 1e9
+
   local at_rest = new_keeper() -- or nil
 
   local function attend_to(left)
@@ -60,9 +62,9 @@ local function factory(given)
   end
 
   local function end_refused()
-    local left, retry_after = told.left, told.retry_after
-    local err = refusal(refusals[told.state], told.refused_at,
-      retry_after >= 0 and retry_after or nil)
+    local left, retry_after_ns = told.left, told.retry_after_ns
+    local err = refusal(refusals[told.state], told.refused_at_ns / NANO,
+      retry_after_ns >= 0 and retry_after_ns / NANO or nil)
     if left ~= 0 then
       attend_to(left)
     end
@@ -71,8 +73,8 @@ local function factory(given)
 
   local function end_with_failure(text, cause)
     local left = told.left
-    local err = failure(text, told.is_retryable ~= 0, told.attempts, told.elapsed, told.at, cause,
-      told.history)
+    local err = failure(text, told.is_retryable ~= 0, told.attempts, told.elapsed_ns / NANO,
+      told.at_ns / NANO, cause, told.history)
     if left ~= 0 then
       attend_to(left)
     end

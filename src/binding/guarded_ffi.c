@@ -11,15 +11,15 @@
 #define STEPS_NAME "neap.guarded_ffi"
 
 /* The first fields of the object, as C and the FFI see it: the steps, what a refusal was, what a
- * failure was. Seconds; `retry_after` is below 0 where nobody knows. `state` is an enum
- * neap_breaker_state; of `history` see below. */
+ * failure was. `retry_after_ns` is below 0 where nobody knows, `state` an enum neap_breaker_state;
+ * of `history` see below. */
 #define SHARED_FIELDS                                                                              \
     int (*meet)(void *object);                                                                     \
     int (*begin)(void *object, void *keeper);                                                      \
     int (*tie)(void *keeper, void *ties, void *request);                                           \
     int (*succeed)(void *object, void *keeper);                                                    \
     int (*fail)(void *object, void *keeper, const char *text, size_t bytes);                       \
-    double refused_at, retry_after, at, elapsed, history;                                          \
+    double refused_at_ns, retry_after_ns, at_ns, elapsed_ns, history;                              \
     int state, attempts, is_retryable, left;
 
 #define TEXT_OF(...) #__VA_ARGS__
@@ -65,21 +65,13 @@ static int meet(void *of)
     return 0;
 }
 
-static int state_of(const char *refusal)
-{
-    int state = 0;
-    while (state < NEAP_BREAKER_STATE_COUNT && neap_breaker_refusal(state) != refusal)
-        state++;
-    return state;
-}
-
 static void tell_refusal(struct steps_object *object)
 {
     const struct neap_guarded_refusal refusal = neap_guarded_refusal(object->guarded);
-    bool is_known = refusal.retry_after_ns >= 0 && refusal.retry_after_ns != NEAP_NEVER;
-    object->state = state_of(refusal.why);
-    object->refused_at = neap_seconds_from_ns(refusal.at_ns);
-    object->retry_after = is_known ? neap_seconds_from_ns(refusal.retry_after_ns) : -1;
+    bool is_known = refusal.retry_after_ns != NEAP_NEVER;
+    object->state = (int)refusal.state;
+    object->refused_at_ns = (double)refusal.at_ns;
+    object->retry_after_ns = is_known ? (double)refusal.retry_after_ns : -1;
 }
 
 /* Or BUSY: this keeper holds a call. What a refusal is, and what is left, is told. */
@@ -190,8 +182,8 @@ static bool tell_failure(struct steps_object *object, const struct neap_guarded_
     if (outcome->kind != NEAP_KIND_ERROR || call->result.retry_after_ns >= 0 ||
         strlen(outcome->message) != text_bytes || !tell_history(call, now_ns, &object->history))
         return false;
-    object->at = neap_seconds_from_ns(now_ns);
-    object->elapsed = neap_seconds_from_ns(neap_time_since(now_ns, call->began_ns));
+    object->at_ns = (double)now_ns;
+    object->elapsed_ns = (double)neap_time_since(now_ns, call->began_ns);
     object->attempts = (int)call->attempts;
     object->is_retryable = neap_classify_is_retryable(outcome, call->setup.replayable);
     return true;

@@ -65,7 +65,8 @@ struct neap_guarded_keeper *neap_push_keeper(lua_State *L)
 void neap_push_guarded_refusal(lua_State *L, int parts, const struct neap_guarded *guarded)
 {
     const struct neap_guarded_refusal refusal = neap_guarded_refusal(guarded);
-    neap_binding_push_refusal(L, parts, refusal.why, refusal.at_ns, refusal.retry_after_ns);
+    neap_binding_push_refusal(L, parts, neap_breaker_refusal(refusal.state), refusal.at_ns,
+                              refusal.retry_after_ns);
 }
 
 static bool is_message(const struct neap_outcome *outcome, const char *text, size_t bytes)

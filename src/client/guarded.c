@@ -204,10 +204,9 @@ enum neap_guarded_next neap_guarded_begin(struct neap_guarded *guarded,
 struct neap_guarded_refusal neap_guarded_refusal(const struct neap_guarded *guarded)
 {
     const struct neap_client *client = guarded->client;
-    return (struct neap_guarded_refusal){
-        .at_ns = neap_loop_now(client->engine->loop),
-        .retry_after_ns = guarded->retry_after_ns,
-        .why = neap_breaker_refusal(neap_breaker_state(guarded->setup.state.breaker))};
+    return (struct neap_guarded_refusal){.at_ns = neap_loop_now(client->engine->loop),
+                                         .retry_after_ns = guarded->retry_after_ns,
+                                         .state = neap_breaker_state(guarded->setup.state.breaker)};
 }
 
 static void tell_outcome(struct neap_guarded_call *call, const struct neap_outcome *outcome)

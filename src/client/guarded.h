@@ -70,7 +70,7 @@ enum neap_guarded_next neap_guarded_begin(struct neap_guarded *guarded,
 /* Of the call that was REFUSED last. */
 struct neap_guarded_refusal {
     int64_t at_ns, retry_after_ns; /* -1: nobody knows */
-    const char *why;               /* static */
+    enum neap_breaker_state state; /* why, see neap_breaker_refusal */
 };
 
 struct neap_guarded_refusal neap_guarded_refusal(const struct neap_guarded *guarded);
