@@ -9,12 +9,15 @@ local testing = require "neap.testing"
 local knows_parameters = pcall(debug.getlocal, pcall, 1)
 local if_known = knows_parameters and it or pending
 
--- Public functions by name. What a class has besides its methods is not for programs.
+-- Public functions by name. What a class has besides its methods is not for programs; of a method in
+-- C there is nothing more to be known than its name.
 local function functions_of(exported, are_methods)
   local found = {}
   for name, value in pairs(exported) do
     local is_public = type(value) == "function" and not tostring(name):match("^_")
-    if is_public and (not are_methods or debug.getlocal(value, 1) == "self") then
+    local is_method = is_public and are_methods
+      and (debug.getinfo(value, "S").what == "C" or debug.getlocal(value, 1) == "self")
+    if is_public and (is_method or not are_methods) then
       found[name] = value
     end
   end
