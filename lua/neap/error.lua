@@ -136,10 +136,12 @@ end
 core.set_error_class(metatable, refusal, failure)
 
 -- For lua/neap/compiled.lua.
-Error._refusal = refusal
+function Error._refusal(why, at, retry_after)
+  return setmetatable(refusal(why, at, retry_after), metatable)
+end
 
 function Error._failure(message, retryable, attempts, elapsed, at, cause, history)
-  local err = failure("error", message, retryable, attempts, elapsed, at, nil, cause)
+  local err = setmetatable(failure(message, retryable, attempts, elapsed, at, cause), metatable)
   history_of[err] = history
   return err
 end
