@@ -97,6 +97,35 @@ describe("a wrapped function", function()
       assert.equal("error: out of paper", tostring(err))
     end)
 
+    it("has a message of at most 159 bytes, and up to the first NUL", function()
+      for cause, message in pairs{
+        [("x"):rep(159)] = ("x"):rep(159), [("x"):rep(160)] = ("x"):rep(159),
+        ["out\0of paper"] = "out", [""] = "",
+      } do
+        for _, max_attempts in ipairs{ 1, 2 } do
+          local _, err = once({ retry = { max_attempts = max_attempts } },
+            function() return nil, cause end)
+          assert.equal(message, err.message)
+          assert.equal(cause, err.cause)
+        end
+      end
+    end)
+
+    it("leaves an error of its own each time", function()
+      local policy = { name = "f", retry = { max_attempts = 2, backoff = { base = 0 } } }
+      local guarded = neap.wrap(policy, function(cause) return nil, cause end)
+      local _, first = guarded("one")
+      local _, second = guarded("two")
+      first.kind, first.at, first.attempts, first.elapsed = nil, nil, nil, nil
+      collectgarbage()
+      assert.same({ "attempt error", "wait backoff", "attempt error: attempts" }, words(first.trace))
+      assert.equal("two", second.message)
+      assert.equal("error", second.kind)
+      assert.not_equal(first.trace, second.trace)
+      local last = second.trace[3]
+      assert.is_true(math.abs(second.at - last.at - last.elapsed) < 1e-6)
+    end)
+
     it("by returning nil and an error ends in that as the cause", function()
       local problem = {}
       local value, err = once({ retry = false }, function() return nil, problem end)

@@ -152,7 +152,7 @@ static enum neap_guarded_next next_of(struct neap_guarded_call *call)
 }
 
 /* Who is not admitted at once has states: to wait, to be refused, or to be a probe. */
-static enum neap_guarded_next begin_call(struct neap_guarded_call *call)
+static NEAP_SELDOM enum neap_guarded_next begin_call(struct neap_guarded_call *call)
 {
     neap_call_init(&call->call, &call->guarded->setup);
     call->guarded->client->engine->busy++;
@@ -193,7 +193,8 @@ enum neap_guarded_next neap_guarded_begin(struct neap_guarded *guarded,
     if (!taken)
         return NEAP_GUARDED_ELSEWHERE;
     int64_t now_ns = neap_loop_update(client->engine->loop);
-    neap_cells_reap(&client->cells, now_ns);
+    if (client->cells.region)
+        neap_cells_reap(&client->cells, now_ns);
     if (!neap_straight_begin(&taken->way, &guarded->setup, now_ns))
         return begin_otherwise(call, now_ns);
     client->engine->busy++;

@@ -56,9 +56,7 @@ static inline void neap_count_outcome(const struct neap_call_setup *setup, enum 
 /* How a call ended: `ok`, or with an error, or else with a response of that status. */
 struct neap_ending {
     bool ok;
-    bool failed;    /* as counters.failures is meant */
-    bool attempted; /* then `elapsed` is of the call */
-    struct neap_histogram_sample elapsed;
+    bool failed; /* as counters.failures is meant */
     enum neap_kind error;
     int status;
 };
@@ -78,8 +76,13 @@ NEAP_INLINE void neap_count_ending(const struct neap_call_setup *setup,
     if (ending->failed)
         NEAP_ADD(&counters->failures, 1, is_private);
     neap_history_add(&counters->history, now_ns, ending->failed, is_private);
-    if (ending->attempted)
-        neap_histogram_count(&counters->latency, ending->elapsed, is_private);
+}
+
+/* Of a call that made an attempt. */
+NEAP_INLINE void neap_count_latency(const struct neap_call_setup *setup,
+                                    struct neap_histogram_sample elapsed)
+{
+    neap_histogram_count(&setup->counters->latency, elapsed, setup->is_private);
 }
 
 /* Records a result with the breaker, and counts what that changes. */

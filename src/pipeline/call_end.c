@@ -14,14 +14,15 @@ static bool has_failed(const struct neap_call *call, bool ok)
 static void count_end(struct neap_call *call, int64_t now_ns, bool ok, int status)
 {
     bool is_error = call->result.kind == NEAP_RESULT_ERROR;
-    const struct neap_ending ending = {
-        .ok = ok,
-        .failed = has_failed(call, ok),
-        .attempted = call->attempts > 0,
-        .elapsed = neap_histogram_sample(neap_time_since(now_ns, call->began_ns)),
-        .error = is_error ? call->result.outcome.kind : NEAP_KIND_NONE,
-        .status = status};
+    const struct neap_ending ending = {.ok = ok,
+                                       .failed = has_failed(call, ok),
+                                       .error =
+                                           is_error ? call->result.outcome.kind : NEAP_KIND_NONE,
+                                       .status = status};
     neap_count_ending(&call->setup, &ending, now_ns);
+    if (call->attempts > 0)
+        neap_count_latency(&call->setup,
+                           neap_histogram_sample(neap_time_since(now_ns, call->began_ns)));
 }
 
 static void note_done(struct neap_call *call, int64_t now_ns, bool ok)

@@ -139,14 +139,12 @@ NEAP_INLINE void count_ending(const struct neap_straight *straight,
                               struct neap_histogram_sample elapsed, enum neap_kind error,
                               int64_t now_ns)
 {
+    const struct neap_ending ending = {
+        .ok = error == NEAP_KIND_NONE, .failed = error != NEAP_KIND_NONE, .error = error};
+    neap_count_ending(setup, &ending, now_ns);
     if (straight->attempts > 1)
         elapsed = neap_histogram_sample(neap_time_since(now_ns, straight->began_ns));
-    const struct neap_ending ending = {.ok = error == NEAP_KIND_NONE,
-                                       .failed = error != NEAP_KIND_NONE,
-                                       .attempted = true,
-                                       .elapsed = elapsed,
-                                       .error = error};
-    neap_count_ending(setup, &ending, now_ns);
+    neap_count_latency(setup, elapsed);
 }
 
 void neap_straight_succeed(const struct neap_straight *straight,
