@@ -98,7 +98,8 @@ FORTIFY := $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 known_flag = $(shell $(CC) -Werror $1 -x c -c -o /dev/null /dev/null 2>/dev/null && echo '$1')
 HARDENING := -fstack-protector-strong $(call known_flag,-fstack-clash-protection) $(firstword \
     $(call known_flag,-fcf-protection=return) $(call known_flag,-mbranch-protection=standard))
-SHAPE := -fPIC -fvisibility=hidden -pthread
+# What a module asks of others is bound when it is loaded, so a call needs no stub in between.
+SHAPE := -fPIC -fvisibility=hidden -pthread $(call known_flag,-fno-plt)
 SANITIZED := -O1 -g -fno-omit-frame-pointer -U_FORTIFY_SOURCE -Wno-maybe-uninitialized
 
 flags_plain := $(CFLAGS) $(FORTIFY) $(HARDENING)
