@@ -112,13 +112,14 @@ describe("a wrapped function", function()
     end)
 
     it("leaves an error of its own each time", function()
-      local policy = { name = "f", retry = { max_attempts = 2, backoff = { base = 0 } } }
-      local guarded = neap.wrap(policy, function(cause) return nil, cause end)
+      local retry = { max_attempts = 2, backoff = { base = 0 } }
+      local guarded = neap.wrap({ name = "f", retry = retry }, function(cause) return nil, cause end)
       local _, first = guarded("one")
       local _, second = guarded("two")
       first.kind, first.at, first.attempts, first.elapsed = nil, nil, nil, nil
       collectgarbage()
-      assert.same({ "attempt error", "wait backoff", "attempt error: attempts" }, words(first.trace))
+      assert.same({ "attempt error", "wait backoff", "attempt error: attempts" },
+        words(first.trace))
       assert.equal("two", second.message)
       assert.equal("error", second.kind)
       assert.not_equal(first.trace, second.trace)
