@@ -212,7 +212,7 @@ end
 
 local function compiled_of(client, fn, ways, give_up)
   local object = steps.new(client._core)
-  return loadstring(code_of_factory){
+  return assert(loadstring(code_of_factory)){
     fn = fn,
     object = object,
     told = told_by(object),
