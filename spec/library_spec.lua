@@ -9,8 +9,8 @@ local testing = require "neap.testing"
 local knows_parameters = pcall(debug.getlocal, pcall, 1)
 local if_known = knows_parameters and it or pending
 
--- Public functions by name. What a class has besides its methods is not for programs; of a method in
--- C there is nothing more to be known than its name.
+-- Public functions by name. What a class has besides its methods is not for programs; a method in C
+-- tells no more than its name.
 local function functions_of(exported, are_methods)
   local found = {}
   for name, value in pairs(exported) do

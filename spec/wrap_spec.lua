@@ -113,7 +113,8 @@ describe("a wrapped function", function()
 
     it("leaves an error of its own each time", function()
       local retry = { max_attempts = 2, backoff = { base = 0 } }
-      local guarded = neap.wrap({ name = "f", retry = retry }, function(cause) return nil, cause end)
+      local guarded = neap.wrap({ name = "f", retry = retry },
+        function(cause) return nil, cause end)
       local _, first = guarded("one")
       local _, second = guarded("two")
       first.kind, first.at, first.attempts, first.elapsed = nil, nil, nil, nil
