@@ -358,6 +358,10 @@ describe("alerts", function()
     "policy.alerts.min_calls: expected an integer >= 1, got 0")
   refuses("an address to be told at", { alerts = { notify = "https://hooks.example" } },
     'policy.alerts.notify: expected a function, got a string ("https://hooks.example")')
+  refuses("an address with a secret", { alerts = { notify = "https://hooks.example:1/s3cret" } },
+    'policy.alerts.notify: expected a function, got a string ("https://hooks.example:1/...")')
+  refuses("an address with a password", { alerts = { notify = "https://u:s3cret@hooks.example" } },
+    'policy.alerts.notify: expected a function, got a string ("https://...")')
   refuses("an alert that is not there", { alerts = { p95 = 1 } },
     'policy.alerts.p95: unknown key, did you mean "p99"?')
 end)

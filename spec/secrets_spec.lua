@@ -164,11 +164,27 @@ describe("a secret of the policy", function()
       allow_hosts = { "b.invalid" } })
   end)
 
+  it("is in no message about a text in a wrong place", function()
+    refuses("policy as a URL", "http://u:" .. SECRET .. "@a.invalid/")
+    refuses("header as a name", { name = "x", headers = { ["Authorization: " .. SECRET] = "x" } })
+    refuses("key and value", { name = "x", ["token=" .. SECRET] = true })
+    local ok, store = pcall(require, "neap.store.redis")
+    local url = "redis://u:" .. SECRET .. "@h:6379/0"
+    for label, options in pairs(ok and { url, { host = url }, { [url] = true } } or {}) do
+      local done, message = pcall(store.new, options)
+      assert.is_false(done, label)
+      assert_clean("store " .. label, message)
+    end
+  end)
+
   it("is in no message about a request", function()
     local client = calls.client{ base_url = s.url }
     for label, request in pairs{
       userinfo = { url = "http://u:" .. SECRET .. "@a.invalid/" },
       header = { path = "/", headers = { Authorization = SECRET .. "\n" } },
+      ["header as a name"] = { path = "/", headers = { ["Authorization: " .. SECRET] = "x" } },
+      ["header as a name of a table"] = { path = "/",
+        headers = { ["Authorization: " .. SECRET] = { {} } } },
       body = { path = "/", body = SECRET, form = { a = SECRET } },
       query = { path = "/", query = { a = { { SECRET } } } },
       ["headers as a text"] = { path = "/", headers = "Authorization: " .. SECRET },

@@ -316,6 +316,8 @@ describe("making a store", function()
       ["options%.user: expected only together with password$"] = { user = "u" },
       ["options%.tls: expected only where host is not the path of a socket$"] =
         { host = "/s", tls = true },
+      ["options%.host: expected the name or address of a host, or the path of a socket, "
+        .. "not a URL$"] = { host = "redis://u:secret@h:6379/0" },
     } do
       local done, message = pcall(function()
         return (require("neap.store.redis").new(options))

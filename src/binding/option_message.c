@@ -24,9 +24,31 @@ static size_t escape(unsigned char byte, char out[5])
     return 1;
 }
 
-/* No more than SHOWN_BYTES, and no half of a UTF-8 character. */
-static size_t shown_bytes(const char *text, size_t bytes)
+/* Where the first of these bytes ends from `at` on, or the text. */
+static size_t end_of_first(const char *stops, const char *text, size_t bytes, size_t at)
 {
+    while (at < bytes && !(text[at] && strchr(stops, text[at])))
+        at++;
+    return at < bytes ? at + 1 : bytes;
+}
+
+/* A text in a wrong place may hold a secret: a URL its password, or a path that only its owner
+ * should know, a header its value. Of a URL scheme and host are shown, of others what stands before
+ * such a value. */
+static size_t harmless_bytes(const char *text, size_t bytes)
+{
+    const char *scheme_end = memmem(text, bytes, "://", 3);
+    if (!scheme_end)
+        return end_of_first(":=@", text, bytes, 0);
+    size_t host = (size_t)(scheme_end - text) + 3;
+    size_t host_end = end_of_first("/?#", text, bytes, host);
+    return memchr(text + host, '@', host_end - host) ? host : host_end;
+}
+
+/* No more than SHOWN_BYTES, and no half of a UTF-8 character. */
+static size_t shown_bytes(const char *text, size_t all_bytes)
+{
+    size_t bytes = harmless_bytes(text, all_bytes);
     if (bytes <= SHOWN_BYTES)
         return bytes;
     size_t shown = SHOWN_BYTES;
@@ -35,7 +57,7 @@ static size_t shown_bytes(const char *text, size_t bytes)
     return shown;
 }
 
-static void push_quoted(lua_State *L, const char *text, size_t bytes)
+void neap_option_push_quoted(lua_State *L, const char *text, size_t bytes)
 {
     char quoted[SHOWN_BYTES * 4 + 8] = "\"";
     size_t length = 1;
@@ -66,7 +88,7 @@ static void push_step(lua_State *L, const struct neap_option_path *path)
         lua_pushlstring(L, path->name, path->name_bytes);
         lua_concat(L, 2);
     } else {
-        push_quoted(L, path->name, path->name_bytes);
+        neap_option_push_quoted(L, path->name, path->name_bytes);
         lua_pushfstring(L, "[%s]", lua_tostring(L, -1));
         lua_remove(L, -2);
     }
@@ -227,7 +249,7 @@ static void push_text(lua_State *L, int index)
 {
     size_t bytes;
     const char *text = lua_tolstring(L, index, &bytes);
-    push_quoted(L, text, bytes);
+    neap_option_push_quoted(L, text, bytes);
     lua_pushfstring(L, "a string (%s)", lua_tostring(L, -1));
     lua_remove(L, -2);
 }

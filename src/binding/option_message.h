@@ -30,6 +30,10 @@ void neap_option_push_expected(struct neap_option_reader *reader, const struct n
 /* What stands behind a number of that row: "seconds", or NULL. */
 const char *neap_option_unit(const struct neap_option *row);
 
+/* Pushes a text as messages show it: between quotes, escaped, cut where it is long, or where what
+ * follows may be a secret. */
+void neap_option_push_quoted(lua_State *L, const char *text, size_t bytes);
+
 /* Pushes the path without its root: "retry.when". */
 void neap_option_push_place(struct neap_option_reader *reader);
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding/option_message.h"
+
 struct reader {
     lua_State *L;
     const char *path;
@@ -82,12 +84,13 @@ static void add(struct reader *reader, struct neap_text name, struct neap_text v
     reader->list->pair[position] = (struct neap_pair){name, value, position};
 }
 
-static bool refuse(struct reader *reader, const char *name)
+static bool refuse(struct reader *reader, struct neap_text name)
 {
     lua_State *L = reader->L;
-    lua_pushfstring(L, "%s[\"%s\"]: expected a string, a number%s or a list of them, got a %s",
-                    reader->path, name, reader->booleans ? ", a boolean" : "",
-                    luaL_typename(L, -1));
+    const char *got = luaL_typename(L, -1);
+    neap_option_push_quoted(L, name.text, name.bytes);
+    lua_pushfstring(L, "%s[%s]: expected a string, a number%s or a list of them, got a %s",
+                    reader->path, lua_tostring(L, -1), reader->booleans ? ", a boolean" : "", got);
     return false;
 }
 
@@ -108,12 +111,12 @@ static bool take_list(struct reader *reader, struct neap_text name)
     lua_State *L = reader->L;
     size_t count = lua_rawlen(L, -1);
     if (count != count_keys(L))
-        return refuse(reader, name.text);
+        return refuse(reader, name);
     for (size_t i = 1; i <= count; i++) {
         struct neap_text value;
         lua_rawgeti(L, -1, (int)i);
         if (!take_value(reader, &value))
-            return refuse(reader, name.text);
+            return refuse(reader, name);
         add(reader, name, value);
     }
     return true;
@@ -136,7 +139,7 @@ static bool take_pair(struct reader *reader)
         return true;
     }
     if (!take_value(reader, &value))
-        return refuse(reader, name.text);
+        return refuse(reader, name);
     add(reader, name, value);
     return true;
 }

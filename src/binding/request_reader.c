@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "base/method.h"
+#include "binding/option_message.h"
 #include "binding/options.h"
 #include "binding/pair_list.h"
 #include "binding/policy_options.h"
@@ -249,10 +250,11 @@ static bool add_header(struct reader *reader, struct neap_request_header *header
 {
     if (!neap_header_is_safe(pair->name.text, pair->name.bytes, pair->value.text,
                              pair->value.bytes)) {
+        neap_option_push_quoted(reader->L, pair->name.text, pair->name.bytes);
         lua_pushfstring(reader->L,
-                        "request.headers[\"%s\"]: expected a header name of RFC 9110 and a value "
+                        "request.headers[%s]: expected a header name of RFC 9110 and a value "
                         "without control characters",
-                        pair->name.text);
+                        lua_tostring(reader->L, -1));
         return false;
     }
     headers[reader->draft->header_count++] =

@@ -174,11 +174,15 @@ static struct store_object *push_store(lua_State *L)
     return object;
 }
 
-/* Of options that are right one by one; NULL where they fit together. */
+/* Of options that are right one by one; NULL where they fit together. A URL for a host may hold the
+ * password, and errors of the connection name the host. */
 static const char *find_contradiction(const struct store_object *object)
 {
     if (object->user && !object->password)
         return "options.user: expected only together with password";
+    if (object->host && object->host[0] != '/' && strpbrk(object->host, "/@"))
+        return "options.host: expected the name or address of a host, or the path of a socket, "
+               "not a URL";
     if (object->tls && object->host[0] == '/')
         return "options.tls: expected only where host is not the path of a socket";
     return NULL;
