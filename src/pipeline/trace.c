@@ -16,6 +16,7 @@ void neap_trace_init(struct neap_trace *trace, const struct neap_alloc *alloc)
     trace->count = 0;
     trace->capacity = NEAP_TRACE_INLINE;
     trace->lost = 0;
+    trace->lost_at = 0;
 }
 
 void neap_trace_deinit(struct neap_trace *trace)
@@ -41,6 +42,7 @@ bool neap_trace_grow(struct neap_trace *trace)
         neap_alloc_array(trace->alloc, capacity, sizeof *trace->entry);
     if (!bigger) {
         trace->lost++;
+        trace->lost_at = trace->count;
         return false;
     }
     memcpy(bigger, trace->entry, trace->count * sizeof *bigger);
@@ -53,7 +55,8 @@ bool neap_trace_grow(struct neap_trace *trace)
 
 struct neap_trace_entry *neap_trace_last(struct neap_trace *trace)
 {
-    return trace->count > 0 ? &trace->entry[trace->count - 1] : NULL;
+    bool is_there = trace->count > 0 && trace->count != trace->lost_at;
+    return is_there ? &trace->entry[trace->count - 1] : NULL;
 }
 
 const char *neap_trace_kind_name(enum neap_trace_kind kind)

@@ -35,7 +35,8 @@ struct neap_trace {
     const struct neap_alloc *alloc;
     struct neap_trace_entry *entry; /* `inlined`, or a block of `alloc` */
     uint32_t count, capacity;
-    uint32_t lost; /* entries that found no memory; the call goes on without them */
+    uint32_t lost;    /* entries that found no memory; the call goes on without them */
+    uint32_t lost_at; /* how many there were when the last of those was lost; 0: none was */
     struct neap_trace_entry inlined[NEAP_TRACE_INLINE];
 };
 
@@ -60,7 +61,8 @@ static inline struct neap_trace_entry *neap_trace_add(struct neap_trace *trace,
     return entry;
 }
 
-/* NULL where the trace is empty. */
+/* NULL where the trace is empty, or has lost the entry that was added last: what is said of that
+ * one is not said of an older one. */
 struct neap_trace_entry *neap_trace_last(struct neap_trace *trace);
 
 /* "attempt", "wait", "reject", "fallback". */

@@ -982,6 +982,29 @@ static void a_trace_without_memory_loses_entries_not_calls(void **state)
     end_call(&call);
 }
 
+static void why_a_call_stopped_is_not_said_of_an_older_attempt(void **state)
+{
+    (void)state;
+    pipeline.retry.max_attempts = 4;
+    begin();
+    for (uint32_t attempt = 1; attempt < 4; attempt++) {
+        tell_status(&call, attempt, 503);
+        if (attempt == 3) /* six entries are there, and there is room for no more */
+            failing_alloc_fail(&failing, 1);
+        tell_time(&call, neap_call_next_wakeup(&call));
+    }
+    assert_int_equal(call.trace.lost, 1);
+    tell_status(&call, 4, 503);
+    assert_response(&call, 503);
+    assert_int_equal(call.trace.count, 6);
+    for (uint32_t i = 0; i < 6; i++)
+        if (call.trace.entry[i].kind == NEAP_TRACE_ATTEMPT)
+            assert_null(call.trace.entry[i].reason);
+        else
+            assert_string_equal(call.trace.entry[i].reason, "backoff");
+    end_call(&call);
+}
+
 /* ---- whatever happens */
 
 static struct neap_outcome random_outcome(void)
@@ -1135,6 +1158,7 @@ int main(void)
         TEST(what_must_not_be_repeated_is_not_woken_for_a_hedge_twice),
         TEST(listeners_are_told_of_each_step),
         TEST(a_trace_without_memory_loses_entries_not_calls),
+        TEST(why_a_call_stopped_is_not_said_of_an_older_attempt),
         TEST(every_call_ends_within_its_deadline_and_holds_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
