@@ -173,6 +173,8 @@ static struct neap_exchange *begin(lua_State *L, struct neap_client *client, str
     name_waiter(object);
     if (tie)
         neap_exchange_tie(object->exchange, tie);
+    if (object->exchange->given_up)
+        luaL_error(L, "the request for which this call is made has ended");
     neap_exchange_begin(object->exchange, false);
     return object->exchange;
 }
