@@ -156,7 +156,8 @@ enum neap_status neap_hop_prepare(struct neap_transfer *transfer)
     struct curl_slist *headers = neap_header_list(transfer);
     if (!headers)
         return NEAP_NO_MEMORY;
-    if (!neap_settings_client_certificate(transfer, !transfer->foreign))
+    if (!neap_settings_client_certificate(transfer, !transfer->foreign) ||
+        !neap_sharing_prepare(transfer))
         return NEAP_NO_MEMORY;
     neap_settings_fit_buffer(transfer);
     CURLcode code = set_request(transfer, headers);

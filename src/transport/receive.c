@@ -94,13 +94,6 @@ static bool start_response(struct neap_transfer *transfer)
     return neap_buffer_reserve(&transfer->response->head, HEAD_BYTES) == NEAP_OK;
 }
 
-static void note_protocol(const struct neap_transfer *transfer, int http_version)
-{
-    struct neap_socket *socket = neap_sockets_find(transfer->transport, transfer->fd);
-    if (socket)
-        socket->http2 = http_version >= 20;
-}
-
 static bool take_status_line(struct neap_transfer *transfer, struct text line)
 {
     if (!start_response(transfer))
@@ -110,7 +103,8 @@ static bool take_status_line(struct neap_transfer *transfer, struct text line)
     struct text reason = trim(after_space(rest));
     response->http_version = version_of(line.data, line.bytes);
     response->status = status_of(rest);
-    note_protocol(transfer, response->http_version);
+    neap_sockets_note_protocol(transfer->transport, transfer->fd, response->http_version >= 20);
+    neap_sharing_note(transfer);
     transfer->interim = response->status < 200;
     if (response->status == 101) { /* what would follow is no HTTP */
         neap_verdict_fail(transfer, NEAP_KIND_PROTOCOL, NEAP_PHASE_NONE,

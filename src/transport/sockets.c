@@ -31,6 +31,15 @@ struct neap_socket *neap_sockets_find(const struct neap_transport *transport, in
     return slot ? *slot : NULL;
 }
 
+void neap_sockets_note_protocol(struct neap_transport *transport, int fd, bool http2)
+{
+    struct neap_socket *socket = neap_sockets_find(transport, fd);
+    if (!socket || socket->http2 == http2)
+        return;
+    socket->http2 = http2;
+    transport->sockets.http2_count += http2 ? 1 : UINT32_MAX;
+}
+
 /* Above all descriptors that it has a page for. */
 static int end_of(const struct neap_sockets *sockets)
 {
@@ -72,6 +81,7 @@ static void forget(struct neap_transport *transport, int fd)
         return;
     neap_loop_unwatch(transport->loop, &socket->watch);
     *slot_of(&transport->sockets, fd) = NULL;
+    transport->sockets.http2_count -= socket->http2;
     if (socket->ours) {
         transport->stats.open--;
         socket->shard->open--;

@@ -16,7 +16,7 @@ static int64_t limit_of(const struct neap_transfer *transfer)
 {
     switch (transfer->stage) {
     case NEAP_STAGE_WAITING:
-        return NEAP_NEVER;
+        return neap_sharing_is_connecting(transfer) ? transfer->limits.connect_ns : NEAP_NEVER;
     case NEAP_STAGE_CONNECT:
         return transfer->limits.connect_ns;
     case NEAP_STAGE_WRITE:

@@ -239,6 +239,7 @@ static void destroy(struct neap_transport *transport)
     }
     neap_shards_free(transport);
     neap_sockets_free(transport);
+    neap_sharing_free(transport);
     neap_settings_free(transport);
     neap_free(transport->alloc, transport);
 }

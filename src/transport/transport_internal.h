@@ -1,11 +1,11 @@
 /* What the files of the transport share; nobody outside of this room includes it.
  *
  * Each file has one part of a transfer's life: transfer (its memory), settings (an easy handle's
- * preset options), shards (the multi handles), hop and header_list (the options of one request),
- * notice (what libcurl lets us know on the way), receive (what it hands over), stage (where time
- * goes), redirect, sockets (libcurl's descriptors on the loop), verdict (a CURLcode in our words)
- * and transport (the order of it all). Callbacks of libcurl only note; what ends is collected when
- * its frame is left. */
+ * preset options), shards (the multi handles), sharing (who waits for a connection), hop and
+ * header_list (the options of one request), notice (what libcurl lets us know on the way), receive
+ * (what it hands over), stage (where time goes), redirect, sockets (libcurl's descriptors on the
+ * loop), verdict (a CURLcode in our words) and transport (the order of it all). Callbacks of
+ * libcurl only note; what ends is collected when its frame is left. */
 #ifndef NEAP_TRANSPORT_INTERNAL_H
 #define NEAP_TRANSPORT_INTERNAL_H
 
@@ -30,6 +30,7 @@ struct neap_sockets {
     struct neap_socket_page **page; /* NULL where it would be empty */
     size_t page_count;
     int64_t next_expiry_ns; /* no idle connection is too old before */
+    uint32_t http2_count;   /* of those that have answered by HTTP/2 */
 };
 
 /* One multi handle. */
@@ -69,6 +70,7 @@ struct neap_transport {
     bool broken; /* libcurl was refused a timer or a watch; a multi handle is dead */
     bool guard_sigpipe;
     uint32_t receive_bytes; /* the buffer for a response of HTTP/1, see neap_settings_fit_buffer */
+    char *multiplexes;      /* the origin that has answered by HTTP/2 last; NULL: none */
     struct neap_transport_stats stats;
 };
 
@@ -78,6 +80,7 @@ struct neap_transfer {
 
     CURL *easy;
     bool certificate_off;     /* the handle's client certificate was taken out */
+    bool waits_for_pipe;      /* it waits for a connection that another one is making */
     bool connection_minded;   /* it has settings that are about one response only */
     uint32_t receive_bytes;   /* what the handle is set to */
     int64_t plain_connect_ns; /* the handle is set for a GET without content, with this limit;
@@ -155,6 +158,14 @@ void neap_settings_note_response(const struct neap_transfer *transfer);
 /* Is anything to be sent behind the head, be it of no length? */
 bool neap_request_has_content(const struct neap_request *request);
 
+/* sharing.c. `prepare` sets whether this hop waits for a connection that another one is making;
+ * `is_connecting`: does that count as connecting while it waits? `note` is called when a final head
+ * has begun. */
+NEAP_MUST_CHECK bool neap_sharing_prepare(struct neap_transfer *transfer);
+bool neap_sharing_is_connecting(const struct neap_transfer *transfer);
+void neap_sharing_note(const struct neap_transfer *transfer);
+void neap_sharing_free(struct neap_transport *transport);
+
 /* hop.c: the options of this hop's request. NEAP_NO_MEMORY, NEAP_SYSTEM. */
 NEAP_MUST_CHECK enum neap_status neap_hop_prepare(struct neap_transfer *transfer);
 
@@ -220,6 +231,8 @@ void neap_sockets_install(struct neap_shard *shard);
 void neap_sockets_preset(struct neap_transport *transport, CURL *easy);
 NEAP_MUST_CHECK struct neap_socket *neap_sockets_open(struct neap_shard *shard, int fd);
 struct neap_socket *neap_sockets_find(const struct neap_transport *transport, int fd);
+/* What came on it was HTTP/2, or was not. */
+void neap_sockets_note_protocol(struct neap_transport *transport, int fd, bool http2);
 /* Ends the connections that have been idle, or have lived, for too long. */
 void neap_sockets_expire(struct neap_transport *transport);
 void neap_sockets_free(struct neap_transport *transport);

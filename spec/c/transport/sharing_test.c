@@ -1,0 +1,154 @@
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/fetch.h"
+#include "transport/transport_internal.h"
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, fetch_set_up, fetch_tear_down)
+#define SHORT (200 * NEAP_MS)
+#define MANY 120
+
+static struct fetched many[MANY];
+
+static struct neap_transport_stats stats(void)
+{
+    struct neap_transport_stats read;
+    neap_transport_read(fetch.transport, &read);
+    return read;
+}
+
+/* The first of them. */
+static struct neap_transfer *begin(int count, const char *port, const char *path)
+{
+    struct neap_transfer *first = NULL;
+    for (int i = 0; i < count; i++) {
+        many[i] = (struct fetched){.told = 0};
+        struct neap_transfer *transfer = fetch_send(&many[i], "GET", fetch_url(port, path));
+        first = first ? first : transfer;
+    }
+    return first;
+}
+
+static void collect(int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        fetch_wait(&many[i]);
+        fetched_body(&many[i], 200);
+        fetched_free(&many[i]);
+    }
+}
+
+static void ask_once(const char *port, const char *path)
+{
+    struct fetched fetched;
+    fetch_run(&fetched, "GET", fetch_url(port, path));
+    fetched_body(&fetched, 200);
+    fetched_free(&fetched);
+}
+
+/* From now on the origin is known, and there is no connection to it. */
+static void ask_once_and_lose_the_connection(void)
+{
+    fetch_put("/_h2", "graceful 1\n");
+    ask_once("h2", "/");
+    for (int i = 0; i < 50 && stats().open > 0; i++) {
+        fetch_pass(10 * NEAP_MS);
+        ask_once("plain", "/status/200");
+    }
+}
+
+static void calls_at_once_share_a_connection_that_is_made(void **state)
+{
+    (void)state;
+    ask_once_and_lose_the_connection();
+    uint64_t opened = stats().opened;
+    begin(20, "h2", "/");
+    collect(0, 20);
+    assert_int_equal(stats().opened - opened, 1);
+}
+
+static void an_origin_that_nobody_knows_is_not_waited_for(void **state)
+{
+    (void)state;
+    fetch_open();
+    begin(5, "good", "/slow?headers=0.05");
+    collect(0, 5);
+    assert_int_equal(stats().opened, 5);
+    begin(5, "h2", "/");
+    collect(0, 5);
+    assert_int_equal(stats().opened, 10);
+}
+
+static void another_origin_is_not_waited_for(void **state)
+{
+    (void)state;
+    ask_once("h2", "/");
+    uint64_t opened = stats().opened;
+    begin(5, "good", "/slow?headers=0.05");
+    collect(0, 5);
+    assert_int_equal(stats().opened - opened, 5);
+}
+
+/* Stopped, the server takes connections and says nothing. */
+static void who_waits_for_a_connection_has_its_limit(void **state)
+{
+    (void)state;
+    ask_once_and_lose_the_connection();
+    fetch.limits.connect_ns = SHORT;
+    kill(fetch.server.pid, SIGSTOP);
+    int64_t began_ns = neap_loop_update(fetch.loop);
+    begin(5, "h2", "/");
+    for (int i = 0; i < 5; i++)
+        fetch_wait(&many[i]);
+    int64_t took_ns = neap_loop_update(fetch.loop) - began_ns;
+    kill(fetch.server.pid, SIGCONT);
+    for (int i = 0; i < 5; i++) {
+        fetched_assert_kind(&many[i], NEAP_KIND_TIMEOUT, NEAP_PHASE_CONNECT);
+        assert_true(many[i].outcome.unsent);
+    }
+    assert_in_range(took_ns, SHORT, 4 * SHORT);
+}
+
+static void who_waits_goes_on_when_the_one_that_connects_is_given_up(void **state)
+{
+    (void)state;
+    ask_once_and_lose_the_connection();
+    kill(fetch.server.pid, SIGSTOP);
+    struct neap_transfer *first = begin(5, "h2", "/");
+    fetch_pass(20 * NEAP_MS);
+    neap_transport_cancel(fetch.transport, first);
+    kill(fetch.server.pid, SIGCONT);
+    collect(1, 5);
+}
+
+/* libcurl has no more than a hundred streams on one. */
+static void who_waits_for_a_stream_is_not_connecting(void **state)
+{
+    (void)state;
+    fetch.settings.per_host = 1;
+    fetch.limits.connect_ns = SHORT;
+    fetch_put("/_h2", "answer 1\nslow 110 0.5\n");
+    ask_once("h2", "/");
+    begin(110, "h2", "/");
+    collect(0, 110);
+    assert_int_equal(stats().opened, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(calls_at_once_share_a_connection_that_is_made),
+        TEST(an_origin_that_nobody_knows_is_not_waited_for),
+        TEST(another_origin_is_not_waited_for),
+        TEST(who_waits_for_a_connection_has_its_limit),
+        TEST(who_waits_goes_on_when_the_one_that_connects_is_given_up),
+        TEST(who_waits_for_a_stream_is_not_connecting),
+    };
+    return cmocka_run_group_tests_name("sharing", tests, fetch_group_set_up, fetch_group_tear_down);
+}
