@@ -50,10 +50,10 @@ static bool is_pending(const struct steps_object *object)
 
 /* A call by the FFI costs nothing where it is compiled, and in the interpreter, whose calls all
  * return to one place, more than one of a C function does. */
-static int left_by(struct steps_object *object, const void *caller)
+static int left_by(struct steps_object *object, const void *caller, bool is_pending)
 {
     object->interpreted = caller == object->interpreter ? object->interpreted + 1 : 0;
-    return (is_pending(object) ? LEFT_PENDING : 0) |
+    return (is_pending ? LEFT_PENDING : 0) |
            (object->interpreted > PATIENCE ? LEFT_INTERPRETED : 0);
 }
 
@@ -86,7 +86,7 @@ static int begin(void *of, void *held_by)
     enum neap_guarded_next next = neap_guarded_begin(object->guarded, &keeper->call);
     if (next == NEAP_GUARDED_REFUSED) {
         tell_refusal(object);
-        object->left = left_by(object, __builtin_return_address(0));
+        object->left = left_by(object, __builtin_return_address(0), is_pending(object));
     }
     return (int)next;
 }
@@ -109,15 +109,26 @@ static void let_go(struct neap_guarded_keeper *keeper)
     neap_guarded_spare(call);
 }
 
+/* While a Lua state is closed, a call can outlive its function. */
+static bool conclude(const struct steps_object *object, struct neap_guarded_call *call)
+{
+    if (object->guarded)
+        return neap_guarded_conclude(call);
+    neap_guarded_succeed(call);
+    neap_guarded_spare(call);
+    return false;
+}
+
 /* What is left. */
 static int succeed(void *of, void *held_by)
 {
+    struct steps_object *object = of;
     struct neap_guarded_keeper *keeper = held_by;
-    if (!keeper->call)
+    struct neap_guarded_call *call = keeper->call;
+    if (!call)
         return LEFT_ENDED;
-    neap_guarded_succeed(keeper->call);
-    let_go(keeper);
-    return left_by(of, __builtin_return_address(0));
+    keeper->call = NULL;
+    return left_by(object, __builtin_return_address(0), conclude(object, call));
 }
 
 /* What the trace of a failure is made from, beside its moment and how long it took: as one number,
@@ -201,7 +212,7 @@ static int fail(void *of, void *held_by, const char *text, size_t bytes)
     if (next != NEAP_GUARDED_DONE || !tell_failure(object, call, bytes))
         return (int)next;
     let_go(keeper);
-    object->left = left_by(object, __builtin_return_address(0));
+    object->left = left_by(object, __builtin_return_address(0), is_pending(object));
     return TOLD;
 }
 
