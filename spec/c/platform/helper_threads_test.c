@@ -128,7 +128,7 @@ static void who_collects_or_waits_need_not_flush(void **state)
     assert_false(neap_helper_is_untold(helper));
     assert_true(wait_for(visitor, 1));
     post_soon(&work[1]);
-    assert_true(neap_helper_arm(helper));
+    (void)neap_helper_arm(helper); /* false where it has come back by now */
     assert_false(neap_helper_is_untold(helper));
     assert_true(wait_for(visitor, 2));
     close(visitor);
