@@ -38,6 +38,18 @@ describe("the program neap", function()
     return folder .. "/" .. name
   end
 
+  it("says what Lua has to be told where it does not find neap", function()
+    os.execute(("mkdir %s/bin && cp bin/neap %s/bin"):format(folder, folder))
+    local pipe = assert(io.popen(("%s -e %s %s/bin/neap --version 2>&1; echo $?")
+      :format(process.quoted(LUA), process.quoted("package.path, package.cpath = '', ''"), folder)))
+    local said = pipe:read("*a")
+    pipe:close()
+    local version = _VERSION:match("[%d.]+$")
+    assert.equal(("neap: Lua %s does not find the module neap.program: LUA_PATH has to name "
+      .. "%s/share/lua/%s/?.lua and %s/share/lua/%s/?/init.lua, and LUA_CPATH %s/lib/lua/%s/?.so"
+      .. "\n1\n"):format(version, folder, version, folder, version, folder, version), said)
+  end)
+
   -- A policy of short patience.
   local function policy_file(part, options)
     return write_file("policy.lua", ([[return {
