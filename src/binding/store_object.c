@@ -180,10 +180,11 @@ static const char *find_contradiction(const struct store_object *object)
 {
     if (object->user && !object->password)
         return "options.user: expected only together with password";
-    if (object->host && object->host[0] != '/' && strpbrk(object->host, "/@"))
+    bool is_socket = object->host && object->host[0] == '/';
+    if (object->host && !is_socket && strpbrk(object->host, "/@"))
         return "options.host: expected the name or address of a host, or the path of a socket, "
                "not a URL";
-    if (object->tls && object->host[0] == '/')
+    if (object->tls && is_socket)
         return "options.tls: expected only where host is not the path of a socket";
     return NULL;
 }
