@@ -83,7 +83,7 @@ local function ends_of(delta)
   return delta.ok + tally.sum(delta, "failed") + tally.sum(delta, "errors") + delta.abandoned
 end
 
-local NEAR = 0.5 -- seconds, on a busy machine
+local NEAR = 0.15 -- seconds, on a busy machine
 
 -- Whose caller hung up when a worker was killed: it may have been that one's, and not yet ended.
 local function goodbyes_at_kills(e, client)

@@ -7,7 +7,7 @@ local checks = {}
 local WARM_UP = 0.2 -- of the time that is looked at
 -- What a process may grow by over the time that is looked at; beneath lies what malloc and the
 -- collectors do by themselves.
-local ALLOWED_KB = { worker = 2048, malloc = 512, master = 512, nginx = 6144, plain = 1024,
+local ALLOWED_KB = { worker = 2048, malloc = 768, master = 512, nginx = 6144, plain = 1024,
   heap = 256, traces = 512, bare = 128 }
 -- In so many seconds workers do not live long enough to have settled.
 local SHORT = 180
