@@ -117,8 +117,9 @@ NEAP_MUST_CHECK enum neap_status neap_exchange_new(struct neap_client *client,
 void neap_exchange_free(struct neap_exchange *exchange);
 
 /* An engine keeps the memory of so many for the next ones: of as many as end in one turn of a busy
- * loop, before others begin. malloc has no quick way to so large a block. */
-#define NEAP_SPARE_EXCHANGES_MAX 16
+ * loop, nginx's with 64 connections among them, before others begin. malloc has no quick way to so
+ * large a block, and Lua's collector has more to do for an object that is freed by a function. */
+#define NEAP_SPARE_EXCHANGES_MAX 64
 
 /* For the end of an engine: what its exchanges have left for the next ones. */
 void neap_exchange_free_spares(struct neap_engine *engine);
