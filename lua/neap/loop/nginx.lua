@@ -207,13 +207,15 @@ end
 -- Parkers whose waits are over: nobody will unpark them.
 local spare, spare_count = {}, 0
 
+-- Asking a semaphore how many posts it has left costs more than to count them.
 local Parker = {}
 Parker.__index = Parker
 
 function loop.parker(engine)
   local parker = spare[spare_count]
   if not parker then
-    return setmetatable({ semaphore = semaphore.new(), engine = engine, alone = false }, Parker)
+    parker = { semaphore = semaphore.new(), engine = engine, alone = false, posts = 0 }
+    return setmetatable(parker, Parker)
   end
   spare[spare_count] = nil
   spare_count = spare_count - 1
@@ -247,10 +249,13 @@ function Parker:park(seconds)
       return
     end
   end
-  self.semaphore:wait(seconds)
+  if self.semaphore:wait(seconds) then
+    self.posts = self.posts - 1
+  end
 end
 
 function Parker:unpark()
+  self.posts = self.posts + 1
   self.semaphore:post(1)
   if self.alone then
     self.engine:nudge()
@@ -258,8 +263,9 @@ function Parker:unpark()
 end
 
 function Parker:retire()
-  while self.semaphore:count() > 0 do
+  while self.posts > 0 do
     self.semaphore:wait(0)
+    self.posts = self.posts - 1
   end
   self.engine = nil
   spare_count = spare_count + 1
