@@ -49,7 +49,7 @@ void neap_guarded_free(struct neap_guarded *guarded)
 }
 
 /* What the client has taken on since: this process's own cells, other listeners. */
-static NEAP_SELDOM void look_at_client(struct neap_guarded *guarded)
+static NEAP_SELDOM bool look_at_client(struct neap_guarded *guarded)
 {
     const struct neap_client *client = guarded->client;
     bool has_one_breaker = client->breaker || !client->policy.pipeline.has_breaker;
@@ -57,16 +57,18 @@ static NEAP_SELDOM void look_at_client(struct neap_guarded *guarded)
     guarded->process = client->engine->process;
     guarded->suits = has_one_breaker && !client->alerts && neap_straight_suits(&guarded->setup);
     guarded->suits_failures = guarded->suits && neap_straight_suits_failures(&guarded->setup);
+    return guarded->suits;
 }
 
 static inline bool may_go_straight(struct neap_guarded *guarded)
 {
     const struct neap_client *client = guarded->client;
-    if (client->closed || client->engine->process != neap_process_id())
+    int64_t process = neap_process_id();
+    if (client->closed)
         return false;
-    if (guarded->process != client->engine->process || guarded->setup.watched != client->watched)
-        look_at_client(guarded);
-    return guarded->suits;
+    if (guarded->process == process && guarded->setup.watched == client->watched)
+        return guarded->suits;
+    return client->engine->process == process && look_at_client(guarded);
 }
 
 static NEAP_SELDOM struct neap_guarded_call *make_call(struct neap_guarded *guarded)

@@ -124,8 +124,8 @@ static void decide(struct step *step, int64_t at_ns, uint32_t in_row)
 {
     uint32_t generation = step->seen.generation;
     struct neap_tally tally = neap_breaker_probes_tally(step->breaker, step->policy, generation);
-    bool enough = neap_breaker_has_rate(step->policy, NEAP_BREAKER_HALF_OPEN, tally);
-    if (neap_breaker_trips(step->policy, NEAP_BREAKER_HALF_OPEN, tally, in_row))
+    bool enough = neap_breaker_has_rate(step->policy, NEAP_BREAKER_HALF_OPEN, &tally);
+    if (neap_breaker_trips(step->policy, NEAP_BREAKER_HALF_OPEN, &tally, in_row))
         open_at(step, at_ns);
     else if (enough)
         close_at(step, at_ns);
@@ -350,7 +350,7 @@ static struct neap_breaker_change record_result(struct neap_breaker *breaker,
         permit == neap_breaker_plain_permit(seen.generation) &&
         neap_breaker_window_add(breaker, policy, seen.generation, result, now_ns, &tally,
                                 &in_row) &&
-        neap_breaker_trips(policy, seen.state, tally, in_row))
+        neap_breaker_trips(policy, seen.state, &tally, in_row))
         return trip(breaker, policy, seen, now_ns, r);
     return (struct neap_breaker_change){.changed = false};
 }

@@ -31,6 +31,8 @@ struct neap_breaker {
 #define NEAP_BREAKER_GENERATION_MASK ((UINT32_C(1) << NEAP_BREAKER_GENERATION_BITS) - 1)
 #define NEAP_BREAKER_OPENINGS_MAX UINT32_C(0xFFFF)
 
+#define NEAP_BREAKER_STATE_MASK UINT64_C(7)
+
 /* The state word, unpacked. */
 struct neap_breaker_word {
     enum neap_breaker_state state;
@@ -52,8 +54,9 @@ static inline uint64_t neap_breaker_word_pack(struct neap_breaker_word word)
 static inline struct neap_breaker_word neap_breaker_word_unpack(uint64_t bits)
 {
     return (struct neap_breaker_word){
-        .state = (bits & 7) < NEAP_BREAKER_STATE_COUNT ? (enum neap_breaker_state)(bits & 7)
-                                                       : NEAP_BREAKER_CLOSED,
+        .state = (bits & NEAP_BREAKER_STATE_MASK) < NEAP_BREAKER_STATE_COUNT
+                     ? (enum neap_breaker_state)(bits & NEAP_BREAKER_STATE_MASK)
+                     : NEAP_BREAKER_CLOSED,
         .told = bits >> 3 & 1,
         .ramp = bits >> 4 & 1,
         .openings = (uint32_t)(bits >> 5) & NEAP_BREAKER_OPENINGS_MAX,

@@ -19,24 +19,27 @@ static uint32_t calls_needed(const struct neap_breaker_policy *policy,
 }
 
 bool neap_breaker_has_rate(const struct neap_breaker_policy *policy, enum neap_breaker_state state,
-                           struct neap_tally tally)
+                           const struct neap_tally *tally)
 {
-    uint64_t calls = tally.counter[NEAP_BREAKER_CALLS];
+    uint64_t calls = tally->counter[NEAP_BREAKER_CALLS];
     return calls > 0 && calls >= calls_needed(policy, state);
 }
 
-double neap_breaker_rate(struct neap_tally tally, enum neap_breaker_counter counter)
+/* Counts are far below 2^63, and a signed number becomes a double by one instruction. */
+double neap_breaker_rate(const struct neap_tally *tally, enum neap_breaker_counter counter)
 {
-    return (double)tally.counter[counter] / (double)tally.counter[NEAP_BREAKER_CALLS];
+    return (double)(int64_t)tally->counter[counter] /
+           (double)(int64_t)tally->counter[NEAP_BREAKER_CALLS];
 }
 
 /* No rate of nothing trips: thresholds are above 0. So the ordinary call divides nothing. */
-static bool rate_trips(struct neap_tally tally, enum neap_breaker_counter counter, double threshold)
+static bool rate_trips(const struct neap_tally *tally, enum neap_breaker_counter counter,
+                       double threshold)
 {
-    return tally.counter[counter] > 0 && neap_breaker_rate(tally, counter) >= threshold;
+    return tally->counter[counter] > 0 && neap_breaker_rate(tally, counter) >= threshold;
 }
 
-static bool any_rate_trips(const struct neap_breaker_policy *policy, struct neap_tally tally)
+static bool any_rate_trips(const struct neap_breaker_policy *policy, const struct neap_tally *tally)
 {
     return rate_trips(tally, NEAP_BREAKER_FAILURES, policy->failure_rate) ||
            (policy->slow_call_ns != NEAP_NEVER &&
@@ -50,7 +53,7 @@ static bool row_trips(const struct neap_breaker_policy *policy, uint32_t in_row)
 }
 
 bool neap_breaker_trips(const struct neap_breaker_policy *policy, enum neap_breaker_state state,
-                        struct neap_tally tally, uint32_t in_row)
+                        const struct neap_tally *tally, uint32_t in_row)
 {
     if (row_trips(policy, in_row))
         return true;

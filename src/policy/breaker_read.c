@@ -92,15 +92,15 @@ static struct neap_breaker_snapshot snapshot_of(const struct neap_breaker_policy
                                                 enum neap_breaker_state state,
                                                 struct neap_tally tally)
 {
-    bool has_rate = neap_breaker_has_rate(policy, state, tally);
+    bool has_rate = neap_breaker_has_rate(policy, state, &tally);
     return (struct neap_breaker_snapshot){
         .state = state,
         .calls = tally.counter[NEAP_BREAKER_CALLS],
         .failures = tally.counter[NEAP_BREAKER_FAILURES],
         .slow = tally.counter[NEAP_BREAKER_SLOW],
         .has_rate = has_rate,
-        .failure_rate = has_rate ? neap_breaker_rate(tally, NEAP_BREAKER_FAILURES) : 0,
-        .slow_rate = has_rate ? neap_breaker_rate(tally, NEAP_BREAKER_SLOW) : 0,
+        .failure_rate = has_rate ? neap_breaker_rate(&tally, NEAP_BREAKER_FAILURES) : 0,
+        .slow_rate = has_rate ? neap_breaker_rate(&tally, NEAP_BREAKER_SLOW) : 0,
     };
 }
 

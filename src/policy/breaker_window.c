@@ -292,17 +292,19 @@ bool neap_breaker_record_success(struct neap_breaker *breaker,
     const struct neap_breaker_word word = neap_breaker_word_load(breaker);
     const uint64_t successes =
         empty_totals(word.generation) + policy->window_count * ONE(NEAP_BREAKER_CALLS);
-    if (word.state != NEAP_BREAKER_CLOSED || elapsed_ns > policy->slow_call_ns ||
-        permit != neap_breaker_plain_permit(word.generation))
+    const uint64_t begin = pack_sequence(word.generation, 0, 0);
+    if ((word.raw & NEAP_BREAKER_STATE_MASK) != NEAP_BREAKER_CLOSED ||
+        elapsed_ns > policy->slow_call_ns || permit != neap_breaker_plain_permit(word.generation))
         return false;
     uint64_t seen = atomic_load(&breaker->sequence);
     uint64_t next;
     do {
-        uint32_t place = (uint32_t)(seen >> SEQUENCE_PLACE_SHIFT & PLACE_MASK);
-        if (seen >> SEQUENCE_GENERATION_SHIFT != word.generation || place >= policy->window_count ||
-            atomic_load(&breaker->totals) != successes)
+        uint64_t place = (seen - begin) >> SEQUENCE_PLACE_SHIFT; /* too large in any other state */
+        if (place >= policy->window_count || atomic_load(&breaker->totals) != successes)
             return false;
-        next = pack_sequence(word.generation, place + 1 < policy->window_count ? place + 1 : 0, 0);
+        next = begin;
+        if (place + 1 < policy->window_count)
+            next += (place + 1) << SEQUENCE_PLACE_SHIFT;
     } while (!NEAP_SWAP(&breaker->sequence, &seen, next, policy->is_private));
     return true;
 }

@@ -58,7 +58,8 @@ static inline bool neap_rate_limiter_pass(struct neap_rate_limiter *limiter,
     int64_t tat_ns = atomic_load_explicit(&limiter->tat_ns, memory_order_relaxed);
     int64_t start_ns = neap_time_max(tat_ns, now_ns);
     int64_t next_ns = neap_time_add(start_ns, policy->one.to_next_ns);
-    if (next_ns == NEAP_NEVER || neap_time_add(start_ns, policy->one.to_last_ns) > now_ns)
+    bool has_to_wait = tat_ns > now_ns && neap_time_add(tat_ns, policy->one.to_last_ns) > now_ns;
+    if (has_to_wait || next_ns == NEAP_NEVER)
         return false;
     atomic_store_explicit(&limiter->tat_ns, next_ns, memory_order_relaxed);
     return true;
