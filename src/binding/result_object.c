@@ -55,7 +55,8 @@ static struct result *push_result(lua_State *L, const struct neap_trace *trace,
     const struct neap_response *from = response ? response : &no_response;
     size_t entry_bytes = trace->count * sizeof *trace->entry;
     size_t header_bytes = from->header_count * sizeof *from->header;
-    size_t url_bytes = url ? strlen(url) : 0;
+    const char *address = url ? url : "";
+    size_t url_bytes = strlen(address);
     struct result *result =
         neap_lua_new_userdata(L, sizeof *result + entry_bytes + header_bytes + from->head.bytes +
                                      url_bytes + from->reason.bytes);
@@ -69,7 +70,7 @@ static struct result *push_result(lua_State *L, const struct neap_trace *trace,
     char *end = copy((char *)result->entry, trace->entry, entry_bytes);
     end = copy(end, from->header, header_bytes);
     end = copy(end, from->head.data, from->head.bytes);
-    end = copy(end, url, url_bytes);
+    end = copy(end, address, url_bytes);
     copy(end, from->reason.data, from->reason.bytes);
     neap_set_class(L, result_name);
     return result;
