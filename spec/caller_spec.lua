@@ -162,6 +162,14 @@ describe("such a call in a task", function()
     end)
   end)
 
+  it("may be all that the task does", function()
+    local c = api()
+    assert.equal("/echo/alone", echo(neap.run(c.get, c, "/echo/alone")).path)
+    assert.error_matches(function()
+      neap.run(c.get, c, "/echo", { bdy = "x" })
+    end, "^request%.bdy: unknown key")
+  end)
+
   it("is as before while somebody begins to listen, who hears of the next one", function()
     local c, told = api(), {}
     neap.run(function()

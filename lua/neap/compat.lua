@@ -68,15 +68,18 @@ if not coroutine.isyieldable then
 end
 
 --- A coroutine that calls fn, which may be a C function.
----@param fn function
----@return thread
-function compat.coroutine(fn)
-  if type(fn) == "function" and debug.getinfo(fn, "S").what ~= "C" then
-    return coroutine.create(fn)
+---@type fun(fn: function): thread
+compat.coroutine = coroutine.create
+
+if _VERSION == "Lua 5.1" then
+  function compat.coroutine(fn)
+    if type(fn) == "function" and debug.getinfo(fn, "S").what ~= "C" then
+      return coroutine.create(fn)
+    end
+    return coroutine.create(function(...)
+      return fn(...)
+    end)
   end
-  return coroutine.create(function(...)
-    return fn(...)
-  end)
 end
 
 local function hand_yields_on(co, done, ...)
