@@ -181,9 +181,9 @@ function server.start()
    assert(io.open(binary, "rb"), "run make -f spec/server/server.mk"):close()
    local directory = process.temporary_directory()
    local quoted = process.quoted(directory)
-   -- The shell outlives the server to remove the directory; Ctrl-C is not for them, they end when
-   -- this process does.
-   local pipe = assert(io.popen(("trap '' INT; %s --tls-dir %s --ready %s/ready; rm -rf %s")
+   -- The shell outlives the server to remove the directory; what is to end a terminal's programs is
+   -- not for them, they end when this process does.
+   local pipe = assert(io.popen(("trap '' HUP INT TERM; %s --tls-dir %s --ready %s/ready; rm -rf %s")
       :format(process.quoted(binary), quoted, quoted, quoted), "w"))
    return describe(server.decode(wait_for_file(directory .. "/ready")), pipe, directory)
 end
