@@ -174,8 +174,7 @@ static enum neap_guarded_next refuse(struct neap_guarded_call *call)
 }
 
 /* What the straight way has not admitted. */
-static NEAP_SELDOM enum neap_guarded_next begin_otherwise(struct neap_guarded_call **call,
-                                                          int64_t now_ns)
+static enum neap_guarded_next begin_otherwise(struct neap_guarded_call **call, int64_t now_ns)
 {
     struct neap_guarded *guarded = (*call)->guarded;
     if (!guarded->suits_failures ||

@@ -107,9 +107,10 @@ bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
 {
     const struct neap_pipeline *pipeline = setup->pipeline;
     struct neap_breaker *breaker = setup->state.breaker;
-    int64_t until_ns;
-    if (!pipeline->has_breaker || !breaker || pipeline->breaker_shadow ||
-        !neap_breaker_refuses(breaker, &pipeline->breaker, now_ns, &until_ns))
+    if (!pipeline->has_breaker || !breaker || pipeline->breaker_shadow)
+        return false;
+    int64_t until_ns = neap_breaker_refuses(breaker, &pipeline->breaker, now_ns);
+    if (until_ns == INT64_MIN)
         return false;
     neap_count_call(setup);
     neap_count_deposit(setup, now_ns);

@@ -94,9 +94,9 @@ int64_t neap_breaker_pass(const struct neap_breaker *breaker,
                           const struct neap_breaker_policy *policy, int64_t now_ns);
 
 /* Refuses, as `acquire` does, where no state changes by that: forced open, or open and its wait not
- * over. False elsewhere, and nothing has changed. */
-bool neap_breaker_refuses(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
-                          int64_t now_ns, int64_t *until_ns);
+ * over. Until when; INT64_MIN elsewhere, and nothing has changed. */
+int64_t neap_breaker_refuses(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
+                             int64_t now_ns);
 
 /* May a call that was admitted earlier, and has waited for something else since, still go? It asks
  * for the state only: true if the permit's generation is still the current one, or if the state is

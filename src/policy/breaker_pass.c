@@ -21,17 +21,16 @@ int64_t neap_breaker_pass(const struct neap_breaker *breaker,
 }
 
 /* The moment is of the state that was seen only if that is current still. */
-bool neap_breaker_refuses(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
-                          int64_t now_ns, int64_t *until_ns)
+int64_t neap_breaker_refuses(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
+                             int64_t now_ns)
 {
     struct neap_breaker_word word = neap_breaker_word_load(breaker);
     bool is_open = word.state == NEAP_BREAKER_OPEN;
     if (!is_open && word.state != NEAP_BREAKER_FORCED_OPEN)
-        return false;
-    int64_t open_until_ns = is_open ? atomic_load(&breaker->open_until_ns) : NEAP_NEVER;
-    if (now_ns >= open_until_ns || !neap_breaker_is_current(breaker, word.generation))
-        return false;
-    *until_ns = open_until_ns;
+        return INT64_MIN;
+    int64_t until_ns = is_open ? atomic_load(&breaker->open_until_ns) : NEAP_NEVER;
+    if (now_ns >= until_ns || !neap_breaker_is_current(breaker, word.generation))
+        return INT64_MIN;
     NEAP_ADD(&breaker->not_permitted, 1, policy->is_private);
-    return true;
+    return until_ns;
 }
