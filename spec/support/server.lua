@@ -183,7 +183,8 @@ function server.start()
    local quoted = process.quoted(directory)
    -- The shell outlives the server to remove the directory; what is to end a terminal's programs is
    -- not for them, they end when this process does.
-   local pipe = assert(io.popen(("trap '' HUP INT TERM; %s --tls-dir %s --ready %s/ready; rm -rf %s")
+   local pipe = assert(io.popen(("trap '' HUP INT TERM; %s --tls-dir %s --ready %s/ready; "
+      .. "rm -rf %s")
       :format(process.quoted(binary), quoted, quoted, quoted), "w"))
    return describe(server.decode(wait_for_file(directory .. "/ready")), pipe, directory)
 end
