@@ -142,7 +142,7 @@ static int succeed(void *of, void *held_by)
 static int stop_of(const char *reason)
 {
     int stop = NEAP_STOP_NONE;
-    while (stop < NEAP_STOP_COUNT && neap_stop_name(stop) != reason)
+    while (stop < NEAP_STOP_COUNT && neap_stop_name((enum neap_stop)stop) != reason)
         stop++;
     return stop;
 }
@@ -274,13 +274,13 @@ static void set_meanings(lua_State *L)
 {
     lua_newtable(L);
     for (int state = 0; state < NEAP_BREAKER_STATE_COUNT; state++) {
-        lua_pushstring(L, neap_breaker_refusal(state));
+        lua_pushstring(L, neap_breaker_refusal((enum neap_breaker_state)state));
         lua_rawseti(L, -2, state);
     }
     lua_setfield(L, -2, "refusals");
     lua_newtable(L);
     for (int stop = NEAP_STOP_NONE; stop < NEAP_STOP_COUNT; stop++) {
-        lua_pushstring(L, neap_stop_name(stop));
+        lua_pushstring(L, neap_stop_name((enum neap_stop)stop));
         lua_rawseti(L, -2, stop);
     }
     lua_setfield(L, -2, "stops");
