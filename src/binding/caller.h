@@ -25,18 +25,23 @@ enum {
  * it. */
 bool neap_caller_may_call(lua_State *L, const struct neap_client *client);
 
-/* Cuts the stack behind the client, and makes what a call needs of the request that is there. NULL
- * where something is wrong with it, and what that is is pushed. `keeper` as for neap_keep_for_call.
- */
-struct neap_exchange_object *neap_caller_prepare(lua_State *L, struct neap_client *client,
-                                                 int keeper);
+/* Cuts the stack behind the client and pushes what else stands there, an object of a call that is
+ * over or a new one. */
+struct neap_exchange_object *neap_caller_take_object(lua_State *L);
+
+/* The same with a new one. */
+struct neap_exchange_object *neap_caller_new_object(lua_State *L);
+
+/* Makes what a call needs of the request that is there, in the object. False where something is
+ * wrong with the request, and what that is is pushed. `keeper` as for neap_keep_for_call. */
+bool neap_caller_prepare(lua_State *L, struct neap_client *client,
+                         struct neap_exchange_object *object, int keeper);
 
 /* Begins the call and blocks until it is done. */
 void neap_caller_run(lua_State *L, struct neap_exchange *exchange);
 
-/* Pushes what a call that is done came to, as neap_push_outcome does; the object at `index` of the
- * client at that index is the next call's. */
-enum neap_result_kind neap_caller_finish(lua_State *L, int client, int index,
-                                         struct neap_exchange_object *object);
+/* Empties the object at `index`, of a call of the client at that index, for another call. */
+void neap_caller_empty_object(lua_State *L, int client, int index,
+                              struct neap_exchange_object *object);
 
 #endif

@@ -3,6 +3,7 @@
  * middle of it, and is resumed there by neap's own loop (task_calls.c). What it cannot do is left
  * to the face. */
 #include "binding/caller.h"
+#include "binding/exchange_methods.h"
 #include "binding/task_calls.h"
 
 /* What a method has besides its runner. */
@@ -11,7 +12,8 @@ enum {
     DRIVE,   /* its function that makes any call: result, err, what is wrong with the request */
     TAKE_ON, /* its function that goes on with one that is under way: result, err */
     VERB,    /* for methods that are named by theirs */
-    UPVALUES = VERB
+    SPARE,   /* an object of a call that is over, or nil */
+    UPVALUES = SPARE
 };
 
 enum {
@@ -71,6 +73,27 @@ static int take_on(lua_State *L)
 
 /* -------------------------------------------------------------------------------- by this file */
 
+/* Nobody else has it meanwhile. */
+static struct neap_exchange_object *take_object(lua_State *L)
+{
+    lua_settop(L, CLIENT);
+    lua_pushnil(L); /* extras */
+    lua_pushvalue(L, lua_upvalueindex(SPARE));
+    struct neap_exchange_object *object = lua_touserdata(L, OBJECT);
+    if (!object)
+        return neap_caller_new_object(L);
+    lua_pushnil(L);
+    lua_replace(L, lua_upvalueindex(SPARE));
+    return object;
+}
+
+static void give_back_object(lua_State *L, struct neap_exchange_object *object)
+{
+    neap_caller_empty_object(L, CLIENT, OBJECT, object);
+    lua_pushvalue(L, OBJECT);
+    lua_replace(L, lua_upvalueindex(SPARE));
+}
+
 /* The result, or nil and the error. */
 static int finish(lua_State *L, struct neap_exchange_object *object)
 {
@@ -78,7 +101,8 @@ static int finish(lua_State *L, struct neap_exchange_object *object)
     neap_waiter_forget(&exchange->waiter, exchange->client->engine);
     if (exchange->attention != NEAP_ATTENTION_DONE)
         return take_on(L);
-    bool is_error = neap_caller_finish(L, CLIENT, OBJECT, object) == NEAP_RESULT_ERROR;
+    bool is_error = neap_push_outcome(L, exchange) == NEAP_RESULT_ERROR;
+    give_back_object(L, object);
     lua_pushnil(L);
     if (is_error)
         lua_insert(L, -2);
@@ -87,8 +111,8 @@ static int finish(lua_State *L, struct neap_exchange_object *object)
 
 static int block(lua_State *L, struct neap_client *client)
 {
-    struct neap_exchange_object *object = neap_caller_prepare(L, client, NEAP_NOT_KEPT);
-    if (!object)
+    struct neap_exchange_object *object = take_object(L);
+    if (!neap_caller_prepare(L, client, object, NEAP_NOT_KEPT))
         return raise_misuse(L);
     neap_caller_run(L, object->exchange);
     return finish(L, object);
@@ -108,8 +132,8 @@ static int resumed(lua_State *L, int status, lua_KContext context)
 
 static int wait_in_task(lua_State *L, struct neap_client *client, struct neap_runner *runner)
 {
-    struct neap_exchange_object *object = neap_caller_prepare(L, client, NEAP_NOT_KEPT);
-    if (!object)
+    struct neap_exchange_object *object = take_object(L);
+    if (!neap_caller_prepare(L, client, object, NEAP_KEPT_BY(OBJECT)))
         return raise_misuse(L);
     neap_exchange_begin(object->exchange, false);
     if (object->exchange->attention != NEAP_ATTENTION_NONE)

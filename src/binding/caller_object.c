@@ -19,36 +19,60 @@ enum {
     WHERE = CLIENT + 1
 };
 
-/* Nobody else has it meanwhile: a finalizer may make a call of its own. */
-static struct neap_exchange_object *take_object(lua_State *L)
+static void lay_out(lua_State *L)
 {
-    neap_lua_get_user_table(L, CLIENT);
-    luaL_checktype(L, -1, LUA_TTABLE);
-    int count = (int)lua_rawlen(L, -1);
-    if (count > 0) {
-        lua_rawgeti(L, -1, count);
-        lua_pushnil(L);
-        lua_rawseti(L, -3, count);
-        lua_remove(L, -2);
-        return lua_touserdata(L, -1);
-    }
+    lua_settop(L, CLIENT);
+    lua_pushnil(L); /* extras */
+}
+
+/* With the client's list in place of what it keeps: it has neither body nor key. */
+static struct neap_exchange_object *push_object(lua_State *L)
+{
     struct neap_exchange_object *object = neap_push_exchange(L);
-    lua_insert(L, -2);
-    neap_lua_set_user_table(L, -2); /* in place of what it keeps: it has neither body nor key */
+    neap_lua_get_user_table(L, CLIENT);
+    neap_lua_set_user_table(L, -2);
     return object;
 }
 
-/* The object at `index` is the next call's. */
-static void give_back_object(lua_State *L, int client, int index,
-                             struct neap_exchange_object *object)
+struct neap_exchange_object *neap_caller_new_object(lua_State *L)
+{
+    lay_out(L);
+    return push_object(L);
+}
+
+/* Nobody else has it meanwhile: a finalizer may make a call of its own. */
+struct neap_exchange_object *neap_caller_take_object(lua_State *L)
+{
+    lay_out(L);
+    neap_lua_get_user_table(L, CLIENT);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int count = (int)lua_rawlen(L, -1);
+    if (count == 0) {
+        lua_pop(L, 1);
+        return push_object(L);
+    }
+    lua_rawgeti(L, -1, count);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, count);
+    lua_remove(L, -2);
+    return lua_touserdata(L, -1);
+}
+
+void neap_caller_empty_object(lua_State *L, int client, int index,
+                              struct neap_exchange_object *object)
 {
     neap_empty_exchange_object(object);
+    if (!object->keeps)
+        return;
     neap_lua_get_user_table(L, client);
-    if (object->keeps) {
-        lua_pushvalue(L, -1);
-        neap_lua_set_user_table(L, index);
-        object->keeps = false;
-    }
+    neap_lua_set_user_table(L, index);
+    object->keeps = false;
+}
+
+/* The object at `index` is the next call's. */
+static void give_back_object(lua_State *L, int client, int index)
+{
+    neap_lua_get_user_table(L, client);
     int count = (int)lua_rawlen(L, -1);
     if (count < NEAP_SPARE_EXCHANGES_MAX) {
         lua_pushvalue(L, index);
@@ -57,11 +81,12 @@ static void give_back_object(lua_State *L, int client, int index,
     lua_pop(L, 1);
 }
 
-enum neap_result_kind neap_caller_finish(lua_State *L, int client, int index,
+static enum neap_result_kind push_result(lua_State *L, int client, int index,
                                          struct neap_exchange_object *object)
 {
     enum neap_result_kind kind = neap_push_outcome(L, object->exchange);
-    give_back_object(L, client, index, object);
+    neap_caller_empty_object(L, client, index, object);
+    give_back_object(L, client, index);
     return kind;
 }
 
@@ -102,20 +127,17 @@ static struct neap_client *ready_client(lua_State *L)
     return neap_caller_may_call(L, client) ? client : NULL;
 }
 
-struct neap_exchange_object *neap_caller_prepare(lua_State *L, struct neap_client *client,
-                                                 int keeper)
+bool neap_caller_prepare(lua_State *L, struct neap_client *client,
+                         struct neap_exchange_object *object, int keeper)
 {
     struct neap_draft draft;
-    lua_settop(L, CLIENT);
-    lua_pushnil(L); /* extras */
-    struct neap_exchange_object *object = take_object(L);
     struct neap_request_source source = {
         .request = REQUEST, .method = lua_tostring(L, METHOD), .extras = EXTRAS};
     source.path = lua_tolstring(L, PATH, &source.path_bytes);
     if (!neap_read_request(L, &source, client, object, keeper, &draft))
-        return NULL;
+        return false;
     neap_take_draft(L, object, client, &draft);
-    return object;
+    return true;
 }
 
 void neap_caller_run(lua_State *L, struct neap_exchange *exchange)
@@ -136,11 +158,11 @@ static int call(lua_State *L)
     struct neap_client *client = ready_client(L);
     if (!client)
         return 0;
-    struct neap_exchange_object *object = neap_caller_prepare(L, client, NEAP_NOT_KEPT);
-    if (!object)
+    struct neap_exchange_object *object = neap_caller_take_object(L);
+    if (!neap_caller_prepare(L, client, object, NEAP_NOT_KEPT))
         return answer(L, 3);
     neap_caller_run(L, object->exchange);
-    bool is_error = neap_caller_finish(L, CLIENT, OBJECT, object) == NEAP_RESULT_ERROR;
+    bool is_error = push_result(L, CLIENT, OBJECT, object) == NEAP_RESULT_ERROR;
     return answer(L, is_error ? 2 : 1);
 }
 
@@ -164,8 +186,8 @@ static bool can_yield(lua_State *L, int index)
  * request, and false and what it is are on the stack. */
 static struct neap_exchange *begin(lua_State *L, struct neap_client *client, struct neap_tie *tie)
 {
-    struct neap_exchange_object *object = neap_caller_prepare(L, client, NEAP_KEPT_BY(OBJECT));
-    if (!object) {
+    struct neap_exchange_object *object = neap_caller_take_object(L);
+    if (!neap_caller_prepare(L, client, object, NEAP_KEPT_BY(OBJECT))) {
         lua_pushboolean(L, false);
         lua_insert(L, -2);
         return NULL;
@@ -223,7 +245,7 @@ static int finish(lua_State *L)
     neap_waiter_forget(&exchange->waiter, exchange->client->engine);
     if (exchange->attention != NEAP_ATTENTION_DONE)
         return 0;
-    bool is_error = neap_caller_finish(L, 1, 2, neap_exchange_object(L, 2)) == NEAP_RESULT_ERROR;
+    bool is_error = push_result(L, 1, 2, neap_exchange_object(L, 2)) == NEAP_RESULT_ERROR;
     return answer(L, is_error ? 2 : 1);
 }
 
