@@ -163,8 +163,7 @@ local function call(policy, req)
     return client:request(req)
   end)
   if not done then
-    ending.give_up(ending.FAILED, "%s", tostring(res):match("policy[%.%[:].*$")
-      or tostring(res):match("request[%.%[:].*$") or tostring(res))
+    ending.give_up(ending.FAILED, "%s", (tostring(res):gsub("^.-%.lua:%d+: ", "")))
   end
   return res, err
 end
