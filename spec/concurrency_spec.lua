@@ -80,6 +80,38 @@ describe("a thousand calls side by side", function()
   end)
 end)
 
+describe("hundreds of calls that end in one moment", function()
+  local TASKS, CALLS = 400, 3
+
+  -- How many of them had gone on when a sleeper was woken that was due as early as they were.
+  local function gone_on_before_the_sleeper()
+    local c = client { base_url = s.refused, deny_private = true, retry = false }
+    local gone_on, before = 0, nil
+    neap.run(function()
+      for _ = 1, TASKS do
+        neap.spawn(function()
+          for _ = 1, CALLS do
+            calls.failed_as("connect", c:get("/"))
+            gone_on = gone_on + 1
+          end
+        end)
+      end
+      neap.sleep(0)
+      before = gone_on
+    end)
+    assert.equal(TASKS * CALLS, gone_on)
+    return before
+  end
+
+  it("all go on, and hold nobody up", function()
+    local before = gone_on_before_the_sleeper()
+    if not require("neap.core").tasks then
+      return -- there all are woken in the order in which they became ready
+    end
+    assert.is_true(before < TASKS / 2, before .. " before it")
+  end)
+end)
+
 describe("neap.all", function()
   it("answers in the order of its functions, with what each returned or raised", function()
     local c = client { base_url = s.url, retry = false }

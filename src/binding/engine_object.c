@@ -123,11 +123,11 @@ static int engine_random(lua_State *L)
     return 1;
 }
 
-/* turn([until]): false where nothing was done. */
+/* turn([until]): false where nothing was done. Only a few are taken before the next one. */
 static int engine_turn(lua_State *L)
 {
     struct neap_engine *engine = neap_check_engine(L, 1);
-    lua_pushboolean(L, neap_engine_turn(engine, neap_optional_seconds(L, 2)));
+    lua_pushboolean(L, neap_engine_turn_for_few(engine, neap_optional_seconds(L, 2)));
     return 1;
 }
 
@@ -274,7 +274,7 @@ static int engine_flush(lua_State *L)
     return 0;
 }
 
-/* The id of the waiter that has been ready longest; nil. */
+/* take(): the id of the waiter that has been ready longest; nil. */
 static int engine_take(lua_State *L)
 {
     struct neap_waiter *waiter = neap_engine_take_ready(neap_check_engine(L, 1));

@@ -48,12 +48,19 @@ int neap_task_yield(lua_State *L, lua_KContext context, lua_KFunction continuati
     return lua_yieldk(L, 0, context, continuation);
 }
 
+/* Is there one whose call is done, and that may go on before the next turn? */
+static bool has_ready(const struct neap_task_calls *calls)
+{
+    return calls->ready.first && calls->may_take > 0;
+}
+
 /* The coroutine whose call has been done for longest; NULL. */
 static lua_State *take(struct neap_task_calls *calls)
 {
-    struct neap_waiter *waiter = neap_engine_take_of(calls->engine, &calls->ready);
-    if (!waiter)
+    if (!has_ready(calls))
         return NULL;
+    struct neap_waiter *waiter = neap_engine_take_of(calls->engine, &calls->ready);
+    calls->may_take--;
     lua_State *co = waiter->thread;
     neap_tie_remove(&NEAP_OWNER(waiter, struct neap_exchange, waiter)->tied);
     waiter->list = NULL;
@@ -156,9 +163,9 @@ static void prepare_sweep(lua_State *L)
     push_running_task(L);
 }
 
-/* Resumes those whose calls are done, until there is none left or one has ended, or yielded for
- * something else: then pushes that task, and what coroutine.resume returns. The number of values.
- */
+/* Resumes those whose calls are done, until there is none left that may go on now, or one has
+ * ended, or yielded for something else: then pushes that task, and what coroutine.resume returns.
+ * The number of values. */
 static int sweep_ready(lua_State *L, struct neap_task_calls *calls)
 {
     lua_State *co;
@@ -181,7 +188,7 @@ static int sweep_ready(lua_State *L, struct neap_task_calls *calls)
 static int sweep(lua_State *L)
 {
     struct neap_task_calls *calls = check_calls(L);
-    if (!calls->ready.first)
+    if (!has_ready(calls))
         return 0;
     prepare_sweep(L);
     return sweep_ready(L, calls);
@@ -198,6 +205,15 @@ static bool has_calls_only(lua_State *L, const struct neap_task_calls *calls)
     return !has_ready_task;
 }
 
+/* Whoever was left by the last sweep goes on after this turn, which does not wait then. */
+static bool turn_engine(struct neap_task_calls *calls)
+{
+    bool is_left = calls->ready.first != NULL;
+    bool did = neap_engine_turn_for_few(calls->engine, is_left ? 0 : NEAP_NEVER);
+    calls->may_take = calls->engine->may_take;
+    return did || is_left;
+}
+
 /* turn(calls, loop): turns the engine and sweeps, again as long as nothing but that is to be done.
  * False where nothing was done; else true, and what sweep_ready pushes. */
 static int turn(lua_State *L)
@@ -208,7 +224,7 @@ static int turn(lua_State *L)
     luaL_checktype(L, LOOP, LUA_TTABLE);
     prepare_sweep(L);
     do {
-        if (!neap_engine_turn(calls->engine, NEAP_NEVER))
+        if (!turn_engine(calls))
             break;
         did = true;
         results = sweep_ready(L, calls);
@@ -226,7 +242,7 @@ static int calls_new(lua_State *L)
     struct neap_engine *engine = neap_check_engine(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     struct neap_task_calls *calls = neap_lua_new_userdata(L, sizeof *calls);
-    *calls = (struct neap_task_calls){.engine = NULL};
+    *calls = (struct neap_task_calls){.engine = NULL, .may_take = UINT32_MAX};
     neap_set_class(L, calls_name);
     if (neap_tie_new(neap_platform_alloc(), &calls->tie) != NEAP_OK)
         return neap_raise_memory(L);
@@ -256,12 +272,12 @@ static int calls_give_up(lua_State *L)
     return 0;
 }
 
-/* count(): how many of its tasks wait for a call; and whether one of those calls is done. */
+/* count(): how many of its tasks wait for a call; and whether one of them may go on now. */
 static int calls_count(lua_State *L)
 {
     const struct neap_task_calls *calls = check_calls(L);
     lua_pushinteger(L, (lua_Integer)calls->count);
-    lua_pushboolean(L, calls->ready.first != NULL);
+    lua_pushboolean(L, has_ready(calls));
     return 2;
 }
 

@@ -18,6 +18,7 @@ struct neap_task_calls {
     struct neap_ready_list ready;
     struct neap_tie *tie; /* which each has, and which ends with the loop */
     uint32_t count;
+    uint32_t may_take; /* so many who are ready before the loop's next turn */
 };
 
 /* What runs now; one for each Lua state. */

@@ -72,6 +72,7 @@ struct neap_engine {
     struct neap_region *region; /* NULL: clients made from now on have their state to themselves */
     struct neap_ready_list ready; /* but for those who are in lists of their own */
     uint32_t ready_count;         /* in all lists */
+    uint32_t may_take;            /* so many who are ready before the next turn */
     uint32_t awaited;             /* calls for which somebody waits who has a list of his own */
     bool has_background; /* tasks of Lua that nobody waits for go on whenever it is turned */
     struct neap_job *first_job, *last_job;
@@ -125,6 +126,13 @@ void neap_engine_release(struct neap_engine *engine);
  * out or, on a virtual clock, there is nothing to wait for. */
 bool neap_engine_turn(struct neap_engine *engine, int64_t until_ns);
 
+/* The same for a host whose coroutines go on between turns. From then on, until the next one, only
+ * a few may be taken of each list, and whoever is left lets this one not wait: what a few of many
+ * use is still in the processor's cache when the next turn comes to it, and they hold up nothing
+ * that is due. On a virtual clock all may: there the order of events is part of what a test sees.
+ */
+bool neap_engine_turn_for_few(struct neap_engine *engine, int64_t until_ns);
+
 /* Does all that is due now, without waiting for anything, for hosts that wait by themselves. True
  * if anything was done. */
 bool neap_engine_poll(struct neap_engine *engine);
@@ -138,7 +146,8 @@ void neap_waiter_wake(struct neap_waiter *waiter, struct neap_engine *engine);
 /* Takes the waiter off the list; harmless if it is not on it. */
 void neap_waiter_forget(struct neap_waiter *waiter, struct neap_engine *engine);
 
-/* The one that has been ready longest, taken off the list; NULL if nobody is. */
+/* The one that has been ready longest, taken off the list; NULL if nobody is. `ready` is also NULL
+ * if nobody may be taken before the next turn. */
 struct neap_waiter *neap_engine_take_ready(struct neap_engine *engine);
 struct neap_waiter *neap_engine_take_of(struct neap_engine *engine, struct neap_ready_list *list);
 

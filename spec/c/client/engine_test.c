@@ -90,6 +90,51 @@ static void waiters_are_taken_in_order(void **state)
     assert_null(neap_engine_take_ready(engine));
 }
 
+static int take_all(void)
+{
+    int taken = 0;
+    while (neap_engine_take_ready(engine))
+        taken++;
+    return taken;
+}
+
+static void wake_all(struct neap_waiter *waiter, int count)
+{
+    for (int i = 0; i < count; i++) {
+        neap_waiter_init(&waiter[i], engine);
+        neap_waiter_wake(&waiter[i], engine);
+    }
+}
+
+static void after_a_turn_for_few_only_some_are_taken(void **state)
+{
+    struct neap_waiter waiter[100];
+    (void)state;
+    wake_all(waiter, 100);
+    neap_engine_turn_for_few(engine, 0);
+    int taken = take_all();
+    assert_in_range(taken, 1, 49);
+    assert_true(neap_engine_turn_for_few(engine, NEAP_NEVER)); /* does not wait */
+    assert_ptr_equal(neap_engine_take_ready(engine), &waiter[taken]);
+    assert_int_equal(take_all(), taken - 1);
+    neap_engine_poll(engine);
+    assert_int_equal(take_all(), 100 - 2 * taken);
+    assert_false(neap_engine_turn_for_few(engine, NEAP_NEVER));
+}
+
+static void on_a_virtual_clock_all_are_taken(void **state)
+{
+    struct neap_engine *real = engine;
+    struct neap_waiter waiter[100];
+    (void)state;
+    assert_int_equal(neap_engine_new_virtual(&memory.alloc, 1, 0, &engine), NEAP_OK);
+    wake_all(waiter, 100);
+    neap_engine_turn_for_few(engine, 0);
+    assert_int_equal(take_all(), 100);
+    neap_engine_release(engine);
+    engine = real;
+}
+
 /* ------------------------------------------------------------------------------- the helper */
 
 struct errand {
@@ -369,6 +414,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(jobs_are_done_in_order),
         TEST(waiters_are_taken_in_order),
+        TEST(after_a_turn_for_few_only_some_are_taken),
+        TEST(on_a_virtual_clock_all_are_taken),
         TEST(it_makes_one_helper_when_it_is_needed),
         TEST(a_child_knows_that_it_is_inherited),
         TEST(a_child_makes_it_its_own),
