@@ -632,4 +632,23 @@ describe("a task that a stranger resumes", function()
     end)
     assert.is_true(slept >= 0.05)
   end)
+
+  it("does so too when its own time has come in the same moment", function()
+    local waiting
+    assert.equal("slept", neap.run(function()
+      local task = neap.spawn(function()
+        waiting = coroutine.running()
+        neap.sleep(0.02)
+        return "slept"
+      end)
+      neap.spawn(function()
+        local ends = neap.now() + 0.05
+        neap.sleep(0.001)
+        repeat until neap.now() > ends
+      end)
+      neap.sleep(0.01)
+      coroutine.resume(waiting)
+      return task:await()
+    end))
+  end)
 end)

@@ -437,7 +437,7 @@ function scheduler.await(task, waiter, id)
   await_waiter(task, waiter, id)
   repeat -- whoever else may resume a task, only its loop ends the wait
     yield()
-  until not task.waits
+  until not task.waits and running.task == task
   task.waiter = nil
 end
 
