@@ -13,7 +13,7 @@
 #include "shared/region_internal.h"
 
 /* A change of what lies in the memory, or of what it means, is a new layout. */
-#define LAYOUT 6u
+#define LAYOUT 7u
 #define MAKE ((uint32_t)sizeof(struct neap_region_header) << 4 | NEAP_SHARED_LOCK_MAKE)
 #define BYTES_FOR_A_BUCKET 512u
 

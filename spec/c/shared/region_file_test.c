@@ -187,8 +187,8 @@ static void another_layout_is_refused(void **state)
     read_title(&title);
     title.layout++;
     write_file(&title, sizeof title, 0);
-    assert_refused(text("/dev/shm/neap-NAME was made by another version of neap (layout 7, this "
-                        "one is 6): end its processes and remove it"));
+    assert_refused(text("/dev/shm/neap-NAME was made by another version of neap (layout 8, this "
+                        "one is 7): end its processes and remove it"));
 }
 
 static void another_build_is_refused(void **state)
