@@ -554,7 +554,7 @@ check-c-asan: $(call tests_of,asan,$(TEST_SOURCES)) $(SERVER)
 
 .PHONY: check-lua-asan
 check-lua-asan: spec-ready-asan
-	@AGAIN=yes .ci/specs_apart.sh $(BUILD)/asan/lua '$(SPEC_FILES)'
+	@.ci/specs_apart.sh $(BUILD)/asan/lua '$(SPEC_FILES)'
 
 .PHONY: check-c-tsan
 check-c-tsan: $(call tests_of,tsan,$(THREAD_TEST_SOURCES)) $(SERVER)

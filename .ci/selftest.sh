@@ -89,13 +89,13 @@ test_run() {
 }
 
 # Specs of which one fails, and what the interpreter does with its file when that is run again.
-again_with() { # commands -> "counts/status"
+again_with() { # commands, status of the first run (1) -> "counts/status"
     cat >"$scratch/unsteady" <<EOF
 #!/bin/sh
 case "\$*" in *b_spec.lua*) ;; *) $1 ; exit ;; esac
 echo '1 success / 1 failure / 0 errors / 0 pending : 0.1 seconds'
 echo 'Failure -> spec/a_spec.lua @ 7'
-exit 1
+exit ${2:-1}
 EOF
     chmod +x "$scratch/unsteady"
     AGAIN=yes .ci/specs.sh "$scratch/unsteady" 'spec/a_spec.lua spec/b_spec.lua' | counted
@@ -114,6 +114,11 @@ test_runners() {
     expect 'specs: no summary is a failure' 1 $?
     expect 'specs: what fails again has failed' '1 passed, 1 failed/1' "$(again_with 'exit 1')"
     expect 'specs: what passes alone is unsteady' '1 passed, 0 failed, 1 skipped/0' "$(again_with \
+        'echo "2 successes / 0 failures / 0 errors / 0 pending : 0.1 seconds"')"
+    expect 'specs: what leaks besides has failed' '1 passed, 1 failed/1' "$(again_with \
+        'echo "2 successes / 0 failures / 0 errors / 0 pending : 0.1 seconds"' 23)"
+    printf '%s\n' x_spec.lua y_spec.lua z_spec.lua >"$scratch/list"
+    expect 'specs: many that are unsteady have failed' '1 passed, 1 failed/1' "$(UNSTEADY=$scratch/list again_with \
         'echo "2 successes / 0 failures / 0 errors / 0 pending : 0.1 seconds"')"
     .ci/examples.sh "$scratch/dies" one.lua >/dev/null 2>&1
     expect 'examples: death is a failure' 1 $?

@@ -21,4 +21,7 @@ export -f one
 specs_sh=$(dirname "$0")/specs.sh
 export specs_sh
 
+UNSTEADY=$(mktemp)
+trap 'rm -f "$UNSTEADY"' EXIT
+export UNSTEADY
 printf '%s\n' $specs | xargs -P "${JOBS:-2}" -I SPEC bash -c 'one "$@"' one SPEC "$lua" "$@"
