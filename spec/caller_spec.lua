@@ -51,6 +51,20 @@ describe("a call that needs nothing of Lua", function()
     end
   end)
 
+  it("wants its client, as every method does", function()
+    local c = api()
+    for _, name in ipairs{ "get", "post", "request", "update", "on", "chaos", "breaker_for",
+      "stats", "close" } do
+      for _, wrong in ipairs{ {}, false } do
+        assert.matches("^client: expected a client; its methods are called with a colon",
+          calls.misuse(function()
+            local res = c[name](wrong)
+            return res
+          end))
+      end
+    end
+  end)
+
   it("does not disturb one that a finalizer makes meanwhile", function()
     local c, inner = api(), nil
     with_finalizer(function()

@@ -211,10 +211,19 @@ local function extras_of(client, method, path, req, keys)
   return extras, ask_for_keys(client, full, extras, keys)
 end
 
+local NO_CLIENT = "client: expected a client; its methods are called with a colon"
+
+-- Raises at the line of the caller of a method whose self is something else.
+local function check_self(client)
+  if getmetatable(client) ~= Client then
+    error(NO_CLIENT, 3)
+  end
+end
+
 -- An exchange that has not begun, or nil and what is wrong with the request.
 local function make_exchange(client, method, path, req, without_fallbacks)
   if getmetatable(client) ~= Client then
-    return nil, "client: expected a client; its methods are called with a colon"
+    return nil, NO_CLIENT
   end
   if type(req) ~= "table" and req ~= nil then
     return nil, ("request: expected a table, got a %s"):format(type(req))
@@ -441,6 +450,7 @@ end
 ---@param event string
 ---@param fn fun(event: table)
 function Client:on(event, fn)
+  check_self(self)
   local message = listeners.check(event, fn)
   if message then
     error(message, 2)
@@ -462,9 +472,7 @@ end
 ---     payments:update(require "payments_policy")
 ---@param policy neap.Policy the whole policy, as for neap.client
 function Client:update(policy)
-  if getmetatable(self) ~= Client then
-    error("client: expected a client; its methods are called with a colon", 2)
-  end
+  check_self(self)
   if type(policy) == "table" and rawget(policy, "name") ~= self.name then
     error(("policy.name: expected %q, the client's name, got %s"):format(self.name,
       tostring(rawget(policy, "name"))), 2)
@@ -487,6 +495,7 @@ end
 ---@param on? boolean
 ---@return boolean before was it on?
 function Client:chaos(on)
+  check_self(self)
   if on ~= nil and type(on) ~= "boolean" then
     error(("on: expected a boolean, got a %s"):format(type(on)), 2)
   end
@@ -521,6 +530,7 @@ end
 ---@param key string
 ---@return neap.Breaker?
 function Client:breaker_for(key)
+  check_self(self)
   if type(key) ~= "string" then
     error(("key: expected a string, got a %s"):format(type(key)), 2)
   end
@@ -530,6 +540,7 @@ end
 --- What has been counted since the client was made; see docs/watching.md.
 ---@return table
 function Client:stats()
+  check_self(self)
   local stats = self._core:stats()
   stats.breaker = self.breaker and self.breaker:snapshot()
   stats.alerts = self._alerts and self._alerts:firing()
@@ -539,6 +550,7 @@ end
 
 --- Waits for nothing: calls in flight end with an error of kind `cancelled`, and so do later ones.
 function Client:close()
+  check_self(self)
   self._core:close()
   host.settle(self._engine)
   if registry[self.name] == self then
