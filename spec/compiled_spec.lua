@@ -1,6 +1,8 @@
 -- Guarded functions that LuaJIT compiles: so many calls that it does, beside as many of which it
 -- compiles none, and what can happen to one in between.
 local neap = require "neap"
+local core = require "neap.core"
+local host = require "neap.host"
 local testing = require "neap.testing"
 local kit = require "spec.support.kit"
 
@@ -125,20 +127,95 @@ describe("a compiled guarded function", function()
     end
   end
 
+  -- What is done with this in the place of the table's own, which is there again afterwards.
+  local function with_replaced(of, name, replacement, fn)
+    local original = rawget(of, name)
+    rawset(of, name, replacement)
+    local done, message = pcall(fn)
+    rawset(of, name, original)
+    assert(done, message)
+  end
+
+  -- How many calls of a function go the compiled way, which alone asks this of the host.
+  local function compiled_calls(fn, calls)
+    local count, whom_to_tie = 0, host.whom_to_tie
+    local function counted(engine)
+      count = count + 1
+      return whom_to_tie(engine)
+    end
+    with_replaced(host, "whom_to_tie", counted, function()
+      local guarded = neap.wrap(policy_of{ name = "now" }, fn)
+      for index = 1, calls do -- a loop that is compiled with them
+        if guarded(index) ~= index then
+          error("another value")
+        end
+      end
+      local co = coroutine.wrap(function() return guarded(5) end)
+      assert.equal(5, co())
+    end)
+    return count
+  end
+
+  it("stays compiled where its calls can be", function()
+    assert.is_true(compiled_calls(function(value) return value end, CALLS) > CALLS / 2)
+  end)
+
   it("is called in another way where its calls cannot be compiled, and is the same", function()
     local calls = 0
-    local guarded = neap.wrap(policy_of{ name = "now" }, function(value)
+    local count = compiled_calls(function(value)
       calls = calls + 1
       local function again() return value end -- making a function is not compiled
       return again()
-    end)
-    for index = 1, CALLS do
-      assert(guarded(index) == index)
+    end, CALLS)
+    assert.equal(CALLS + 1, calls)
+    assert.equal(CALLS + 1, neap.stats().now.ok)
+    assert.is_true(count > 0 and count < CALLS / 2, "compiled: " .. count)
+  end)
+
+  local function text_only(code, name)
+    if code:byte() == 27 then
+      return nil, "attempt to load chunk with wrong mode"
     end
-    assert.equal(CALLS, calls)
-    assert.equal(CALLS, neap.stats().now.ok)
-    local co = coroutine.wrap(function() return guarded(5) end)
-    assert.equal(5, co())
+    return _G.load(code, name)
+  end
+
+  local function echo(value)
+    return value
+  end
+
+  it("is compiled where a sandbox has taken away what loads code, or lets it load text only",
+    function()
+      for _, loader in ipairs{ false, text_only } do
+        with_replaced(_G, "loadstring", loader or nil, function()
+          assert.is_true(compiled_calls(echo, CALLS) > CALLS / 2)
+        end)
+      end
+    end)
+
+  it("is compiled with what Lua had when neap was loaded", function()
+    with_replaced(jit, "status", nil, function()
+      assert.is_true(compiled_calls(echo, CALLS) > CALLS / 2)
+    end)
+  end)
+
+  it("stays as it is where it cannot be made", function()
+    with_replaced(core.guarded_ffi, "new", error, function()
+      assert.equal(0, compiled_calls(echo, CALLS))
+    end)
+  end)
+
+  it("is not there where no code can be loaded when neap is", function()
+    local function is_there()
+      local was = package.loaded["neap.compiled"]
+      package.loaded["neap.compiled"] = nil
+      local compiled = require "neap.compiled"
+      package.loaded["neap.compiled"] = was
+      return compiled.is_there
+    end
+    assert.is_true(is_there())
+    with_replaced(_G, "loadstring", text_only, function() assert.is_false(is_there()) end)
+    with_replaced(_G, "loadstring", nil, function() assert.is_false(is_there()) end)
+    with_replaced(string, "dump", nil, function() assert.is_false(is_there()) end)
   end)
 
   it("gives its permits back when its coroutine is dropped", function()

@@ -13,9 +13,12 @@ local compiled = {}
 local steps = core.guarded_ffi
 local found, ffi = pcall(require, "ffi")
 local jit = rawget(_G, "jit")
+local is_luajit = found and steps ~= nil and type(jit) == "table"
 
---- Is this LuaJIT, with its FFI? The module may have been built for PUC's 5.1.
-compiled.is_there = found and steps ~= nil and type(jit) == "table"
+-- What is needed at some later call is taken now, since a sandbox may have taken it away by then.
+local load_code = rawget(_G, "loadstring")
+local status, switch_off = is_luajit and jit.status, is_luajit and jit.off
+local taken = { pcall = pcall, select = select, type = type, error = error }
 
 -- LuaJIT keeps what it knows of a function, above all that it cannot be compiled, by its code,
 -- which closures share. So each guarded function has code of its own: a copy of this one, which
@@ -35,7 +38,8 @@ local function factory(given)
   local otherwise, give_up = given.otherwise, given.give_up
   local refusal, failure = given.refusal, given.failure
   local settle, whom_to_tie, engine = given.settle, given.whom_to_tie, given.engine
-  local pcall, select, type, error = given.pcall, given.select, given.type, given.error
+  local lua = given.lua
+  local pcall, select, type, error = lua.pcall, lua.select, lua.type, lua.error
 
   local NANO = 1e9
 
@@ -193,7 +197,18 @@ local function factory(given)
   end
 end
 
-local code_of_factory = string.dump(factory)
+-- Nil where no code can be made of a function, or loaded.
+local function code_of(fn)
+  local is_dumped, code = pcall(string.dump, fn)
+  local is_done, copy = pcall(load_code, code)
+  return is_dumped and is_done and copy and code or nil
+end
+
+local code_of_factory = is_luajit and code_of(factory)
+
+--- Is this LuaJIT, with its FFI, and may code be loaded? The module may have been built for PUC's
+--- 5.1, and be loaded in a sandbox.
+compiled.is_there = is_luajit and code_of_factory ~= nil
 
 local function meet(told, object)
   told.meet(object)
@@ -205,14 +220,14 @@ local pointer
 local function told_by(object)
   pointer = pointer or ffi.typeof("const $ *", ffi.typeof(steps.declaration))
   local told = ffi.cast(pointer, object)
-  jit.off(meet)
+  switch_off(meet)
   meet(told, object)
   return told
 end
 
 local function compiled_of(client, fn, ways, give_up)
   local object = steps.new(client._core)
-  return assert(loadstring(code_of_factory)){
+  return load_code(code_of_factory){
     fn = fn,
     object = object,
     told = told_by(object),
@@ -227,10 +242,7 @@ local function compiled_of(client, fn, ways, give_up)
     settle = host.settle,
     whom_to_tie = host.whom_to_tie,
     engine = client._engine,
-    pcall = pcall,
-    select = select,
-    type = type,
-    error = error,
+    lua = taken,
   }
 end
 
@@ -252,11 +264,17 @@ function compiled.guard(client, fn, ways)
     way = ways.otherwise
   end
 
+  -- What keeps a way from being made is no error of the caller's.
+  local function compile()
+    local is_made, made = taken.pcall(compiled_of, client, fn, ways, give_up)
+    way = is_made and made or way
+  end
+
   local function count_call()
-    if calls == HOT - 1 and jit.status() then
-      way = compiled_of(client, fn, ways, give_up)
-    end
     calls = calls + 1
+    if calls == HOT and status() then
+      compile()
+    end
   end
 
   return function(...)
