@@ -168,6 +168,17 @@ describe("a secret of the policy", function()
     refuses("policy as a URL", "http://u:" .. SECRET .. "@a.invalid/")
     refuses("header as a name", { name = "x", headers = { ["Authorization: " .. SECRET] = "x" } })
     refuses("key and value", { name = "x", ["token=" .. SECRET] = true })
+    for label, text in pairs{
+      ["header with a URL"] = "Authorization: Bearer " .. SECRET .. " http://x/",
+      ["query with a URL"] = "token=" .. SECRET .. "&u=http://x",
+      ["password with a slash"] = "https://u:" .. SECRET .. "/x@a.invalid/",
+      ["user with a question mark"] = "https://" .. SECRET .. "?x@a.invalid/",
+      ["no scheme"] = "://" .. SECRET,
+    } do
+      refuses(label, { name = "x", headers = text })
+      refuses(label .. ", as a key", { name = "x", [text] = true })
+      refuses(label .. ", as a header", { name = "x", headers = { [text] = { {} } } })
+    end
     local ok, store = pcall(require, "neap.store.redis")
     local url = "redis://u:" .. SECRET .. "@h:6379/0"
     for label, options in pairs(ok and { url, { host = url }, { [url] = true } } or {}) do

@@ -32,17 +32,32 @@ static size_t end_of_first(const char *stops, const char *text, size_t bytes, si
     return at < bytes ? at + 1 : bytes;
 }
 
+static bool is_letter(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+/* Where the host begins of a text that is a URL from its first byte on; 0 where it is none. */
+static size_t host_of_url(const char *text, size_t bytes)
+{
+    size_t at = 0;
+    while (at < bytes && (is_letter(text[at]) ||
+                          (at > 0 && text[at] != '\0' && strchr("0123456789+.-", text[at]))))
+        at++;
+    return at > 0 && bytes - at >= 3 && memcmp(text + at, "://", 3) == 0 ? at + 3 : 0;
+}
+
 /* A text in a wrong place may hold a secret: a URL its password, or a path that only its owner
  * should know, a header its value. Of a URL scheme and host are shown, of others what stands before
- * such a value. */
+ * such a value. A password may hold what should end the host. */
 static size_t harmless_bytes(const char *text, size_t bytes)
 {
-    const char *scheme_end = memmem(text, bytes, "://", 3);
-    if (!scheme_end)
+    size_t host = host_of_url(text, bytes);
+    if (host == 0)
         return end_of_first(":=@", text, bytes, 0);
-    size_t host = (size_t)(scheme_end - text) + 3;
-    size_t host_end = end_of_first("/?#", text, bytes, host);
-    return memchr(text + host, '@', host_end - host) ? host : host_end;
+    if (memchr(text + host, '@', bytes - host))
+        return host;
+    return end_of_first("/?#", text, bytes, host);
 }
 
 /* No more than SHOWN_BYTES, and no half of a UTF-8 character. */
