@@ -2,6 +2,7 @@
  * trace goes through them and the Lua function alike (lua/neap/compiled.lua). No step runs Lua,
  * raises or collects anything. What one has to say besides its answer it leaves in the object,
  * where the face reads it at once. */
+#include <float.h>
 #include <string.h>
 
 #include "base/duration.h"
@@ -139,6 +140,12 @@ static int succeed(void *of, void *held_by)
 #define ELAPSED_BITS 23
 #define MOST_ATTEMPTS 3u
 
+_Static_assert(MOST_ATTEMPTS < 1u << COUNT_BITS, "a number of attempts lacks its bits");
+_Static_assert(NEAP_STOP_COUNT <= 1 << STOP_BITS, "a reason lacks its bits");
+_Static_assert(COUNT_BITS + STOP_BITS + (MOST_ATTEMPTS - 1) * ELAPSED_BITS <= DBL_MANT_DIG,
+               "a double does not hold the history exactly");
+
+/* NEAP_STOP_COUNT where the reason is another one. */
 static int stop_of(const char *reason)
 {
     int stop = NEAP_STOP_NONE;
@@ -176,10 +183,11 @@ static bool tell_history(const struct neap_call *call, int64_t now_ns, double *h
             return false;
         told |= entry->elapsed_ns << bits;
     }
-    told |= (int64_t)stop_of(entry->reason) << COUNT_BITS;
+    int stop = stop_of(entry->reason);
+    told |= (int64_t)stop << COUNT_BITS;
     *history = (double)told;
-    return is_plain_attempt(entry) && trace->entry->at_ns == call->began_ns &&
-           entry->at_ns + entry->elapsed_ns == now_ns;
+    return stop < NEAP_STOP_COUNT && is_plain_attempt(entry) &&
+           trace->entry->at_ns == call->began_ns && entry->at_ns + entry->elapsed_ns == now_ns;
 }
 
 /* False where it is more than the function's own failure, or has a message that is not all of what
