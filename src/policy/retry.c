@@ -127,17 +127,6 @@ struct neap_retry_decision neap_retry_schedule(const struct neap_retry_policy *p
                                         .until_ns = until_ns};
 }
 
-struct neap_retry_decision neap_retry_decide(const struct neap_retry_policy *policy,
-                                             const struct neap_retry_facts *facts, int64_t now_ns,
-                                             double r)
-{
-    bool wanted;
-    enum neap_stop stop = neap_retry_screen(policy, facts, &wanted);
-    if (!wanted || stop != NEAP_STOP_NONE)
-        return stopped(stop);
-    return neap_retry_schedule(policy, facts, now_ns, r);
-}
-
 const char *neap_stop_name(enum neap_stop stop)
 {
     return stop > NEAP_STOP_NONE && stop < NEAP_STOP_COUNT ? stop_names[stop] : NULL;

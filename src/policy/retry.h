@@ -87,15 +87,10 @@ enum neap_stop neap_retry_screen(const struct neap_retry_policy *policy,
                                  const struct neap_retry_facts *facts, bool *wanted);
 
 /* Rules 4 and 5 (the breaker, the delay), of an outcome that neap_retry_screen has nothing against.
- */
+ * `r` in [0,1) is the jitter's. */
 struct neap_retry_decision neap_retry_schedule(const struct neap_retry_policy *policy,
                                                const struct neap_retry_facts *facts, int64_t now_ns,
                                                double r);
-
-/* All rules but the budget. `r` in [0,1) is the jitter's. */
-struct neap_retry_decision neap_retry_decide(const struct neap_retry_policy *policy,
-                                             const struct neap_retry_facts *facts, int64_t now_ns,
-                                             double r);
 
 /* "attempts", "not_replayable", …; NULL for NEAP_STOP_NONE. */
 const char *neap_stop_name(enum neap_stop stop);
