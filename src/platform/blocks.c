@@ -165,8 +165,3 @@ char *neap_blocks_copy_text(const char *text)
     char *copy = neap_blocks_take(bytes);
     return copy ? memcpy(copy, text, bytes) : NULL;
 }
-
-size_t neap_blocks_kept_bytes(void)
-{
-    return kept.bytes;
-}

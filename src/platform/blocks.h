@@ -24,7 +24,4 @@ NEAP_MUST_CHECK void *neap_blocks_resize(void *block, size_t bytes);
 NEAP_MUST_CHECK char *neap_blocks_copy_text(const char *text);
 void neap_blocks_give_back(void *block);
 
-/* What this thread keeps. */
-size_t neap_blocks_kept_bytes(void);
-
 #endif
