@@ -28,7 +28,11 @@ static bool begins_to_connect(struct neap_transfer *transfer)
         stop_repetition(transfer);
         return false;
     }
-    if (transfer->stage == NEAP_STAGE_WAITING)
+    if (transfer->stage != NEAP_STAGE_WAITING)
+        return true;
+    if (neap_sharing_is_connecting(transfer))
+        transfer->stage = NEAP_STAGE_CONNECT; /* since it began to wait */
+    else
         neap_stage_enter(transfer, NEAP_STAGE_CONNECT);
     return true;
 }
@@ -87,6 +91,7 @@ static int on_send(void *context, char *peer, char *local, int peer_port, int lo
         return CURL_PREREQFUNC_ABORT;
     }
     transfer->sent = true;
+    neap_sharing_note_sent(transfer);
     if (transfer->dialled)
         transfer->transport->stats.opened++;
     else

@@ -7,9 +7,11 @@
  * the other, should it turn out to speak HTTP/1.1 only.
  *
  * To wait for another one's connecting is connecting, and has its limit; to wait for a stream on a
- * connection that is there is not (decision 0003). */
+ * connection that is there is not (decision 0003). So the limit is counted from when the last
+ * connection to that origin went. */
 #include <string.h>
 
+#include "base/hash.h"
 #include "transport/transport_internal.h"
 
 struct text {
@@ -22,6 +24,14 @@ static struct text origin_of(const struct neap_transfer *transfer)
     const char *url = transfer->request.url;
     const size_t scheme_bytes = strlen("https://");
     return (struct text){url, scheme_bytes + strcspn(url + scheme_bytes, "/?#")};
+}
+
+/* That two origins have one hash only lets a request wait longer. */
+static uint64_t hash_of(struct text origin)
+{
+    static const struct neap_hash_seed seed;
+    uint64_t hash = neap_hash(&seed, origin.data, origin.bytes);
+    return hash == 0 ? 1 : hash;
 }
 
 static bool is_known(const struct neap_transport *transport, struct text origin)
@@ -49,7 +59,30 @@ bool neap_sharing_prepare(struct neap_transfer *transfer)
 
 bool neap_sharing_is_connecting(const struct neap_transfer *transfer)
 {
-    return transfer->waits_for_pipe && transfer->transport->sockets.http2_count == 0;
+    return transfer->waits_for_pipe &&
+           !neap_sockets_lead_to(transfer->transport, hash_of(origin_of(transfer)));
+}
+
+static void name_origin(const struct neap_transfer *transfer)
+{
+    struct neap_socket *socket = neap_sockets_find(transfer->transport, transfer->fd);
+    if (socket && socket->origin == 0)
+        socket->origin = hash_of(origin_of(transfer));
+}
+
+/* A hundred may share it before the first answer has come. */
+void neap_sharing_note_sent(const struct neap_transfer *transfer)
+{
+    if (transfer->dialled && transfer->waits_for_pipe)
+        name_origin(transfer);
+}
+
+void neap_sharing_note_loss(const struct neap_transport *transport, uint64_t origin)
+{
+    for (struct neap_transfer *one = transport->live; one; one = one->next)
+        if (one->waits_for_pipe && one->stage == NEAP_STAGE_WAITING &&
+            hash_of(origin_of(one)) == origin)
+            neap_stage_progress(one);
 }
 
 static void forget(struct neap_transport *transport)
@@ -69,6 +102,8 @@ void neap_sharing_note(const struct neap_transfer *transfer)
 {
     struct neap_transport *transport = transfer->transport;
     bool is_http2 = transfer->response->http_version >= 20;
+    if (is_http2)
+        name_origin(transfer);
     if (!is_http2 && !transport->multiplexes)
         return;
     struct text origin = origin_of(transfer);

@@ -34,10 +34,20 @@ struct neap_socket *neap_sockets_find(const struct neap_transport *transport, in
 void neap_sockets_note_protocol(struct neap_transport *transport, int fd, bool http2)
 {
     struct neap_socket *socket = neap_sockets_find(transport, fd);
-    if (!socket || socket->http2 == http2)
-        return;
-    socket->http2 = http2;
-    transport->sockets.http2_count += http2 ? 1 : UINT32_MAX;
+    if (socket)
+        socket->http2 = http2;
+}
+
+bool neap_sockets_lead_to(const struct neap_transport *transport, uint64_t origin)
+{
+    const struct neap_sockets *sockets = &transport->sockets;
+    for (size_t page = 0; page < sockets->page_count; page++) {
+        const struct neap_socket_page *those = sockets->page[page];
+        for (size_t i = 0; those && i < NEAP_SOCKETS_A_PAGE; i++)
+            if (those->at[i] && those->at[i]->origin == origin)
+                return true;
+    }
+    return false;
 }
 
 /* Above all descriptors that it has a page for. */
@@ -81,11 +91,12 @@ static void forget(struct neap_transport *transport, int fd)
         return;
     neap_loop_unwatch(transport->loop, &socket->watch);
     *slot_of(&transport->sockets, fd) = NULL;
-    transport->sockets.http2_count -= socket->http2;
     if (socket->ours) {
         transport->stats.open--;
         socket->shard->open--;
     }
+    if (socket->origin != 0)
+        neap_sharing_note_loss(transport, socket->origin);
     neap_free(transport->alloc, socket);
 }
 

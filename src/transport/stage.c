@@ -46,9 +46,8 @@ static int64_t deadline_of(const struct neap_transfer *transfer)
 
 /* The timer is always set while a transfer has any limit, also where its stage has none: then no
  * callback of libcurl has to insert it, which can fail. */
-static enum neap_status set_timer(struct neap_transfer *transfer)
+static enum neap_status set_timer(struct neap_transfer *transfer, int64_t when_ns)
 {
-    int64_t when_ns = deadline_of(transfer);
     if (when_ns == NEAP_NEVER)
         when_ns = neap_time_add(now_of(transfer), shortest_limit(&transfer->limits));
     return neap_loop_set(transfer->transport->loop, &transfer->stage_timer, when_ns);
@@ -64,8 +63,9 @@ void neap_stage_enter(struct neap_transfer *transfer, enum neap_stage stage)
     transfer->stage = stage;
     transfer->since_ns = now_of(transfer);
     bool is_set = transfer->stage_timer.node.index != 0;
-    if (is_set && deadline_of(transfer) < transfer->stage_timer.node.when_ns &&
-        set_timer(transfer) != NEAP_OK)
+    int64_t when_ns = deadline_of(transfer);
+    if (is_set && when_ns < transfer->stage_timer.node.when_ns &&
+        set_timer(transfer, when_ns) != NEAP_OK)
         transfer->transport->broken = true; /* moving a timer needs no memory */
 }
 
@@ -117,16 +117,17 @@ static void fire(struct neap_loop_timer *timer, int64_t now_ns)
     (void)now_ns;
     if (has_expired(transfer)) {
         expire(transfer);
-    } else if (set_timer(transfer) != NEAP_OK) {
+    } else if (set_timer(transfer, deadline_of(transfer)) != NEAP_OK) {
         neap_verdict_starve(transfer, "not enough memory");
         neap_transport_end(transfer);
     }
 }
 
+/* Whether waiting has a limit is asked when the timer fires: most have been sent by then. */
 enum neap_status neap_stage_begin(struct neap_transfer *transfer)
 {
     transfer->stage = NEAP_STAGE_WAITING;
     transfer->since_ns = now_of(transfer);
     transfer->stage_timer.fire = fire;
-    return set_timer(transfer);
+    return set_timer(transfer, NEAP_NEVER);
 }

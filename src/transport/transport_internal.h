@@ -30,7 +30,6 @@ struct neap_sockets {
     struct neap_socket_page **page; /* NULL where it would be empty */
     size_t page_count;
     int64_t next_expiry_ns; /* no idle connection is too old before */
-    uint32_t http2_count;   /* of those that have answered by HTTP/2 */
 };
 
 /* One multi handle. */
@@ -159,11 +158,14 @@ void neap_settings_note_response(const struct neap_transfer *transfer);
 bool neap_request_has_content(const struct neap_request *request);
 
 /* sharing.c. `prepare` sets whether this hop waits for a connection that another one is making;
- * `is_connecting`: does that count as connecting while it waits? `note` is called when a final head
- * has begun. */
+ * `is_connecting`: does that count as connecting while it waits? `note_sent` is called when a hop
+ * is handed to a connection, `note` when a final head has begun, `note_loss` when a connection of
+ * that origin is gone. */
 NEAP_MUST_CHECK bool neap_sharing_prepare(struct neap_transfer *transfer);
 bool neap_sharing_is_connecting(const struct neap_transfer *transfer);
+void neap_sharing_note_sent(const struct neap_transfer *transfer);
 void neap_sharing_note(const struct neap_transfer *transfer);
+void neap_sharing_note_loss(const struct neap_transport *transport, uint64_t origin);
 void neap_sharing_free(struct neap_transport *transport);
 
 /* hop.c: the options of this hop's request. NEAP_NO_MEMORY, NEAP_SYSTEM. */
@@ -226,6 +228,7 @@ struct neap_socket {
     bool awaited;       /* libcurl has waited for it to be readable */
     bool in_use;        /* libcurl waits for it now */
     bool http2;
+    uint64_t origin; /* a hash of where it leads to, if HTTP/2 may share it; else 0 */
 };
 void neap_sockets_install(struct neap_shard *shard);
 void neap_sockets_preset(struct neap_transport *transport, CURL *easy);
@@ -233,6 +236,8 @@ NEAP_MUST_CHECK struct neap_socket *neap_sockets_open(struct neap_shard *shard, 
 struct neap_socket *neap_sockets_find(const struct neap_transport *transport, int fd);
 /* What came on it was HTTP/2, or was not. */
 void neap_sockets_note_protocol(struct neap_transport *transport, int fd, bool http2);
+/* Is one of that `origin` open, idle ones included? */
+bool neap_sockets_lead_to(const struct neap_transport *transport, uint64_t origin);
 /* Ends the connections that have been idle, or have lived, for too long. */
 void neap_sockets_expire(struct neap_transport *transport);
 void neap_sockets_free(struct neap_transport *transport);
