@@ -98,6 +98,7 @@ local function spawn(loop, fn, ...)
     flights = {},
     next = false,
     is_ready = false,
+    call = false, -- in C: its coroutine may be closed, and nobody else would hold it
     results = false,
     failed = false,
   }, Task)
@@ -114,6 +115,7 @@ local function finish(loop, task, ...)
   task.results, task.failed = LOST, true
   loop.live = loop.live - 1
   loop.tasks[task.co] = nil
+  task.call = false
   for _, waits in ipairs(task.awaiting) do
     make_ready(loop, waits)
   end
@@ -309,6 +311,7 @@ function abandon(loop)
     for index = #task.flights, 1, -1 do
       task.flights[index].exchange:free()
     end
+    task.call = false
     core.give_up_calls(loop.engine, task.co)
   end
 end

@@ -139,7 +139,7 @@ static int wait_in_task(lua_State *L, struct neap_client *client, struct neap_ru
     if (object->exchange->attention != NEAP_ATTENTION_NONE)
         return finish(L, object);
     object->top = lua_gettop(L);
-    neap_task_calls_add(runner, object->exchange, L);
+    neap_task_calls_add(L, runner, OBJECT, object->exchange);
     return neap_task_yield(L, (lua_KContext)object, resumed);
 }
 

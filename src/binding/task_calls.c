@@ -32,9 +32,22 @@ static void set_running_task(lua_State *L, int index)
 
 /* ---------------------------------------------------------------------------- those who wait */
 
-void neap_task_calls_add(struct neap_runner *runner, struct neap_exchange *exchange, lua_State *L)
+/* Its coroutine may be closed, which leaves the object to nobody else: the loop could not know of
+ * the end of its call. */
+static void have_task_keep(lua_State *L, int object)
+{
+    neap_lua_get_user_table(L, lua_upvalueindex(NEAP_RUNNER_UPVALUE));
+    lua_getfield(L, -1, "task");
+    lua_pushvalue(L, object);
+    lua_setfield(L, -2, "call");
+    lua_pop(L, 2);
+}
+
+void neap_task_calls_add(lua_State *L, struct neap_runner *runner, int object,
+                         struct neap_exchange *exchange)
 {
     struct neap_task_calls *calls = runner->calls;
+    have_task_keep(L, object);
     exchange->waiter.list = &calls->ready;
     exchange->waiter.thread = L;
     neap_exchange_tie(exchange, calls->tie);
@@ -290,7 +303,8 @@ static int runner_leave(lua_State *L)
 }
 
 /* tasks(running): the functions calls, resume, sweep and turn of a scheduler that says in the field
- * `task` of that table which task runs, and its runner. */
+ * `task` of that table which task runs, and its runner. A task, which is a table, has its last call
+ * in the field `call`. */
 static int tasks(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -298,6 +312,8 @@ static int tasks(lua_State *L)
     struct neap_runner *runner = neap_lua_new_userdata(L, sizeof *runner);
     *runner = (struct neap_runner){.thread = NULL};
     luaL_setmetatable(L, RUNNER_NAME);
+    lua_pushvalue(L, 1);
+    neap_lua_set_user_table(L, -2);
     lua_insert(L, 1);
     lua_pushcfunction(L, calls_new);
     lua_CFunction functions[] = {resume, sweep, turn};

@@ -3,8 +3,8 @@
  *
  * A loop of the scheduler (lua/neap/scheduler.lua), a run or a background, has one list of the
  * calls that its tasks wait for. The list is of no use without the loop, which holds its tasks with
- * their coroutines; so none of these is gone while its call is in the list. Belongs to the thread
- * of the Lua state. */
+ * their coroutines and calls; so none of these is gone while its call is in the list. Belongs to
+ * the thread of the Lua state. */
 #ifndef NEAP_BINDING_TASK_CALLS_H
 #define NEAP_BINDING_TASK_CALLS_H
 
@@ -21,7 +21,7 @@ struct neap_task_calls {
     uint32_t may_take; /* so many who are ready before the loop's next turn */
 };
 
-/* What runs now; one for each Lua state. */
+/* What runs now; one for each Lua state. Its user table is the scheduler's table of what runs. */
 struct neap_runner {
     const lua_State *thread;       /* of the task that was resumed last and has not come back */
     struct neap_task_calls *calls; /* of its loop */
@@ -33,8 +33,10 @@ struct neap_runner {
 #define NEAP_RUNNER_UPVALUE 1
 struct neap_runner *neap_runner(lua_State *L);
 
-/* The call, which is not done, is waited for by the task that runs. */
-void neap_task_calls_add(struct neap_runner *runner, struct neap_exchange *exchange, lua_State *L);
+/* The call, which is not done, is waited for by the task that runs, and which keeps the object of
+ * the call, at that index. */
+void neap_task_calls_add(lua_State *L, struct neap_runner *runner, int object,
+                         struct neap_exchange *exchange);
 
 /* Yields until the call is done; the continuation is called earlier where somebody else resumes the
  * coroutine. To be returned. */
