@@ -15,8 +15,8 @@ local SECONDS = 60 -- for one workload
 local PATH = "/status/200?after=0.004"
 local WORKLOADS = {
   { name = "success", times = 1000 },
-  { name = "failing", times = 1500 },
-  { name = "refused", times = 1000 },
+  { name = "failing", times = 6000 },
+  { name = "refused", times = 6000 },
   { name = "http", times = 150 },
   { name = "run", times = 150, kind = "http", way = "run" },
 }
