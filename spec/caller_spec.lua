@@ -310,33 +310,15 @@ describe("such a call in a task", function()
 
   local it_can_close = coroutine.close and it or function() end -- luacheck: ignore 143
 
-  it_can_close("ends the run where its coroutine was closed", function()
-    local c, waiting = api(), nil
+  -- The call of a task whose coroutine is closed, and collected, after so many seconds.
+  local function assert_ends_closed(c, after, make_call)
+    local waiting
     local done, message = pcall(neap.run, function()
       local task = neap.spawn(function()
         waiting = coroutine.running()
-        return c:get("/slow?headers=0.1")
+        return make_call()
       end)
-      neap.sleep(0.02)
-      coroutine.close(waiting) -- luacheck: ignore 143
-      collectgarbage()
-      collectgarbage()
-      task:await()
-    end)
-    assert.is_false(done)
-    assert.matches("cannot resume dead coroutine", message)
-    assert.equal(0, c:stats().in_flight)
-    assert.equal("/echo", echo(c:get("/echo")).path)
-  end)
-
-  it_can_close("keeps its body until it is over where its coroutine was closed", function()
-    local c, waiting = api(), nil
-    local done, message = pcall(neap.run, function()
-      local task = neap.spawn(function()
-        waiting = coroutine.running()
-        return c:post("/echo", { body = ("x"):rep(32 * 1024 * 1024) })
-      end)
-      neap.sleep(0)
+      neap.sleep(after)
       assert.equal(1, c:stats().in_flight)
       coroutine.close(waiting) -- luacheck: ignore 143
       collectgarbage()
@@ -346,6 +328,19 @@ describe("such a call in a task", function()
     assert.is_false(done)
     assert.matches("cannot resume dead coroutine", message)
     assert.equal(0, c:stats().in_flight)
+  end
+
+  it_can_close("ends the run where its coroutine was closed", function()
+    local c = api()
+    assert_ends_closed(c, 0.02, function() return c:get("/slow?headers=0.1") end)
+    assert.equal("/echo", echo(c:get("/echo")).path)
+  end)
+
+  it_can_close("keeps its body until it is over where its coroutine was closed", function()
+    local c = api()
+    assert_ends_closed(c, 0, function()
+      return c:post("/echo", { body = ("x"):rep(32 * 1024 * 1024) })
+    end)
   end)
 
   it("is made in the background too", function()

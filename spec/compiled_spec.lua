@@ -5,6 +5,7 @@ local core = require "neap.core"
 local host = require "neap.host"
 local testing = require "neap.testing"
 local kit = require "spec.support.kit"
+local plain = require "spec.support.plain"
 
 local jit = rawget(_G, "jit")
 local CALLS = 3000
@@ -30,20 +31,6 @@ local function policy_of(part)
     policy[key] = value
   end
   return policy
-end
-
-local FIELDS = { "kind", "message", "retryable", "attempts", "elapsed", "at", "retry_after",
-  "cause", "trace" }
-
-local function plain(value)
-  if not neap.Error.is(value) then
-    return value
-  end
-  local fields = {}
-  for _, name in ipairs(FIELDS) do
-    fields[name] = value[name]
-  end
-  return fields
 end
 
 local POLICIES = {

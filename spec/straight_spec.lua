@@ -4,6 +4,8 @@
 local neap = require "neap"
 local testing = require "neap.testing"
 
+local plain = require "spec.support.plain"
+
 local ROUNDS, CALLS = 60, 40
 
 -- A generator of the spec's own: kits have theirs, and these numbers are the same on each Lua.
@@ -62,20 +64,6 @@ local function some_function(seed)
     end
     return nil, "failure " .. share
   end
-end
-
-local FIELDS = { "kind", "message", "phase", "retryable", "attempts", "elapsed", "at",
-  "retry_after", "cause", "status", "trace" }
-
-local function plain(value)
-  if not neap.Error.is(value) then
-    return value
-  end
-  local fields = {}
-  for _, name in ipairs(FIELDS) do
-    fields[name] = value[name]
-  end
-  return fields
 end
 
 -- All that the calls came to, and in the end what was counted.
