@@ -81,11 +81,15 @@ test_run() {
     expect 'run: a counted failure' '0 passed, 2 failed/1' "$(run_with '[check] FAIL a\n' 2)"
     expect 'run: a failure that make forgot' '0 passed, 2 failed/1' "$(run_with '[check] FAIL a\n' 0)"
     expect 'run: nothing ran' '0 passed, 1 failed/1' "$(run_with '' 0)"
-    expect 'run: a spec that failed is named again' '5/Failure -> a_spec.lua @ 1' "$(repeated \
+    expect 'run: a spec that failed is named again' '6/Failure -> a_spec.lua @ 1' "$(repeated \
         '[step] begin x\nFailure -> a_spec.lua @ 1\na fails\n== b_spec.lua\n1 success\n')"
-    expect 'run: so is a C test' '3/[  FAILED  ] a' \
+    expect 'run: so is a C test' '4/[  FAILED  ] a' \
         "$(repeated '[step] begin x\n[       OK ] b\n[  FAILED  ] a\n[  FAILED  ] 1 test(s), listed below:\n')"
     expect 'run: what passed is not' '0/' "$(repeated '[step] begin x\n[check] PASS a\n')"
+    expect 'run: so are the last words of a step that broke' '6/no rule' \
+        "$(repeated '[step] begin x\n[check] PASS a\nno rule\n[step] FAILED x (1 s)\n')"
+    expect 'run: so is what a sanitizer said' '8/a.c:1: runtime error: b' "$(repeated \
+        '[step] begin x\n[check] PASS a\na.c:1: runtime error: b\n  #0 c\n[check] PASS d\n[step] FAILED x\n')"
 }
 
 # Specs of which one fails, and what the interpreter does with its file when that is run again.
@@ -115,8 +119,15 @@ test_runners() {
     expect 'specs: what fails again has failed' '1 passed, 1 failed/1' "$(again_with 'exit 1')"
     expect 'specs: what passes alone is unsteady' '1 passed, 0 failed, 1 skipped/0' "$(again_with \
         'echo "2 successes / 0 failures / 0 errors / 0 pending : 0.1 seconds"')"
-    expect 'specs: what leaks besides has failed' '1 passed, 1 failed/1' "$(again_with \
+    expect 'specs: what leaks besides has failed' '1 passed, 2 failed/1' "$(again_with \
         'echo "2 successes / 0 failures / 0 errors / 0 pending : 0.1 seconds"' 23)"
+    printf '#!/bin/sh\necho "1 success / 0 failures / 0 errors / 0 pending : 0.1 seconds"\nkill -SEGV $$\n' \
+        >"$scratch/dies_late"
+    chmod +x "$scratch/dies_late"
+    expect 'specs: death after the summary has failed' '1 passed, 1 failed/1' \
+        "$(.ci/specs.sh "$scratch/dies_late" a_spec.lua 2>&1 | counted)"
+    expect 'specs: and again' '1 passed, 1 failed/1' \
+        "$(AGAIN=yes .ci/specs.sh "$scratch/dies_late" a_spec.lua 2>&1 | counted)"
     printf '%s\n' x_spec.lua y_spec.lua z_spec.lua >"$scratch/list"
     expect 'specs: many that are unsteady have failed' '1 passed, 1 failed/1' "$(UNSTEADY=$scratch/list again_with \
         'echo "2 successes / 0 failures / 0 errors / 0 pending : 0.1 seconds"')"
