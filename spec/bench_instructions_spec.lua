@@ -77,6 +77,21 @@ calls=1 12
 ]])
   end)
 
+  it("knows the names that only the libraries' own parts tell", function()
+    assert.equal(47, callgrind.own[[
+ob=(1) /usr/lib/libc.so.6
+fn=(1) malloc
+12 40
+ob=(2) /tree/build/lua5.4/neap/core.so
+fn=(2) act
+12 7
+cob=(1)
+cfn=(1)
+calls=1 12
+4 40
+]])
+  end)
+
   it("goes on counting a function after what it called", function()
     assert.equal(9, callgrind.own[[
 ob=(2) /tree/build/lua5.4/neap/core.so

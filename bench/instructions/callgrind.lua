@@ -57,7 +57,8 @@ function callgrind.own(text)
     elseif key == "cob" then
       resolved(objects, value)
     elseif key == "fn" then
-      ours = in_object and not is_of_memory(resolved(functions, value))
+      local name = resolved(functions, value)
+      ours = in_object and not is_of_memory(name)
     elseif key == "cfn" then
       callee = resolved(functions, value)
     elseif key == "calls" then

@@ -60,12 +60,13 @@ function workloads.http()
   end
 end
 
--- So many times `call`, in one neap.run where that is wanted.
-local function repeated(call, count)
+-- So many times `call`, in one neap.run where that is wanted, and then `last`.
+local function repeated(call, count, last)
   local function all()
     for _ = 1, count do
       call()
     end
+    last()
   end
   return way == "run" and function()
     neap.run(all)
@@ -73,9 +74,12 @@ local function repeated(call, count)
 end
 
 local call, begin = workloads[workload]()
-repeated(call, WARM)()
+repeated(call, WARM, collectgarbage)()
 if begin then
   begin()
 end
+-- One whole collection of what all of them leave: how many the collector would begin meanwhile
+-- depends on the heap of the day.
 collectgarbage()
-counted(repeated(call, times), 1)
+collectgarbage "stop"
+counted(repeated(call, times, collectgarbage), 1)
