@@ -34,6 +34,7 @@ int luaopen_neap_core(lua_State *L)
         lua_setfield(L, -2, "can_yield");
     }
     neap_binding_add_engine(L);
+    neap_binding_add_sleepers(L);
     neap_binding_add_client(L);
     neap_binding_add_exchange(L);
     neap_binding_add_callers(L);

@@ -47,6 +47,7 @@ const char *neap_binding_adoption_failure(enum neap_status status);
 
 /* Each adds its metatable, and its constructors to the table on top of the stack. */
 void neap_binding_add_engine(lua_State *L);
+void neap_binding_add_sleepers(lua_State *L);
 void neap_binding_add_client(lua_State *L);
 void neap_binding_add_exchange(lua_State *L);
 void neap_binding_add_callers(lua_State *L);
@@ -69,6 +70,9 @@ void neap_binding_add_roster(lua_State *L);
 void neap_binding_add_policies(lua_State *L);
 void neap_binding_add_check(lua_State *L);
 void neap_binding_add_option_rows(lua_State *L);
+
+/* The engine's method sleeper(seconds): pushes one that is ready once so much time has passed. */
+int neap_binding_sleeper(lua_State *L);
 
 /* Pushes a new metatable with these methods and this collector, which may be NULL. It is found by
  * its name, and faster by the name's address. */
