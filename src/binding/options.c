@@ -4,6 +4,7 @@
 
 #include "binding/option_kind.h"
 #include "binding/option_message.h"
+#include "binding/option_unknown.h"
 
 /* A table that is only checked has no target. */
 static void *place(void *target, size_t offset)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "binding/option_message.h"
+#include "binding/shown_value.h"
 
 struct reader {
     lua_State *L;
@@ -88,7 +88,7 @@ static bool refuse(struct reader *reader, struct neap_text name)
 {
     lua_State *L = reader->L;
     const char *got = luaL_typename(L, -1);
-    neap_option_push_quoted(L, name.text, name.bytes);
+    neap_push_quoted(L, name.text, name.bytes);
     lua_pushfstring(L, "%s[%s]: expected a string, a number%s or a list of them, got a %s",
                     reader->path, lua_tostring(L, -1), reader->booleans ? ", a boolean" : "", got);
     return false;

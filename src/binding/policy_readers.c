@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "binding/option_message.h"
+#include "binding/option_unknown.h"
 #include "client/policy.h"
 #include "policy/idempotency_key.h"
 #include "transport/url.h"

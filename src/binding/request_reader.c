@@ -6,11 +6,11 @@
 
 #include "base/duration.h"
 #include "base/method.h"
-#include "binding/option_message.h"
 #include "binding/options.h"
 #include "binding/pair_list.h"
 #include "binding/policy_options.h"
 #include "binding/request_key.h"
+#include "binding/shown_value.h"
 
 /* Room for what is left on the stack beside the values of a request, and with lists and texts that
  * are made of it. The stack of each task grows by what is asked for here, and stays so. */
@@ -250,7 +250,7 @@ static bool add_header(struct reader *reader, struct neap_request_header *header
 {
     if (!neap_header_is_safe(pair->name.text, pair->name.bytes, pair->value.text,
                              pair->value.bytes)) {
-        neap_option_push_quoted(reader->L, pair->name.text, pair->name.bytes);
+        neap_push_quoted(reader->L, pair->name.text, pair->name.bytes);
         lua_pushfstring(reader->L,
                         "request.headers[%s]: expected a header name of RFC 9110 and a value "
                         "without control characters",
