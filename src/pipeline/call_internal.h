@@ -1,6 +1,7 @@
-/* What the files of the call share among themselves: call.c steps, call_admission.c asks the
- * policies before an attempt, call_judgement.c decides after one, call_end.c ends, call_fallback.c
- * finds what stands in for a failure, call_following.c waits for another call's outcome. */
+/* What the files of the call share among themselves: call.c steps, call_admission.c has an attempt
+ * admitted by the policies that call_stages.c asks, call_launch.c begins it, call_hedge.c tries a
+ * second one beside it, call_judgement.c decides after one, call_end.c ends, call_fallback.c finds
+ * what stands in for a failure, call_following.c waits for another call's outcome. */
 #ifndef NEAP_PIPELINE_CALL_INTERNAL_H
 #define NEAP_PIPELINE_CALL_INTERNAL_H
 
@@ -47,9 +48,26 @@ struct neap_effect neap_call_conclude(struct neap_call *call, int64_t now_ns);
 bool neap_call_has_time(const struct neap_call *call, int64_t now_ns);
 struct neap_effect neap_call_out_of_time(struct neap_call *call, int64_t now_ns);
 
+/* Asks the policy of each stage whether an attempt may begin; what it grants the call holds. */
+typedef struct neap_admission neap_call_ask_stage(struct neap_call *call, int64_t now_ns);
+extern neap_call_ask_stage *const neap_call_stages[NEAP_STAGE_COUNT];
+
+/* Of a stage that has refused: would a later deadline have let the attempt wait until then? */
+bool neap_call_wants_time(const struct neap_call *call, int64_t now_ns, enum neap_stage stage,
+                          int64_t until_ns);
+
+/* Of a stage that has not admitted: true in shadow mode, where that is only counted, and the call
+ * goes on as if it had been admitted. */
+bool neap_call_overrules(struct neap_call *call, int64_t now_ns, enum neap_stage stage,
+                         enum neap_decision decision);
+
 /* An attempt that all have admitted begins, with the permits of the call; its entry of the trace,
  * UINT32_MAX where there was no memory for one. */
 uint32_t neap_call_launch(struct neap_call *call, int64_t now_ns);
+
+/* The same, counted, and perhaps struck by chaos: SEND; or the end, where too little time is left.
+ */
+struct neap_effect neap_call_send(struct neap_call *call, int64_t now_ns);
 
 /* Begins asking for admission to a new attempt. */
 struct neap_effect neap_call_admit(struct neap_call *call, int64_t now_ns);
