@@ -1,107 +1,27 @@
 #include "binding/option_kind.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/duration.h"
+#include "binding/option_member.h"
 #include "binding/option_message.h"
 
 #define LARGEST_BYTES 0x1p63 /* of a default: what is larger stands for no limit */
-
-static void *place(void *target, size_t offset)
-{
-    return (char *)target + offset;
-}
 
 static bool has_flag(const struct neap_option *row, enum neap_option_flag flag)
 {
     return (row->flags & flag) != 0;
 }
 
-/* The structs' members have types of their own (enums, pointers to const), so all are written as
- * bytes. */
-static void put(void *target, size_t offset, const void *value, size_t bytes)
-{
-    memcpy(place(target, offset), value, bytes);
-}
-
 static void put_bool(void *target, size_t offset, bool value)
 {
-    put(target, offset, &value, sizeof value);
+    neap_option_put(target, offset, &value, sizeof value);
 }
 
 static void put_int(void *target, size_t offset, int value)
 {
-    put(target, offset, &value, sizeof value);
-}
-
-/* --------------------------------------------------------------------------------------- texts */
-
-char *neap_option_copy_text(struct neap_option_reader *reader, const char *text, size_t bytes)
-{
-    char *copy = neap_copy_text(reader->alloc, text, bytes);
-    if (!copy)
-        luaL_error(reader->L, "not enough memory");
-    return copy;
-}
-
-static void put_text(struct neap_option_reader *reader, void *target, size_t offset,
-                     const char *text, size_t bytes)
-{
-    char *copy = neap_option_copy_text(reader, text, bytes);
-    char *old;
-    memcpy(&old, place(target, offset), sizeof old);
-    put(target, offset, &copy, sizeof copy);
-    neap_free(reader->alloc, old);
-}
-
-struct text_list {
-    char **text;
-    size_t count;
-};
-
-static struct text_list take_list(const struct neap_option *row, void *target)
-{
-    struct text_list list;
-    memcpy(&list.text, place(target, row->offset), sizeof list.text);
-    memcpy(&list.count, place(target, row->count), sizeof list.count);
-    return list;
-}
-
-static void put_list(const struct neap_option *row, void *target, struct text_list list)
-{
-    put(target, row->offset, &list.text, sizeof list.text);
-    put(target, row->count, &list.count, sizeof list.count);
-}
-
-static void empty_list(struct neap_option_reader *reader, const struct neap_option *row,
-                       void *target)
-{
-    struct text_list list = take_list(row, target);
-    put_list(row, target, (struct text_list){NULL, 0});
-    for (size_t i = 0; i < list.count; i++)
-        neap_free(reader->alloc, list.text[i]);
-    neap_free(reader->alloc, list.text);
-}
-
-/* The list belongs to the target at every moment, or an error of Lua in between would leak it. */
-static void append_text(struct neap_option_reader *reader, const struct neap_option *row,
-                        void *target, const char *text, size_t bytes)
-{
-    struct text_list list = take_list(row, target);
-    char **grown = neap_resize(reader->alloc, list.text, (list.count + 1) * sizeof *list.text);
-    if (!grown) {
-        luaL_error(reader->L, "not enough memory");
-        return;
-    }
-    list.text = grown;
-    put_list(row, target, list);
-    char *copy = neap_option_copy_text(reader, text, bytes);
-    for (size_t i = 0; i < bytes && has_flag(row, NEAP_OPTION_UPPER); i++)
-        copy[i] = (char)toupper((unsigned char)copy[i]);
-    list.text[list.count++] = copy;
-    put_list(row, target, list);
+    neap_option_put(target, offset, &value, sizeof value);
 }
 
 /* ------------------------------------------------------------------------------------ defaults */
@@ -127,14 +47,14 @@ static void default_integer(struct neap_option_reader *reader, const struct neap
 {
     (void)reader;
     uint32_t value = (uint32_t)row->number;
-    put(target, row->offset, &value, sizeof value);
+    neap_option_put(target, row->offset, &value, sizeof value);
 }
 
 static void default_number(struct neap_option_reader *reader, const struct neap_option *row,
                            void *target)
 {
     (void)reader;
-    put(target, row->offset, &row->number, sizeof row->number);
+    neap_option_put(target, row->offset, &row->number, sizeof row->number);
 }
 
 static void default_seconds(struct neap_option_reader *reader, const struct neap_option *row,
@@ -142,7 +62,7 @@ static void default_seconds(struct neap_option_reader *reader, const struct neap
 {
     (void)reader;
     int64_t value_ns = neap_ns_from_seconds(row->number);
-    put(target, row->offset, &value_ns, sizeof value_ns);
+    neap_option_put(target, row->offset, &value_ns, sizeof value_ns);
 }
 
 static void default_bytes(struct neap_option_reader *reader, const struct neap_option *row,
@@ -150,24 +70,24 @@ static void default_bytes(struct neap_option_reader *reader, const struct neap_o
 {
     (void)reader;
     uint64_t value = row->number < LARGEST_BYTES ? (uint64_t)row->number : UINT64_MAX;
-    put(target, row->offset, &value, sizeof value);
+    neap_option_put(target, row->offset, &value, sizeof value);
 }
 
 static void default_text(struct neap_option_reader *reader, const struct neap_option *row,
                          void *target)
 {
     if (row->text)
-        put_text(reader, target, row->offset, row->text, strlen(row->text));
+        neap_option_put_text(reader, target, row->offset, row->text, strlen(row->text));
 }
 
 static void default_texts(struct neap_option_reader *reader, const struct neap_option *row,
                           void *target)
 {
-    empty_list(reader, row, target);
+    neap_option_empty_texts(reader, row, target);
     const char *word = row->text ? row->text : "";
     for (size_t bytes; *word; word += bytes + (word[bytes] == ' ')) {
         bytes = strcspn(word, " ");
-        append_text(reader, row, target, word, bytes);
+        neap_option_add_text(reader, row, target, word, bytes);
     }
 }
 
@@ -238,7 +158,7 @@ static bool read_integer(struct neap_option_reader *reader, const struct neap_op
         value > UINT32_MAX)
         return neap_option_fail_expected(reader, row);
     uint32_t narrow = (uint32_t)value;
-    put(target, row->offset, &narrow, sizeof narrow);
+    neap_option_put(target, row->offset, &narrow, sizeof narrow);
     return true;
 }
 
@@ -248,7 +168,7 @@ static bool read_number(struct neap_option_reader *reader, const struct neap_opt
     double value = lua_tonumber(reader->L, -1);
     if (!is_in_range(row, value))
         return neap_option_fail_expected(reader, row);
-    put(target, row->offset, &value, sizeof value);
+    neap_option_put(target, row->offset, &value, sizeof value);
     return true;
 }
 
@@ -262,7 +182,7 @@ static bool read_seconds(struct neap_option_reader *reader, const struct neap_op
     /* What is less than half a nanosecond must not become the zero that is out of range. */
     if (value_ns == 0 && has_flag(row, NEAP_OPTION_ABOVE))
         value_ns = 1;
-    put(target, row->offset, &value_ns, sizeof value_ns);
+    neap_option_put(target, row->offset, &value_ns, sizeof value_ns);
     return true;
 }
 
@@ -273,7 +193,7 @@ static bool read_bytes(struct neap_option_reader *reader, const struct neap_opti
     if (!neap_lua_integer(reader->L, -1, &value) || !is_in_range(row, (double)value))
         return neap_option_fail_expected(reader, row);
     uint64_t bytes = (uint64_t)value;
-    put(target, row->offset, &bytes, sizeof bytes);
+    neap_option_put(target, row->offset, &bytes, sizeof bytes);
     return true;
 }
 
@@ -291,7 +211,7 @@ static bool read_text(struct neap_option_reader *reader, const struct neap_optio
     const char *text = lua_tolstring(reader->L, -1, &bytes);
     if (!is_valid_text(row, text, bytes))
         return neap_option_fail_expected(reader, row);
-    put_text(reader, target, row->offset, text, bytes);
+    neap_option_put_text(reader, target, row->offset, text, bytes);
     return true;
 }
 
@@ -310,7 +230,7 @@ static bool read_text_of_list(struct neap_option_reader *reader, void *target)
         text = lua_tolstring(reader->L, -1, &bytes);
     if (!text || !is_valid_text(list->row, text, bytes))
         return neap_option_fail_expected(reader, &alone);
-    append_text(reader, list->row, list->target, text, bytes);
+    neap_option_add_text(reader, list->row, list->target, text, bytes);
     return true;
 }
 
@@ -318,10 +238,10 @@ static bool read_texts(struct neap_option_reader *reader, const struct neap_opti
                        void *target)
 {
     struct list_target list = {row, target};
-    empty_list(reader, row, target);
+    neap_option_empty_texts(reader, row, target);
     if (!neap_option_read_list(reader, read_text_of_list, &list))
         return false;
-    if (take_list(row, target).count == 0)
+    if (neap_option_count_texts(row, target) == 0)
         return neap_option_fail(reader, "expected %s, got an empty one", row->expected);
     return true;
 }
