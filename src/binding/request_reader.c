@@ -9,6 +9,7 @@
 #include "binding/options.h"
 #include "binding/pair_list.h"
 #include "binding/policy_options.h"
+#include "binding/request_fields.h"
 #include "binding/request_key.h"
 #include "binding/shown_value.h"
 
@@ -17,60 +18,6 @@
 #define STACK_SLOTS 20
 #define STACK_SLOTS_OF_LISTS 40
 
-#define TYPE(type) (1u << (type))
-
-/* The keys of a request. */
-enum field {
-    METHOD,
-    PATH,
-    URL,
-    QUERY,
-    HEADERS,
-    BODY,
-    JSON,
-    FORM,
-    TIMEOUT,
-    DEADLINE,
-    IDEMPOTENCY_KEY,
-    REPLAYABLE,
-    TAGS,
-    FIELD_COUNT
-};
-
-#define VALUE(key, lua_types, what)                                                                \
-    {                                                                                              \
-        .name = (key), .kind = NEAP_OPTION_VALUE, .types = (lua_types), .expected = (what)         \
-    }
-
-/* Who writes them as one text has the values in it. */
-#define SECRETS(key)                                                                               \
-    {                                                                                              \
-        .name = (key), .kind = NEAP_OPTION_VALUE, .flags = NEAP_OPTION_SECRET,                     \
-        .types = TYPE(LUA_TTABLE), .expected = "a table of names and values"                       \
-    }
-
-static const struct neap_option request_rows[FIELD_COUNT] = {
-    [METHOD] = VALUE("method", TYPE(LUA_TSTRING), "a method, such as \"GET\""),
-    [PATH] = VALUE("path", TYPE(LUA_TSTRING), "a path to be joined with base_url"),
-    [URL] = VALUE("url", TYPE(LUA_TSTRING), "an absolute http or https URL"),
-    [QUERY] = SECRETS("query"),
-    [HEADERS] = SECRETS("headers"),
-    [BODY] = VALUE("body", TYPE(LUA_TSTRING), "a string"),
-    [JSON] = VALUE("json",
-                   TYPE(LUA_TTABLE) | TYPE(LUA_TSTRING) | TYPE(LUA_TNUMBER) | TYPE(LUA_TBOOLEAN) |
-                       TYPE(LUA_TLIGHTUSERDATA),
-                   "a value that can be written as JSON"),
-    [FORM] = SECRETS("form"),
-    [TIMEOUT] = VALUE("timeout", TYPE(LUA_TTABLE), "a table of limits in seconds"),
-    [DEADLINE] = VALUE("deadline", TYPE(LUA_TNUMBER), "a moment of neap.now(), in seconds"),
-    [IDEMPOTENCY_KEY] =
-        VALUE("idempotency_key", TYPE(LUA_TSTRING), "1 to 255 characters of printable ASCII"),
-    [REPLAYABLE] = VALUE("replayable", TYPE(LUA_TBOOLEAN), "a boolean"),
-    [TAGS] = VALUE("tags", TYPE(LUA_TTABLE), "a table"),
-};
-
-static const struct neap_option_table request_table = NEAP_OPTION_ROWS(request_rows);
-
 struct reader {
     lua_State *L;
     const struct neap_request_source *source;
@@ -78,7 +25,7 @@ struct reader {
     struct neap_exchange_object *object;
     int keeper;
     struct neap_draft *draft;
-    int field[FIELD_COUNT]; /* stack index of each value that is given; 0: it is not */
+    int field[NEAP_REQUEST_FIELD_COUNT]; /* stack index of each value that is given; 0: it is not */
 };
 
 static bool fail(struct reader *reader, const char *path, const char *text)
@@ -87,52 +34,9 @@ static bool fail(struct reader *reader, const char *path, const char *text)
     return false;
 }
 
-static enum field field_named(const char *name, size_t bytes)
-{
-    enum field field = METHOD;
-    while (field < FIELD_COUNT &&
-           (request_rows[field].name[0] != name[0] || strcmp(request_rows[field].name, name) != 0))
-        field++;
-    return strlen(name) == bytes ? field : FIELD_COUNT;
-}
-
-/* The key and the value on top; what is none of a request's is left for the options to complain
- * about. */
-static bool take_field(struct reader *reader)
-{
-    lua_State *L = reader->L;
-    size_t bytes;
-    if (lua_type(L, -2) != LUA_TSTRING)
-        return false;
-    const char *name = lua_tolstring(L, -2, &bytes);
-    enum field field = field_named(name, bytes);
-    luaL_checkstack(L, 4, "request");
-    if (field == FIELD_COUNT || !(request_rows[field].types & TYPE(lua_type(L, -1))))
-        return false;
-    lua_insert(L, -2);
-    reader->field[field] = lua_gettop(L) - 1;
-    return true;
-}
-
-/* Leaves the values on the stack, so that their texts stay. */
-static bool take_fields(struct reader *reader)
-{
-    lua_State *L = reader->L;
-    int request = reader->source->request, top = lua_gettop(L);
-    bool is_good = lua_istable(L, request);
-    if (lua_isnil(L, request))
-        return true;
-    lua_pushnil(L);
-    while (is_good && lua_next(L, request))
-        is_good = take_field(reader);
-    if (is_good)
-        return true;
-    lua_settop(L, top);
-    return neap_options_read(L, request, "request", &request_table, NULL, NULL, 0);
-}
-
 /* NULL where there is none. */
-static const char *text_of(const struct reader *reader, enum field field, size_t *bytes)
+static const char *text_of(const struct reader *reader, enum neap_request_field field,
+                           size_t *bytes)
 {
     int index = reader->field[field];
     return index ? lua_tolstring(reader->L, index, bytes) : NULL;
@@ -152,7 +56,7 @@ static const char *extra_text(struct reader *reader, const char *name, size_t *b
 static bool read_method(struct reader *reader)
 {
     size_t bytes = 0;
-    const char *own = text_of(reader, METHOD, &bytes);
+    const char *own = text_of(reader, NEAP_REQUEST_METHOD, &bytes);
     const char *method = reader->source->method;
     if (own && strlen(own) == bytes && neap_method_standard(own))
         own = neap_method_standard(own);
@@ -185,8 +89,8 @@ static enum neap_status append_pairs(struct neap_buffer *buffer, const struct ne
 }
 
 /* The encoded pairs of a table stay as a Lua string on the stack; NULL on failure. */
-static const char *encode(struct reader *reader, enum field field, const char *path, int form,
-                          size_t *bytes)
+static const char *encode(struct reader *reader, enum neap_request_field field, const char *path,
+                          int form, size_t *bytes)
 {
     lua_State *L = reader->L;
     struct neap_pair_list list;
@@ -213,36 +117,50 @@ static bool resolve(struct reader *reader, const char *base, const char *referen
     return error == NEAP_URL_OK || fail(reader, path, neap_url_error_text(error));
 }
 
+static const char *safe_text_of(const struct reader *reader, enum neap_request_field field)
+{
+    size_t bytes = 0;
+    const char *text = text_of(reader, field, &bytes);
+    return without_nul(text, bytes);
+}
+
+static void tell_target(const struct neap_request_source *source, const char *path, const char *url,
+                        const char *query)
+{
+    const char *reference = url ? url : path ? path : "";
+    if (source->target)
+        *source->target = (struct neap_request_target){
+            .reference = reference, .query = query, .is_absolute = url};
+}
+
+static bool resolve_path(struct reader *reader, const char *path, const char *query)
+{
+    const char *base = reader->client->policy.base_url;
+    if (base)
+        return resolve(reader, base, path ? path : "", "request.path", query);
+    if (path)
+        return fail(reader, "request.path", "the policy has no base_url to join it with");
+    return fail(reader, "request.url", "required, a string");
+}
+
 static bool read_url(struct reader *reader)
 {
-    size_t bytes = 0, query_bytes;
-    const char *own_path = text_of(reader, PATH, &bytes);
-    own_path = without_nul(own_path, bytes);
-    const char *url = text_of(reader, URL, &bytes);
-    url = without_nul(url, bytes);
+    size_t query_bytes;
+    const char *own_path = safe_text_of(reader, NEAP_REQUEST_PATH);
+    const char *url = safe_text_of(reader, NEAP_REQUEST_URL);
     const char *path = without_nul(reader->source->path, reader->source->path_bytes);
-    if (!path)
-        path = own_path;
-    const char *base = reader->client->policy.base_url;
-    const char *query = encode(reader, QUERY, "request.query", 0, &query_bytes);
+    const char *query = encode(reader, NEAP_REQUEST_QUERY, "request.query", 0, &query_bytes);
     if (!query)
         return false;
-    if (own_path && path != own_path)
+    if (own_path && path && path != own_path)
         return fail(reader, "request.path", "there is a path already, before the request");
+    if (!path)
+        path = own_path;
     if (url && path)
         return fail(reader, "request.url", "there is a path already; give one of both");
-    if (reader->source->target)
-        *reader->source->target = (struct neap_request_target){.reference = url    ? url
-                                                                            : path ? path
-                                                                                   : "",
-                                                               .query = query,
-                                                               .is_absolute = url};
-    if (url)
-        return resolve(reader, NULL, url, "request.url", query);
-    if (!base)
-        return fail(reader, path ? "request.path" : "request.url",
-                    path ? "the policy has no base_url to join it with" : "required, a string");
-    return resolve(reader, base, path ? path : "", "request.path", query);
+    tell_target(reader->source, path, url, query);
+    return url ? resolve(reader, NULL, url, "request.url", query)
+               : resolve_path(reader, path, query);
 }
 
 static bool add_header(struct reader *reader, struct neap_request_header *headers,
@@ -269,8 +187,8 @@ static bool read_headers(struct reader *reader)
     struct neap_pair_list list;
     struct neap_request_header *headers = reader->draft->few_headers;
     list.count = 0;
-    if (reader->field[HEADERS] &&
-        !neap_read_pairs(L, reader->field[HEADERS], "request.headers", false, &list))
+    if (reader->field[NEAP_REQUEST_HEADERS] &&
+        !neap_read_pairs(L, reader->field[NEAP_REQUEST_HEADERS], "request.headers", false, &list))
         return false;
     if (list.count >= NEAP_FEW_HEADERS)
         headers = lua_newuserdata(L, (list.count + 1) * sizeof *headers);
@@ -295,7 +213,8 @@ static void set_content_type(struct reader *reader, const char *type)
 
 static int count_bodies(const struct reader *reader)
 {
-    return (reader->field[BODY] != 0) + (reader->field[JSON] != 0) + (reader->field[FORM] != 0);
+    return (reader->field[NEAP_REQUEST_BODY] != 0) + (reader->field[NEAP_REQUEST_JSON] != 0) +
+           (reader->field[NEAP_REQUEST_FORM] != 0);
 }
 
 /* A string on the stack; the exchange does not copy it. */
@@ -316,13 +235,13 @@ static bool read_body(struct reader *reader)
     size_t bytes = 0;
     if (count_bodies(reader) > 1)
         return fail(reader, "request.body", "give one of body, json and form");
-    if (reader->field[BODY])
-        return keep_body(reader, reader->field[BODY]);
+    if (reader->field[NEAP_REQUEST_BODY])
+        return keep_body(reader, reader->field[NEAP_REQUEST_BODY]);
     if (extra_text(reader, "body", &bytes)) {
         set_content_type(reader, "application/json");
         return keep_body(reader, lua_gettop(reader->L));
     }
-    const char *form = encode(reader, FORM, "request.form", 1, &bytes);
+    const char *form = encode(reader, NEAP_REQUEST_FORM, "request.form", 1, &bytes);
     if (!form)
         return false;
     if (bytes == 0)
@@ -333,9 +252,9 @@ static bool read_body(struct reader *reader)
 
 static bool read_deadline(struct reader *reader)
 {
-    if (!reader->field[DEADLINE])
+    if (!reader->field[NEAP_REQUEST_DEADLINE])
         return true;
-    double seconds = lua_tonumber(reader->L, reader->field[DEADLINE]);
+    double seconds = lua_tonumber(reader->L, reader->field[NEAP_REQUEST_DEADLINE]);
     if (isnan(seconds))
         return fail(reader, "request.deadline",
                     "expected a moment of neap.now(), in seconds, got nan");
@@ -349,11 +268,12 @@ static bool read_times(struct reader *reader)
     struct neap_draft *draft = reader->draft;
     draft->timeout = reader->client->policy.pipeline.timeout;
     draft->deadline_ns = NEAP_NEVER;
-    if (reader->field[TIMEOUT] &&
-        !neap_options_read(L, reader->field[TIMEOUT], "request.timeout", &neap_timeout_options,
-                           &draft->timeout, NULL, 0))
+    if (reader->field[NEAP_REQUEST_TIMEOUT] &&
+        !neap_options_read(L, reader->field[NEAP_REQUEST_TIMEOUT], "request.timeout",
+                           &neap_timeout_options, &draft->timeout, NULL, 0))
         return false;
-    draft->replayable = reader->field[REPLAYABLE] && lua_toboolean(L, reader->field[REPLAYABLE]);
+    draft->replayable = reader->field[NEAP_REQUEST_REPLAYABLE] &&
+                        lua_toboolean(L, reader->field[NEAP_REQUEST_REPLAYABLE]);
     return read_deadline(reader);
 }
 
@@ -376,8 +296,9 @@ static void read_extras(struct reader *reader)
 
 static bool has_lists(const struct reader *reader)
 {
-    return reader->field[QUERY] || reader->field[HEADERS] || reader->field[FORM] ||
-           reader->field[TIMEOUT] || lua_istable(reader->L, reader->source->extras);
+    return reader->field[NEAP_REQUEST_QUERY] || reader->field[NEAP_REQUEST_HEADERS] ||
+           reader->field[NEAP_REQUEST_FORM] || reader->field[NEAP_REQUEST_TIMEOUT] ||
+           lua_istable(reader->L, reader->source->extras);
 }
 
 bool neap_read_request(lua_State *L, const struct neap_request_source *source,
@@ -391,13 +312,13 @@ bool neap_read_request(lua_State *L, const struct neap_request_source *source,
                             .keeper = keeper,
                             .draft = draft};
     memset(draft, 0, sizeof *draft);
-    if (!take_fields(&reader))
+    if (!neap_request_take_fields(L, source->request, reader.field))
         return false;
     luaL_checkstack(L, has_lists(&reader) ? STACK_SLOTS_OF_LISTS : STACK_SLOTS, "request");
     if (!read_method(&reader) || !read_url(&reader) || !read_headers(&reader) ||
         !read_body(&reader) || !read_times(&reader))
         return false;
     read_extras(&reader);
-    return neap_read_request_key(L, source, reader.field[IDEMPOTENCY_KEY], client, object, keeper,
-                                 draft);
+    return neap_read_request_key(L, source, reader.field[NEAP_REQUEST_IDEMPOTENCY_KEY], client,
+                                 object, keeper, draft);
 }
