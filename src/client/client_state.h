@@ -1,5 +1,5 @@
 /* The state of a client's policies and its counters: what is made with the client and lives as long
- * as it, and a breaker for each key. client.c is its only user but for the calls' pins. */
+ * as it. client.c is its only user. */
 #ifndef NEAP_CLIENT_CLIENT_STATE_H
 #define NEAP_CLIENT_CLIENT_STATE_H
 
