@@ -259,87 +259,21 @@ bool neap_alerts_note_breakers(struct neap_alerts *alerts, const struct neap_ale
            conclude(alerts, NEAP_ALERT_BREAKER_OPEN, &judgement, now_ns, change);
 }
 
-/* An entry is 48 bits of the hash and 16 of the number of the window in which the key was last
- * noted. */
-#define STAMP_MASK UINT64_C(0xFFFF)
-
-static uint64_t entry_of(uint64_t hash, int64_t number)
-{
-    uint64_t name = hash & ~STAMP_MASK;
-    return (name != 0 ? name : STAMP_MASK + 1) | ((uint64_t)number & STAMP_MASK);
-}
-
-static bool is_of(uint64_t entry, uint64_t other)
-{
-    return (entry & ~STAMP_MASK) == (other & ~STAMP_MASK);
-}
-
-/* One that was noted by somebody whose clock is a little ahead is as good as new. */
-static bool is_known(uint64_t entry, uint64_t now)
-{
-    uint64_t age = (now - entry) & STAMP_MASK;
-    return entry != 0 && (age <= NEAP_ALERT_HISTORY || age >= STAMP_MASK - NEAP_ALERT_HISTORY);
-}
-
-/* The first place where the entry may stand: its own, or one that is free by now. */
-static _Atomic uint64_t *find_place(struct neap_alerts *alerts, uint64_t entry, uint64_t *seen)
-{
-    _Atomic uint64_t *free_place = NULL;
-    for (uint32_t i = 0; i < NEAP_ALERT_KEYS; i++) {
-        uint64_t there = atomic_load_explicit(&alerts->open_key[i], memory_order_relaxed);
-        if (there != 0 && is_of(there, entry)) {
-            *seen = there;
-            return &alerts->open_key[i];
-        }
-        if (!free_place && !is_known(there, entry)) {
-            free_place = &alerts->open_key[i];
-            *seen = there;
-        }
-    }
-    return free_place;
-}
-
-/* Where somebody else takes the place at this very moment the key is noted the next time. */
-static void note_open(struct neap_alerts *alerts, uint64_t entry)
-{
-    uint64_t seen = 0;
-    _Atomic uint64_t *found = find_place(alerts, entry, &seen);
-    if (found && seen != entry)
-        atomic_compare_exchange_strong(found, &seen, entry);
-}
-
-static void note_closed(struct neap_alerts *alerts, uint64_t entry)
-{
-    for (uint32_t i = 0; i < NEAP_ALERT_KEYS; i++) {
-        uint64_t there = atomic_load_explicit(&alerts->open_key[i], memory_order_relaxed);
-        if (there != 0 && is_of(there, entry))
-            atomic_compare_exchange_strong(&alerts->open_key[i], &there, 0);
-    }
-}
-
-static uint32_t count_known(const struct neap_alerts *alerts, uint64_t now)
-{
-    uint32_t known = 0;
-    for (uint32_t i = 0; i < NEAP_ALERT_KEYS; i++)
-        known += is_known(atomic_load_explicit(&alerts->open_key[i], memory_order_relaxed), now);
-    return known;
-}
-
 uint32_t neap_alerts_note_key(struct neap_alerts *alerts, const struct neap_alert_policy *policy,
                               uint64_t hash, bool is_open, int64_t now_ns)
 {
-    uint64_t entry = entry_of(hash, number_of(policy, now_ns));
+    int64_t window = number_of(policy, now_ns);
     if (is_open)
-        note_open(alerts, entry);
+        neap_open_keys_note(&alerts->open_keys, hash, window);
     else
-        note_closed(alerts, entry);
-    return count_known(alerts, entry);
+        neap_open_keys_forget(&alerts->open_keys, hash, window);
+    return neap_open_keys_count(&alerts->open_keys, window);
 }
 
-uint32_t neap_alerts_open_keys(struct neap_alerts *alerts, const struct neap_alert_policy *policy,
-                               int64_t now_ns)
+uint32_t neap_alerts_open_keys(const struct neap_alerts *alerts,
+                               const struct neap_alert_policy *policy, int64_t now_ns)
 {
-    return count_known(alerts, entry_of(0, number_of(policy, now_ns)));
+    return neap_open_keys_count(&alerts->open_keys, number_of(policy, now_ns));
 }
 
 /* --------------------------------------------------------------------------------------- state */

@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 #include "metrics/counters.h"
+#include "metrics/open_keys.h"
 
 enum neap_alert {
     NEAP_ALERT_P99,
@@ -72,7 +73,6 @@ struct neap_alert_change {
 #define NEAP_ALERT_CHANGES_MAX (2u * NEAP_ALERT_BREAKER_OPEN)
 
 #define NEAP_ALERT_HISTORY 10u /* windows that a surge is compared with */
-#define NEAP_ALERT_KEYS 16u    /* breakers of keys that are known to be open */
 
 struct neap_alerts {
     _Atomic int64_t closes_ns; /* end of the open window; 0: nobody has looked yet */
@@ -83,8 +83,8 @@ struct neap_alerts {
     _Atomic uint64_t value_bits[NEAP_ALERT_COUNT]; /* the double that it began with */
     _Atomic uint64_t seen_ended, seen_failed, seen_retries, seen_timeouts;
     _Atomic uint64_t history[NEAP_ALERT_HISTORY]; /* retries << 32 | timeouts, by window number */
-    _Atomic uint64_t open_key[NEAP_ALERT_KEYS];   /* hash and the number of a window; 0: free */
-    _Atomic uint32_t seen_bucket[];               /* of the latency, where p99 is on */
+    struct neap_open_keys open_keys;
+    _Atomic uint32_t seen_bucket[]; /* of the latency, where p99 is on */
 };
 
 /* Some 340, and 896 more where p99 is on. */
@@ -114,16 +114,14 @@ uint32_t neap_alerts_look(struct neap_alerts *alerts, const struct neap_alert_po
 bool neap_alerts_note_breakers(struct neap_alerts *alerts, const struct neap_alert_policy *policy,
                                uint32_t open, int64_t now_ns, struct neap_alert_change *change);
 
-/* Notes whether the breaker of a key is open, for clients that have one for each; how many are.
- * Up to NEAP_ALERT_KEYS are known at a time. A key that nobody has noted as open for
- * NEAP_ALERT_HISTORY windows does not count any more: it may have been forgotten by then, with its
- * breaker. Equal keys have equal hashes in all processes; two keys of one hash count as one. */
+/* Notes whether the breaker of a key is open, for clients that have one for each; how many are, as
+ * far as is known: see metrics/open_keys.h. */
 uint32_t neap_alerts_note_key(struct neap_alerts *alerts, const struct neap_alert_policy *policy,
                               uint64_t hash, bool is_open, int64_t now_ns);
 
 /* How many are known to be open. */
-uint32_t neap_alerts_open_keys(struct neap_alerts *alerts, const struct neap_alert_policy *policy,
-                               int64_t now_ns);
+uint32_t neap_alerts_open_keys(const struct neap_alerts *alerts,
+                               const struct neap_alert_policy *policy, int64_t now_ns);
 
 /* Bit 1 << alert for each that fires. */
 uint32_t neap_alerts_firing(const struct neap_alerts *alerts);

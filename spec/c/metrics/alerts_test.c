@@ -560,8 +560,8 @@ static void more_keys_than_there_is_room_for_are_not_known(void **state)
     (void)state;
     for (uint64_t key = 1; key <= 1000; key++)
         note(key, true, 0);
-    assert_int_equal(neap_alerts_open_keys(alerts, &policy, 0), NEAP_ALERT_KEYS);
-    for (uint64_t key = 1; key <= NEAP_ALERT_KEYS; key++)
+    assert_int_equal(neap_alerts_open_keys(alerts, &policy, 0), NEAP_OPEN_KEYS);
+    for (uint64_t key = 1; key <= NEAP_OPEN_KEYS; key++)
         note(key, false, 0);
     assert_int_equal(neap_alerts_open_keys(alerts, &policy, 0), 0);
     assert_int_equal(note(1000, true, 0), 1); /* who is noted again finds room now */
@@ -576,9 +576,9 @@ static void a_key_that_is_noted_no_more_is_forgotten(void **state)
     assert_int_equal(neap_alerts_open_keys(alerts, &policy, 11 * WINDOW), 1);
     assert_int_equal(neap_alerts_open_keys(alerts, &policy, 15 * WINDOW), 1);
     assert_int_equal(neap_alerts_open_keys(alerts, &policy, 16 * WINDOW), 0);
-    for (uint64_t key = 3; key < 3 + NEAP_ALERT_KEYS; key++)
+    for (uint64_t key = 3; key < 3 + NEAP_OPEN_KEYS; key++)
         note(key, true, 20 * WINDOW);
-    assert_int_equal(neap_alerts_open_keys(alerts, &policy, 20 * WINDOW), NEAP_ALERT_KEYS);
+    assert_int_equal(neap_alerts_open_keys(alerts, &policy, 20 * WINDOW), NEAP_OPEN_KEYS);
 }
 
 static void a_key_noted_by_a_clock_ahead_is_known(void **state)
