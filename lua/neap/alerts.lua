@@ -9,7 +9,7 @@ local compat = require "neap.compat"
 local core = require "neap.core"
 local host = require "neap.host"
 local listeners = require "neap.listeners"
-local scheduler = require "neap.scheduler"
+local tasks = require "neap.tasks"
 local waiting = require "neap.waiting"
 
 ---@class neap.Alerts
@@ -48,7 +48,7 @@ local function tell(self, alert)
   alert.time = self.engine:time() - (self.engine:now() - alert.at)
   listeners.tell(client, alert)
   alert.client = client.name
-  if self.notify and not scheduler.listen(self.notify, alert) then
+  if self.notify and not tasks.listen(self.notify, alert) then
     self.core:listener_failed()
   end
 end

@@ -1,6 +1,7 @@
 --- The client of one API.
 local core = require "neap.core"
 local Alerts = require "neap.alerts"
+local background = require "neap.background"
 local Flight = require "neap.flight"
 local cache = require "neap.cache"
 local drive = require "neap.drive"
@@ -9,6 +10,7 @@ local json = require "neap.json"
 local listeners = require "neap.listeners"
 local Response = require "neap.response"
 local scheduler = require "neap.scheduler"
+local tasks = require "neap.tasks"
 
 ---@class neap.Client
 ---@field name string
@@ -311,7 +313,7 @@ local function call_in_task(client, simple_core, task, method, path, req)
     return exchange == false, nil, nil, id
   end
   if id then
-    scheduler.await(task, exchange, id)
+    tasks.await(task, exchange, id)
   end
   return land(client, simple_core, functions, exchange, method, path, req)
 end
@@ -336,7 +338,7 @@ local function call_parked(client, simple_core, method, path, req)
   return land(client, simple_core, functions, exchange, method, path, req)
 end
 
-local running, backgrounds = scheduler.running, scheduler.backgrounds
+local running, backgrounds = tasks.running, background.of_engine
 
 -- A call that needs nothing of Lua; nothing where it has to be driven.
 local function call_simply(client, simple_core, method, path, req)

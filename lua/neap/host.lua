@@ -1,12 +1,15 @@
 --- Hosts: who waits while a call waits.
 --
 -- Plain Lua blocks; inside `neap.run`, and inside a testing kit, the task yields to neap's own loop
--- (lua/neap/scheduler.lua). On a loop that is not ours, which nginx brings along and the modules
+-- (lua/neap/run.lua). On a loop that is not ours, which nginx brings along and the modules
 -- neap.loop.luv and neap.loop.cqueues put in place, the coroutine is parked (lua/neap/parking.lua).
+local background = require "neap.background"
 local compat = require "neap.compat"
 local core = require "neap.core"
 local parking = require "neap.parking"
+local run = require "neap.run"
 local scheduler = require "neap.scheduler"
+local tasks = require "neap.tasks"
 local waiting = require "neap.waiting"
 
 local host = {}
@@ -51,13 +54,13 @@ end
 
 --- In a forked child: the parent's background is none of its business. True if there was any, and
 --- what it stood in the way of may be tried again.
-host.forsake_background = scheduler.forsake
+host.forsake_background = background.forsake
 
 local function is_lost(engine)
   if not engine:is_inherited() then
     return false
   end
-  scheduler.forsake(engine)
+  background.forsake(engine)
   return not engine:adopt()
 end
 
@@ -75,10 +78,10 @@ end
 
 --- The engine whose clock counts here and now.
 function host.engine()
-  return scheduler.engine() or host.default_engine()
+  return tasks.engine() or host.default_engine()
 end
 
-local running, now = scheduler.running, core.now
+local running, now = tasks.running, core.now
 
 --- Monotonic seconds: the clock of a request's `deadline`. Virtual inside a testing kit's run.
 ---@return number
@@ -100,7 +103,7 @@ end
 ---@return (fun(engine: userdata, waiter: userdata): boolean)?
 ---@return any whom
 function host.way_to_park(engine)
-  if not loop or engine ~= default_engine or scheduler.in_task() then
+  if not loop or engine ~= default_engine or tasks.current() then
     return nil
   end
   local whom = loop.can_park()
@@ -116,7 +119,7 @@ end
 ---@return any whom
 ---@return function park
 function host.whom_to_park(engine)
-  if not loop or not loop.whom_to_park or engine ~= default_engine or scheduler.in_task() then
+  if not loop or not loop.whom_to_park or engine ~= default_engine or tasks.current() then
     return nil
   end
   return loop.whom_to_park(), park
@@ -124,7 +127,7 @@ end
 
 --- Can the code that runs wait for something of this engine without blocking?
 function host.can_yield_on(engine)
-  return scheduler.can_yield_on(engine) or host.way_to_park(engine) ~= nil
+  return tasks.can_yield_on(engine) or host.way_to_park(engine) ~= nil
 end
 
 --- Must the code that runs not wait for anything, since it can neither yield nor block?
@@ -136,16 +139,16 @@ end
 --- cannot, see host.can_yield_on.
 ---@return boolean waited
 function host.wait(engine, waiter)
-  return scheduler.wait(engine, waiter)
+  return tasks.wait(engine, waiter)
     or (host.way_to_park(engine) ~= nil and park(engine, waiter))
 end
 
-local backgrounds = scheduler.backgrounds
+local backgrounds = background.of_engine
 
 --- Blocks until the waiter is ready; what is in the background goes on meanwhile.
 function host.block(engine, waiter)
   if backgrounds[engine] then
-    scheduler.block(engine, waiter)
+    background.block(engine, waiter)
   end
   return waiter:run()
 end
@@ -156,7 +159,7 @@ function host.settle(engine)
     parking.settle(loop, engine)
   end
   if backgrounds[engine] then
-    scheduler.go_on(engine)
+    background.go_on(engine)
   end
 end
 
@@ -175,7 +178,7 @@ function host.background(engine, fn)
     end)
   end
   if begun == nil then
-    scheduler.background(engine, fn)
+    background.begin(engine, fn)
     begun = true
   end
   return begun
@@ -224,7 +227,7 @@ function host.whom_to_tie(engine)
 end
 
 local function current_task()
-  return scheduler.current_task() or parking.current_task()
+  return tasks.current() or parking.current_task()
 end
 
 --- True where the code that runs is a task's own coroutine.
@@ -273,13 +276,14 @@ function host.run(fn, ...)
   if host.way_to_park(engine) then
     return parking.run(loop, engine, fn, ...)
   end
-  return scheduler.run(engine, fn, ...)
+  return run(engine, fn, ...)
 end
 
 --- A task beside the one that runs.
 function host.spawn(fn, ...)
-  if scheduler.current_task() then
-    return scheduler.spawn(fn, ...)
+  local task = tasks.current()
+  if task then
+    return scheduler.spawn(task.loop, fn, ...)
   end
   return parking.spawn(fn, ...)
 end

@@ -1,5 +1,5 @@
 --- Listeners of a client's events.
-local scheduler = require "neap.scheduler"
+local tasks = require "neap.tasks"
 
 local listeners = {}
 
@@ -31,7 +31,7 @@ function listeners.tell(client, event, about)
     event[key] = value
   end
   for index = 1, #registered do -- those who come while others are told are told next time
-    if not scheduler.listen(registered[index], event) then
+    if not tasks.listen(registered[index], event) then
       client._core:listener_failed()
     end
   end

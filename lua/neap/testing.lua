@@ -10,9 +10,11 @@
 --     assert.equal(3, res.attempts)
 local Client = require "neap.client"
 local Script = require "neap.script"
+local background = require "neap.background"
 local core = require "neap.core"
 local env = require "neap.env"
-local scheduler = require "neap.scheduler"
+local run = require "neap.run"
+local tasks = require "neap.tasks"
 local waiting = require "neap.waiting"
 
 -- Nanoseconds in 64 bits reach a little further, both in the future and in the past.
@@ -71,7 +73,7 @@ end
 
 -- The program under test may swallow the error, so the kit's run raises it once more.
 local function fail(kit, message)
-  if kit._running or scheduler.engine() == kit._engine then
+  if kit._running or tasks.engine() == kit._engine then
     kit._failure = kit._failure or message
   end
   error(message, 0)
@@ -211,10 +213,10 @@ end
 
 local function advance(engine, until_time)
   local list = waiting.on(engine)
-  scheduler.go_on(engine)
+  background.go_on(engine)
   while engine:turn(until_time) do
     waiting.wake_ready(engine, list)
-    scheduler.go_on(engine)
+    background.go_on(engine)
   end
 end
 
@@ -227,7 +229,7 @@ function Kit:run(fn, ...)
   if type(fn) ~= "function" then
     error(("fn: expected a function, got a %s"):format(type(fn)), 2)
   end
-  return watched(self, scheduler.run, self._engine, fn, ...)
+  return watched(self, run, self._engine, fn, ...)
 end
 
 --- Outside of run: lets so many seconds pass, and does all that falls due, in order.
@@ -239,7 +241,7 @@ function Kit:advance(seconds)
   if seconds > LONGEST then
     error(("seconds: expected a number up to %g, got %g"):format(LONGEST, seconds), 2)
   end
-  if scheduler.in_task() then
+  if tasks.current() then
     error("advance: inside run time moves by itself; use neap.sleep", 2)
   end
   watched(self, advance, self._engine, self._engine:now() + seconds)

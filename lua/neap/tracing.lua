@@ -2,7 +2,7 @@
 --
 -- It only watches, as a listener does: where it raises, or returns what cannot be sent, the attempt
 -- goes without, and that is counted.
-local scheduler = require "neap.scheduler"
+local tasks = require "neap.tasks"
 
 local tracing = {}
 
@@ -58,7 +58,7 @@ function tracing.run(flight)
     flight.exchange:drop_header(name)
   end
   flight.traced = {}
-  local done, are_sent = scheduler.listen(ask, flight)
+  local done, are_sent = tasks.listen(ask, flight)
   if not (done and are_sent) then
     flight.client._core:listener_failed()
   end

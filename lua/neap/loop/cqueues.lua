@@ -8,7 +8,7 @@ local compat = require "neap.compat"
 local host = require "neap.host"
 local parking = require "neap.parking"
 local raised_text = require "neap.raised"
-local scheduler = require "neap.scheduler"
+local tasks = require "neap.tasks"
 
 local found, cqueues = pcall(require, "cqueues")
 if not found then
@@ -44,7 +44,7 @@ end
 --- it, cqueues.poll would yield to whoever resumed that; and neap's own loop runs no controller.
 function loop.can_park()
   local controller, is_its_own = cqueues.running()
-  return controller ~= nil and not scheduler.engine() and is_carried(is_its_own)
+  return controller ~= nil and not tasks.engine() and is_carried(is_its_own)
     and compat.can_yield()
 end
 

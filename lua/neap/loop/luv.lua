@@ -11,7 +11,7 @@ local compat = require "neap.compat"
 local host = require "neap.host"
 local parking = require "neap.parking"
 local raised_text = require "neap.raised"
-local scheduler = require "neap.scheduler"
+local tasks = require "neap.tasks"
 
 local found, uv = pcall(require, "luv")
 if not found then
@@ -164,7 +164,7 @@ end
 --- Any coroutine but the main one, where it can yield. Inside neap's own loop, which libuv's does
 --- not run beside, nobody would resume it.
 function loop.can_park()
-  return compat.running() ~= nil and not scheduler.engine() and compat.can_yield()
+  return compat.running() ~= nil and not tasks.engine() and compat.can_yield()
 end
 
 function loop.blocks()
