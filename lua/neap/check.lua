@@ -4,6 +4,7 @@
 -- docs/check.md. No client is made, and nothing is asked of the network.
 local Client = require "neap.client"
 local core = require "neap.core"
+local fallback = require "neap.fallback"
 local store = require "neap.store"
 
 ---@class neap.Finding
@@ -49,7 +50,7 @@ local function services_of(policy)
   local entry = raw_field(chain, index)
   while entry ~= nil do -- the chain's length, if it has a metatable, may be anything
     local service = raw_field(entry, "service")
-    if getmetatable(service) == Client then
+    if Client.is(service) then
       services[index] = service._core
     end
     index = index + 1
@@ -62,7 +63,7 @@ local function flaw_of(kept)
   if kept["cache.store"] ~= nil and not store.is(kept["cache.store"]) then
     return "policy.cache.store: expected a store"
   end
-  return Client.flaw_of_fallbacks(kept.fallback, true)
+  return fallback.flaw(kept.fallback, true, Client.is)
 end
 
 --- What a client of this policy will come to: how long a call can take, how many attempts it can

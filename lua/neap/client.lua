@@ -1,16 +1,15 @@
---- The client of one API.
+--- The client of one API: what a policy makes of it, and its methods.
 local core = require "neap.core"
 local Alerts = require "neap.alerts"
-local background = require "neap.background"
 local Flight = require "neap.flight"
 local cache = require "neap.cache"
 local drive = require "neap.drive"
+local fallback = require "neap.fallback"
 local host = require "neap.host"
-local json = require "neap.json"
 local listeners = require "neap.listeners"
-local Response = require "neap.response"
+local request = require "neap.request"
 local scheduler = require "neap.scheduler"
-local tasks = require "neap.tasks"
+local simple_call = require "neap.simple_call"
 
 ---@class neap.Client
 ---@field name string
@@ -39,33 +38,12 @@ end
 
 local NO_FUNCTIONS = {}
 
--- The module of the outbox needs this one, and is not loaded by programs that have none.
-local function is_outbox(value)
-  local outbox = package.loaded["neap.outbox"]
-  return outbox and outbox.is(value)
+--- Is the value a client?
+---@param value any
+---@return boolean
+function Client.is(value)
+  return getmetatable(value) == Client
 end
-
--- What a wrapped function falls back to may be anything; a call answers with responses.
-local function check_fallbacks(fallbacks, answers_calls)
-  for index, entry in ipairs(fallbacks or {}) do
-    local flaw = answers_calls and entry.kind == "default" and Response.flaw(entry.value)
-    if flaw then
-      return ("policy.fallback[%d].default.%s"):format(index, flaw)
-    end
-    if entry.kind == "service" and getmetatable(entry.value) ~= Client then
-      return ("policy.fallback[%d].service: expected a client"):format(index)
-    end
-    if entry.kind == "queue" and not is_outbox(entry.value) then
-      return ("policy.fallback[%d].queue: expected an outbox"):format(index)
-    end
-    if entry.kind == "queue" and not answers_calls then
-      return ("policy.fallback[%d].queue: calls of a function cannot be queued"):format(index)
-    end
-  end
-end
-
--- neap.check sees the same policies, and makes no client.
-Client.flaw_of_fallbacks = check_fallbacks
 
 -- An outbox without a client is from now on the first one's that queues with it.
 local function serve_outboxes(client)
@@ -94,7 +72,7 @@ local function compile(policy, carrier, engine, before)
     return nil, kept
   end
   local functions, fallbacks = functions_of(kept), kept.fallback
-  local message = check_fallbacks(fallbacks, carrier ~= "function")
+  local message = fallback.flaw(fallbacks, carrier ~= "function", Client.is)
   if message then
     return nil, message
   end
@@ -171,188 +149,24 @@ function Client.new(policy)
   return client
 end
 
--- The keys that functions of the policy name: path in the policy, name for the core.
-local ASKED_TO_STORE = { { "idempotency.from", "idempotency_key" } }
-local ASKED_TO_SEND = {
-  { "breaker.key", "breaker_key" }, { "gate.key", "gate_key" }, ASKED_TO_STORE[1],
-}
-
--- The functions see the whole request. A message where one of them returned no text.
-local function ask_for_keys(client, full, extras, keys)
-  for _, asked in ipairs(keys) do
-    local fn = client._functions[asked[1]]
-    local wanted = asked[2] ~= "idempotency_key" or client._core:wants_key(full.method, full)
-    if fn and wanted then
-      local key = fn(full)
-      if type(key) ~= "string" then
-        return ("policy.%s: expected a string to be returned, got %s"):format(asked[1],
-          tostring(key))
-      end
-      extras[asked[2]] = key
-    end
-  end
-end
-
--- What the core cannot find out without Lua: encoded JSON, and the keys that functions name.
-local function extras_of(client, method, path, req, keys)
-  local extras
-  if req and req.json ~= nil then
-    local body, message = json.encode(req.json)
-    if not body then
-      return nil, ("request.json: %s"):format(message)
-    end
-    extras = { body = body }
-  end
-  if not client._asks then
-    return extras
-  end
-  extras = extras or {}
-  local full = Flight.whole_request(method, path, req)
-  local only = client._functions["chaos.only"]
-  extras.without_chaos = only ~= nil and not only(full)
-  return extras, ask_for_keys(client, full, extras, keys)
-end
-
 local NO_CLIENT = "client: expected a client; its methods are called with a colon"
 
 -- Raises at the line of the caller of a method whose self is something else.
 local function check_self(client)
-  if getmetatable(client) ~= Client then
+  if not Client.is(client) then
     error(NO_CLIENT, 3)
   end
 end
 
--- An exchange that has not begun, or nil and what is wrong with the request.
-local function make_exchange(client, method, path, req, without_fallbacks)
-  if getmetatable(client) ~= Client then
-    return nil, NO_CLIENT
-  end
-  if type(req) ~= "table" and req ~= nil then
-    return nil, ("request: expected a table, got a %s"):format(type(req))
-  end
-  if type(path) ~= "string" and path ~= nil then
-    return nil, ("request.path: expected a string, got a %s"):format(type(path))
-  end
-  local extras, message = extras_of(client, method, path, req, ASKED_TO_SEND)
-  if message then
-    return nil, message
-  end
-  if without_fallbacks then
-    extras = extras or {}
-    extras.without_fallbacks = true
-  end
-  local exchange
-  exchange, message = core.exchange(client._core, method, path, req, extras)
-  if not exchange and host.forsake_background(client._engine) then
-    exchange, message = core.exchange(client._core, method, path, req, extras)
-  end
-  return exchange, message
-end
-
-local function new_flight(client, exchange, method, path, req)
-  return setmetatable({
-    client = client,
-    exchange = exchange,
-    functions = client._functions,
-    fallbacks = client._fallbacks,
-    cache = client._cache,
-    method = method,
-    path = path,
-    given = req,
-  }, Flight)
-end
-
 -- A call that has not begun, or nil and what is wrong with the request.
 local function prepare(client, method, path, req, without_fallbacks)
-  local exchange, message = make_exchange(client, method, path, req, without_fallbacks)
-  return exchange and new_flight(client, exchange, method, path, req), message
+  local exchange, message = request.exchange(client, method, path, req, without_fallbacks)
+  return exchange and Flight.new(client, exchange, method, path, req), message
 end
 
 Client._prepare = prepare
 
-local call_in_core, start_call, finish_call = core.call, core.start_call, core.finish_call
-
--- The whole call in the core, where the host does nothing but block: true and what it came to.
--- Nothing where it has to be driven.
-local function call_at_once(client, simple_core, method, path, req)
-  local made, res, err, message = call_in_core(client, method, path, req, simple_core)
-  if client._alerts and made then
-    client._alerts:look()
-    host.settle(client._engine)
-  end
-  return made, res, err, message
-end
-
--- A flight for a call that is under way and turns out to need one. Its client's policy may be
--- another one already, and what the call began under had nothing.
-local function take_off(client, functions, exchange, method, path, req)
-  local flight = new_flight(client, exchange, method, path, req)
-  flight.functions, flight.fallbacks, flight.cache = functions, false, false
-  flight.is_under_way = true
-  return drive.run(flight)
-end
-
--- What a call came to that was begun so and waits no more.
-local function land(client, simple_core, functions, exchange, method, path, req)
-  if client._alerts then
-    client._alerts:look()
-  end
-  local made, res, err = finish_call(simple_core, exchange)
-  if not made then
-    return true, take_off(client, functions, exchange, method, path, req)
-  end
-  host.settle(client._engine)
-  return true, res, err
-end
-
--- The same in a task of neap's own loop, which goes on with others meanwhile.
-local function call_in_task(client, simple_core, task, method, path, req)
-  local functions = client._functions
-  local exchange, id = start_call(client, method, path, req, simple_core, task.co)
-  if not exchange then
-    return exchange == false, nil, nil, id
-  end
-  if id then
-    tasks.await(task, exchange, id)
-  end
-  return land(client, simple_core, functions, exchange, method, path, req)
-end
-
-local park_call = core.park_call
-
--- The same where the coroutine is parked on a loop that is not neap's.
-local function call_parked(client, simple_core, method, path, req)
-  local engine = client._engine
-  local whom, park = host.whom_to_park(engine)
-  if not whom or not park_call then
-    return
-  end
-  local functions = client._functions
-  local exchange, id, due, has_mail = park_call(client, method, path, req, simple_core, whom)
-  if not exchange then
-    return exchange == false, nil, nil, id
-  end
-  if id then
-    park(engine, exchange, id, due, has_mail)
-  end
-  return land(client, simple_core, functions, exchange, method, path, req)
-end
-
-local running, backgrounds = tasks.running, background.of_engine
-
--- A call that needs nothing of Lua; nothing where it has to be driven.
-local function call_simply(client, simple_core, method, path, req)
-  local task = running.task
-  if running.elsewhere then
-    return call_parked(client, simple_core, method, path, req)
-  end
-  if not task and not backgrounds[client._engine] then
-    return call_at_once(client, simple_core, method, path, req)
-  end
-  if task and start_call and task.loop.engine == client._engine then
-    return call_in_task(client, simple_core, task, method, path, req)
-  end
-end
+local call_simply = simple_call.make
 
 -- What a call came to; or nil, nil and what is wrong with the request.
 local function call(client, method, path, req)
@@ -363,11 +177,14 @@ local function call(client, method, path, req)
       return res, err, message
     end
   end
-  local exchange, message = make_exchange(client, method, path, req)
-  if not exchange then
+  if not Client.is(client) then
+    return nil, nil, NO_CLIENT
+  end
+  local flight, message = prepare(client, method, path, req)
+  if not flight then
     return nil, nil, message
   end
-  return drive.run(new_flight(client, exchange, method, path, req))
+  return drive.run(flight)
 end
 
 --- Makes a call through the whole pipeline. A response with any status is a response; what the
@@ -399,15 +216,10 @@ for _, method in ipairs(METHODS) do
   end
 end
 
--- What a call that was begun in the core comes to where there are listeners by now.
-local function take_on(exchange, client, method, path, req)
-  return take_off(client, NO_FUNCTIONS, exchange, method, path, req)
-end
-
 -- The same in C, where C can be yielded across; what Lua is needed for comes back to it.
 if core.method then
   local function in_core(verb)
-    return core.method(scheduler.runner, simple, call, take_on, verb)
+    return core.method(scheduler.runner, simple, call, simple_call.take_on, verb)
   end
   Client.request = in_core(nil)
   for _, method in ipairs(METHODS) do
@@ -426,23 +238,9 @@ function Client:_deliver(req)
   return drive.run(flight)
 end
 
--- For the outbox: the block that keeps the request, and its key, which is made if there is none.
--- Nil and what is wrong with the request.
+-- For the outbox: see request.stored.
 function Client:_store_request(req, tags)
-  local extras, message = extras_of(self, nil, nil, req, ASKED_TO_STORE)
-  if message then
-    return nil, message
-  end
-  extras = extras or {}
-  extras.tags = tags
-  return core.stored_request(self._core, nil, nil, req, extras)
-end
-
---- Is the value a client?
----@param value any
----@return boolean
-function Client.is(value)
-  return getmetatable(value) == Client
+  return request.stored(self, req, tags)
 end
 
 --- Calls fn with one table at each event: attempt, retry, reject, breaker, fallback, alert, done. A

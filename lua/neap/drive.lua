@@ -8,9 +8,6 @@ local raised_text = require "neap.raised"
 local tracing = require "neap.tracing"
 require "neap.error"
 
--- What one call carries through: the client, the exchange, the request as the caller wrote it.
----@class neap.Flight
-
 local answers = {}
 
 function answers.when(flight, _, outcome)

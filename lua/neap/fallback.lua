@@ -1,10 +1,41 @@
---- The chain of fallbacks: runs one entry and tells the core whether it answered.
+--- The chain of fallbacks: what may stand in it; runs one entry and tells the core whether it
+--- answered.
 local Response = require "neap.response"
 local compat = require "neap.compat"
 local core = require "neap.core"
 local raised_text = require "neap.raised"
 
 local fallback = {}
+
+-- The module of the outbox is not loaded by programs that have none.
+local function is_outbox(value)
+  local outbox = package.loaded["neap.outbox"]
+  return outbox and outbox.is(value)
+end
+
+--- What is wrong with the chain of a policy, or nil. What a wrapped function falls back to may be
+--- anything; a call answers with responses.
+---@param entries? table[]
+---@param answers_calls boolean
+---@param is_client fun(value: any): boolean
+---@return string? message
+function fallback.flaw(entries, answers_calls, is_client)
+  for index, entry in ipairs(entries or {}) do
+    local flaw = answers_calls and entry.kind == "default" and Response.flaw(entry.value)
+    if flaw then
+      return ("policy.fallback[%d].default.%s"):format(index, flaw)
+    end
+    if entry.kind == "service" and not is_client(entry.value) then
+      return ("policy.fallback[%d].service: expected a client"):format(index)
+    end
+    if entry.kind == "queue" and not is_outbox(entry.value) then
+      return ("policy.fallback[%d].queue: expected an outbox"):format(index)
+    end
+    if entry.kind == "queue" and not answers_calls then
+      return ("policy.fallback[%d].queue: calls of a function cannot be queued"):format(index)
+    end
+  end
+end
 
 local function note(flight, message)
   flight.fallback_messages = flight.fallback_messages or {}

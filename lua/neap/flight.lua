@@ -16,6 +16,26 @@
 local Flight = {}
 Flight.__index = Flight
 
+--- A call of a client, under the policy that it has now.
+---@param client neap.Client
+---@param exchange userdata
+---@param method? string
+---@param path? string
+---@param given? neap.Request
+---@return neap.Flight
+function Flight.new(client, exchange, method, path, given)
+  return setmetatable({
+    client = client,
+    exchange = exchange,
+    functions = client._functions,
+    fallbacks = client._fallbacks,
+    cache = client._cache,
+    method = method,
+    path = path,
+    given = given,
+  }, Flight)
+end
+
 --- The request as one table, method, path and the key that was made included: what Lua functions
 --- of a policy are given.
 ---@return table
