@@ -170,6 +170,43 @@ bool fetched_says(const struct fetched *fetched, const char *text)
            strstr(fetched->response->body.data, text);
 }
 
+void fetch_get(const char *port, const char *path)
+{
+    struct fetched fetched;
+    fetch_run(&fetched, "GET", fetch_url(port, path));
+    fetched_body(&fetched, 200);
+    fetched_free(&fetched);
+}
+
+struct neap_transfer *fetch_begin(struct fetched *fetched, int count, const char *port,
+                                  const char *path)
+{
+    struct neap_transfer *first = NULL;
+    for (int i = 0; i < count; i++) {
+        fetched[i] = (struct fetched){.told = 0};
+        struct neap_transfer *transfer = fetch_send(&fetched[i], "GET", fetch_url(port, path));
+        first = first ? first : transfer;
+    }
+    return first;
+}
+
+void fetch_collect(struct fetched *fetched, int count)
+{
+    for (int i = 0; i < count; i++) {
+        fetch_wait(&fetched[i]);
+        fetched_body(&fetched[i], 200);
+        assert_int_equal(fetched[i].told, 1);
+        fetched_free(&fetched[i]);
+    }
+}
+
+struct neap_transport_stats fetch_stats(void)
+{
+    struct neap_transport_stats stats;
+    neap_transport_read(fetch.transport, &stats);
+    return stats;
+}
+
 void fetch_pass(int64_t ns)
 {
     int64_t until_ns = neap_loop_update(fetch.loop) + ns;

@@ -64,6 +64,17 @@ const char *fetched_body(const struct fetched *fetched, int status);
 void fetched_assert_kind(const struct fetched *fetched, enum neap_kind kind, enum neap_phase phase);
 bool fetched_says(const struct fetched *fetched, const char *text);
 
+/* A GET from the port of that name, which must be answered with 200. */
+void fetch_get(const char *port, const char *path);
+
+/* Sends so many of them at once, each in a place that is made new; the first one's transfer. */
+struct neap_transfer *fetch_begin(struct fetched *fetched, int count, const char *port,
+                                  const char *path);
+/* Waits until each has been answered with 200, told once, and frees it. */
+void fetch_collect(struct fetched *fetched, int count);
+
+struct neap_transport_stats fetch_stats(void);
+
 /* Turns the loop for that long. */
 void fetch_pass(int64_t ns);
 

@@ -30,14 +30,6 @@ static void pay(struct fetched *fetched, const char *port, const char *path)
     fetch.request.body_bytes = 0;
 }
 
-static void get(const char *port, const char *path)
-{
-    struct fetched fetched;
-    fetch_run(&fetched, "GET", fetch_url(port, path));
-    fetched_body(&fetched, 200);
-    fetched_free(&fetched);
-}
-
 static void assert_reset(const struct fetched *fetched, bool unsent)
 {
     fetched_assert_kind(fetched, NEAP_KIND_RESET, NEAP_PHASE_NONE);
@@ -52,7 +44,7 @@ static void a_reused_connection_that_dies_is_told_and_not_repeated(void **state)
     (void)state;
     for (int i = 0; i < 4; i++) {
         fetch_put("/_reset", "");
-        get(ports[i / 2], ways[i % 2]);
+        fetch_get(ports[i / 2], ways[i % 2]);
         pay(&fetched, ports[i / 2], "/payments");
         assert_reset(&fetched, false);
         assert_true(ledger_says("\"payments\":0"));
@@ -63,10 +55,10 @@ static void an_idempotent_method_is_not_repeated_either(void **state)
 {
     struct fetched fetched;
     (void)state;
-    get("plain", "/keepalive?next=reset");
+    fetch_get("plain", "/keepalive?next=reset");
     fetch_run(&fetched, "GET", fetch_url("plain", "/echo"));
     assert_reset(&fetched, false);
-    get("plain", "/echo");
+    fetch_get("plain", "/echo");
 }
 
 static void money_taken_before_the_connection_died_is_taken_once(void **state)
@@ -74,7 +66,7 @@ static void money_taken_before_the_connection_died_is_taken_once(void **state)
     struct fetched fetched;
     (void)state;
     fetch_put("/_reset", "");
-    get("plain", "/keepalive");
+    fetch_get("plain", "/keepalive");
     pay(&fetched, "plain", "/payments?lose=after");
     assert_reset(&fetched, false);
     assert_true(ledger_says("\"payments\":1"));
@@ -82,18 +74,16 @@ static void money_taken_before_the_connection_died_is_taken_once(void **state)
 
 static void a_connection_closed_while_idle_is_not_used(void **state)
 {
-    struct neap_transport_stats stats;
     struct fetched fetched;
     (void)state;
     fetch_put("/_reset", "");
-    get("plain", "/keepalive?close_idle=1");
+    fetch_get("plain", "/keepalive?close_idle=1");
     fetch_pass(20 * NEAP_MS);
     pay(&fetched, "plain", "/payments");
     fetched_body(&fetched, 201);
     fetched_free(&fetched);
-    neap_transport_read(fetch.transport, &stats);
-    assert_int_equal(stats.opened, 2);
-    assert_int_equal(stats.reused, 0);
+    assert_int_equal(fetch_stats().opened, 2);
+    assert_int_equal(fetch_stats().reused, 0);
 }
 
 /* What comes next on it would be taken for the answer to the next request. */
@@ -104,18 +94,17 @@ static void a_connection_that_cannot_be_trusted_is_not_used_again(void **state)
         "/garbage?kind=both&keep=1",  "/garbage?kind=old&keep=1",
     };
     static const int statuses[] = {200, 200, 204, 200, 200};
-    struct neap_transport_stats before, after;
     struct fetched fetched;
     (void)state;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        get("plain", "/echo");
-        neap_transport_read(fetch.transport, &before);
+        fetch_get("plain", "/echo");
+        struct neap_transport_stats before = fetch_stats();
         fetch_run(&fetched, "GET", fetch_url("plain", paths[i]));
         fetched_body(&fetched, statuses[i]);
         fetched_free(&fetched);
-        get("plain", "/echo");
-        get("plain", "/echo");
-        neap_transport_read(fetch.transport, &after);
+        fetch_get("plain", "/echo");
+        fetch_get("plain", "/echo");
+        struct neap_transport_stats after = fetch_stats();
         assert_int_equal(after.opened - before.opened, 1);
         assert_int_equal(after.reused - before.reused, 2); /* on the handle that had forbidden it */
     }
@@ -125,7 +114,6 @@ static void a_connection_whose_answer_ends_with_its_head_is_used_again(void **st
 {
     static const char *const paths[] = {"/status/204",
                                         "/status/200?body=", "/drip?bytes=1&every=0"};
-    struct neap_transport_stats stats;
     struct fetched fetched;
     (void)state;
     for (size_t i = 0; i < 2 * sizeof paths / sizeof *paths; i++) {
@@ -133,9 +121,8 @@ static void a_connection_whose_answer_ends_with_its_head_is_used_again(void **st
         fetched_body(&fetched, i < 2 ? 204 : 200);
         fetched_free(&fetched);
     }
-    neap_transport_read(fetch.transport, &stats);
-    assert_int_equal(stats.opened, 1);
-    assert_int_equal(stats.reused, 5);
+    assert_int_equal(fetch_stats().opened, 1);
+    assert_int_equal(fetch_stats().reused, 5);
 }
 
 static void a_refused_first_stream_is_unsent(void **state)
@@ -153,11 +140,11 @@ static void a_refused_later_stream_is_a_reset(void **state)
 {
     struct fetched fetched;
     (void)state;
-    get("h2", "/");
+    fetch_get("h2", "/");
     fetch_put("/_h2", "refuse");
     pay(&fetched, "h2", "/");
     assert_reset(&fetched, false);
-    get("h2", "/");
+    fetch_get("h2", "/");
 }
 
 static void a_stream_beyond_goaway_is_unsent(void **state)
@@ -167,7 +154,7 @@ static void a_stream_beyond_goaway_is_unsent(void **state)
     fetch_put("/_h2", "goaway");
     pay(&fetched, "h2", "/");
     assert_reset(&fetched, true);
-    get("h2", "/");
+    fetch_get("h2", "/");
     fetch_put("/_h2", "goaway");
     pay(&fetched, "h2", "/");
     assert_reset(&fetched, true);
@@ -182,7 +169,7 @@ static void a_stream_within_goaway_is_answered(void **state)
     pay(&fetched, "h2", "/");
     fetched_body(&fetched, 200);
     fetched_free(&fetched);
-    get("h2", "/");
+    fetch_get("h2", "/");
 }
 
 static void a_connection_of_http2_that_dies_proves_nothing(void **state)
@@ -194,7 +181,7 @@ static void a_connection_of_http2_that_dies_proves_nothing(void **state)
         fetch_put("/_h2", actions[i]);
         pay(&fetched, "h2", "/");
         assert_reset(&fetched, false);
-        get("h2", "/");
+        fetch_get("h2", "/");
         fetch_put("/_h2", actions[i]);
         pay(&fetched, "h2", "/");
         assert_reset(&fetched, false);
@@ -205,7 +192,7 @@ static void a_refusal_is_not_remembered_for_the_next_transfer(void **state)
 {
     struct fetched fetched;
     (void)state;
-    get("h2", "/");
+    fetch_get("h2", "/");
     fetch_put("/_h2", "refuse\nkill\n");
     pay(&fetched, "h2", "/");
     pay(&fetched, "h2", "/");

@@ -15,13 +15,6 @@
 
 static struct fetched many[MANY];
 
-static struct neap_transport_stats stats(void)
-{
-    struct neap_transport_stats read;
-    neap_transport_read(fetch.transport, &read);
-    return read;
-}
-
 static uint32_t shards(void)
 {
     return fetch.transport->shards.count;
@@ -37,26 +30,13 @@ static void allow(uint32_t max_connections, uint32_t per_host)
 /* Sends many[from] to many[to - 1]. */
 static void begin(int from, int to, const char *port, const char *path)
 {
-    for (int i = from; i < to; i++) {
-        many[i] = (struct fetched){.told = 0};
-        fetch_send(&many[i], "GET", fetch_url(port, path));
-    }
-}
-
-static void collect(int from, int to)
-{
-    for (int i = from; i < to; i++) {
-        fetch_wait(&many[i]);
-        fetched_body(&many[i], 200);
-        assert_int_equal(many[i].told, 1);
-        fetched_free(&many[i]);
-    }
+    fetch_begin(many + from, to - from, port, path);
 }
 
 static void wave(int count, const char *port, const char *path)
 {
     begin(0, count, port, path);
-    collect(0, count);
+    fetch_collect(many, count);
 }
 
 static void few_transfers_have_one_multi_handle(void **state)
@@ -65,7 +45,7 @@ static void few_transfers_have_one_multi_handle(void **state)
     allow(1000, 1000);
     wave(100, "plain", "/slow?headers=0.1");
     assert_int_equal(shards(), 1);
-    assert_int_equal(stats().opened, 100);
+    assert_int_equal(fetch_stats().opened, 100);
 }
 
 static void small_limits_never_have_a_second_one(void **state)
@@ -74,7 +54,7 @@ static void small_limits_never_have_a_second_one(void **state)
     allow(200, 199);
     wave(MANY, "plain", "/slow?headers=0.02");
     assert_int_equal(shards(), 1);
-    assert_int_equal(stats().opened, 199);
+    assert_int_equal(fetch_stats().opened, 199);
 }
 
 static void several_hosts_have_all_connections_of_the_pool(void **state)
@@ -85,8 +65,8 @@ static void several_hosts_have_all_connections_of_the_pool(void **state)
     begin(0, 150, "plain", "/slow?headers=1");
     begin(150, 300, "flaky", "/slow?headers=1");
     begin(300, MANY, "good", "/slow?headers=1");
-    collect(0, MANY);
-    assert_int_equal(stats().opened, MANY);
+    fetch_collect(many, MANY);
+    assert_int_equal(fetch_stats().opened, MANY);
 }
 
 static void every_connection_is_used_again(void **state)
@@ -95,12 +75,12 @@ static void every_connection_is_used_again(void **state)
     allow(1000, 1000);
     wave(350, "plain", "/slow?headers=0.3");
     assert_int_equal(shards(), 4);
-    assert_int_equal(stats().opened, 350);
+    assert_int_equal(fetch_stats().opened, 350);
     wave(350, "plain", "/slow?headers=0.3");
-    assert_int_equal(stats().opened, 350);
-    assert_int_equal(stats().reused, 350);
-    assert_int_equal(stats().open, 350);
-    assert_int_equal(stats().in_flight, 0);
+    assert_int_equal(fetch_stats().opened, 350);
+    assert_int_equal(fetch_stats().reused, 350);
+    assert_int_equal(fetch_stats().open, 350);
+    assert_int_equal(fetch_stats().in_flight, 0);
 }
 
 static void the_limit_of_a_host_holds_over_all(void **state)
@@ -109,9 +89,9 @@ static void the_limit_of_a_host_holds_over_all(void **state)
     allow(250, 230);
     wave(MANY, "plain", "/slow?headers=0.1");
     assert_int_equal(shards(), 2);
-    assert_int_equal(stats().opened, 230);
+    assert_int_equal(fetch_stats().opened, 230);
     wave(MANY, "plain", "/slow?headers=0.1");
-    assert_int_equal(stats().opened, 230);
+    assert_int_equal(fetch_stats().opened, 230);
 }
 
 static void the_limit_of_all_hosts_holds_over_all(void **state)
@@ -123,7 +103,7 @@ static void the_limit_of_all_hosts_holds_over_all(void **state)
     begin(300, MANY, "good", "/slow?headers=0.1");
     for (int i = 0; i < MANY; i++) {
         fetch_wait(&many[i]);
-        assert_in_range(stats().open, 1, 210);
+        assert_in_range(fetch_stats().open, 1, 210);
         fetched_body(&many[i], 200);
         fetched_free(&many[i]);
     }
@@ -142,7 +122,7 @@ static void what_the_first_one_has_is_not_given_away(void **state)
     fetch.transport->settings.per_host = 200;
     wave(190, "plain", "/slow?headers=0.2");
     assert_int_equal(shards(), 1);
-    assert_int_equal(stats().opened, 190);
+    assert_int_equal(fetch_stats().opened, 190);
 }
 
 static void an_idle_connection_is_found_in_another_one(void **state)
@@ -151,13 +131,13 @@ static void an_idle_connection_is_found_in_another_one(void **state)
     allow(1000, 1000);
     begin(0, 100, "plain", "/keepalive?after=0.2&close_idle=1");
     begin(100, 200, "plain", "/slow?headers=0.2");
-    collect(0, 200);
+    fetch_collect(many, 200);
     assert_int_equal(shards(), 2);
     fetch_pass(100 * NEAP_MS);
     wave(1, "plain", "/echo"); /* libcurl finds the first shard's connections dead */
-    uint64_t opened = stats().opened;
+    uint64_t opened = fetch_stats().opened;
     wave(90, "plain", "/slow?headers=0.2");
-    assert_int_equal(stats().opened, opened);
+    assert_int_equal(fetch_stats().opened, opened);
 }
 
 static void streams_stay_on_one_connection(void **state)
@@ -167,9 +147,9 @@ static void streams_stay_on_one_connection(void **state)
     wave(1, "h2", "/");
     begin(0, 150, "plain", "/slow?headers=0.5");
     begin(150, 240, "h2", "/");
-    collect(0, 240);
+    fetch_collect(many, 240);
     assert_int_equal(shards(), 2);
-    assert_int_equal(stats().opened, 151);
+    assert_int_equal(fetch_stats().opened, 151);
 }
 
 static void without_http2_tls_is_spread_too(void **state)
@@ -182,9 +162,9 @@ static void without_http2_tls_is_spread_too(void **state)
     begin(100, 101, "good", "/echo");
     fetch_wait(&many[100]);
     assert_non_null(strstr(fetched_body(&many[100], 200), "\"resumed\":true"));
-    collect(0, 101);
+    fetch_collect(many, 101);
     assert_int_equal(shards(), 2);
-    assert_int_equal(stats().opened, 102);
+    assert_int_equal(fetch_stats().opened, 102);
 }
 
 static void a_redirect_goes_where_its_protocol_goes(void **state)
@@ -199,7 +179,7 @@ static void a_redirect_goes_where_its_protocol_goes(void **state)
     assert_int_equal(shards(), 2);
     assert_int_equal(fetch.transport->shards.at[0]->open, 101);
     assert_int_equal(fetch.transport->shards.at[1]->open, 1);
-    collect(0, 101);
+    fetch_collect(many, 101);
 }
 
 static void one_that_is_idle_is_closed(void **state)
@@ -214,7 +194,7 @@ static void one_that_is_idle_is_closed(void **state)
     fetch_pass(400 * NEAP_MS);
     wave(1, "plain", "/echo");
     assert_int_equal(shards(), 1);
-    assert_in_range(stats().open, 1, 100);
+    assert_in_range(fetch_stats().open, 1, 100);
     wave(250, "plain", "/slow?headers=0.2");
     assert_int_equal(shards(), 3);
 }
@@ -231,7 +211,7 @@ static void transfers_are_cancelled_wherever_they_are(void **state)
     fetch_pass(50 * NEAP_MS);
     for (int i = 0; i < 300; i++)
         neap_transport_cancel(fetch.transport, transfer[i]);
-    assert_int_equal(stats().in_flight, 0);
+    assert_int_equal(fetch_stats().in_flight, 0);
     for (uint32_t i = 0; i < shards(); i++)
         assert_int_equal(fetch.transport->shards.at[i]->in_flight, 0);
     wave(300, "plain", "/slow?headers=0.1");

@@ -18,50 +18,14 @@
 
 static struct fetched many[MANY];
 
-static struct neap_transport_stats stats(void)
-{
-    struct neap_transport_stats read;
-    neap_transport_read(fetch.transport, &read);
-    return read;
-}
-
-/* The first of them. */
-static struct neap_transfer *begin(int count, const char *port, const char *path)
-{
-    struct neap_transfer *first = NULL;
-    for (int i = 0; i < count; i++) {
-        many[i] = (struct fetched){.told = 0};
-        struct neap_transfer *transfer = fetch_send(&many[i], "GET", fetch_url(port, path));
-        first = first ? first : transfer;
-    }
-    return first;
-}
-
-static void collect(int from, int to)
-{
-    for (int i = from; i < to; i++) {
-        fetch_wait(&many[i]);
-        fetched_body(&many[i], 200);
-        fetched_free(&many[i]);
-    }
-}
-
-static void ask_once(const char *port, const char *path)
-{
-    struct fetched fetched;
-    fetch_run(&fetched, "GET", fetch_url(port, path));
-    fetched_body(&fetched, 200);
-    fetched_free(&fetched);
-}
-
 /* From now on the origin is known, and there is no connection to it. */
 static void ask_once_and_lose_the_connection(void)
 {
     fetch_put("/_h2", "graceful 1\n");
-    ask_once("h2", "/");
-    for (int i = 0; i < 50 && stats().open > 0; i++) {
+    fetch_get("h2", "/");
+    for (int i = 0; i < 50 && fetch_stats().open > 0; i++) {
         fetch_pass(10 * NEAP_MS);
-        ask_once("plain", "/status/200");
+        fetch_get("plain", "/status/200");
     }
 }
 
@@ -69,32 +33,32 @@ static void calls_at_once_share_a_connection_that_is_made(void **state)
 {
     (void)state;
     ask_once_and_lose_the_connection();
-    uint64_t opened = stats().opened;
-    begin(20, "h2", "/");
-    collect(0, 20);
-    assert_int_equal(stats().opened - opened, 1);
+    uint64_t opened = fetch_stats().opened;
+    fetch_begin(many, 20, "h2", "/");
+    fetch_collect(many, 20);
+    assert_int_equal(fetch_stats().opened - opened, 1);
 }
 
 static void an_origin_that_nobody_knows_is_not_waited_for(void **state)
 {
     (void)state;
     fetch_open();
-    begin(5, "good", "/slow?headers=0.05");
-    collect(0, 5);
-    assert_int_equal(stats().opened, 5);
-    begin(5, "h2", "/");
-    collect(0, 5);
-    assert_int_equal(stats().opened, 10);
+    fetch_begin(many, 5, "good", "/slow?headers=0.05");
+    fetch_collect(many, 5);
+    assert_int_equal(fetch_stats().opened, 5);
+    fetch_begin(many, 5, "h2", "/");
+    fetch_collect(many, 5);
+    assert_int_equal(fetch_stats().opened, 10);
 }
 
 static void another_origin_is_not_waited_for(void **state)
 {
     (void)state;
-    ask_once("h2", "/");
-    uint64_t opened = stats().opened;
-    begin(5, "good", "/slow?headers=0.05");
-    collect(0, 5);
-    assert_int_equal(stats().opened - opened, 5);
+    fetch_get("h2", "/");
+    uint64_t opened = fetch_stats().opened;
+    fetch_begin(many, 5, "good", "/slow?headers=0.05");
+    fetch_collect(many, 5);
+    assert_int_equal(fetch_stats().opened - opened, 5);
 }
 
 /* Stopped, the server takes connections and says nothing. Who had waited for the first one's
@@ -104,7 +68,7 @@ static void fail_five_in_time(void)
     fetch.limits.connect_ns = FIVE_IN;
     kill(fetch.server.pid, SIGSTOP);
     int64_t began_ns = neap_loop_update(fetch.loop);
-    begin(5, "h2", "/");
+    fetch_begin(many, 5, "h2", "/");
     for (int i = 0; i < 5; i++)
         fetch_wait(&many[i]);
     int64_t took_ns = neap_loop_update(fetch.loop) - began_ns;
@@ -128,11 +92,11 @@ static void who_waits_goes_on_when_the_one_that_connects_is_given_up(void **stat
     (void)state;
     ask_once_and_lose_the_connection();
     kill(fetch.server.pid, SIGSTOP);
-    struct neap_transfer *first = begin(5, "h2", "/");
+    struct neap_transfer *first = fetch_begin(many, 5, "h2", "/");
     fetch_pass(20 * NEAP_MS);
     neap_transport_cancel(fetch.transport, first);
     kill(fetch.server.pid, SIGCONT);
-    collect(1, 5);
+    fetch_collect(many + 1, 4);
 }
 
 /* libcurl has no more than a hundred streams on one. */
@@ -142,10 +106,10 @@ static void who_waits_for_a_stream_is_not_connecting(void **state)
     fetch.settings.per_host = 1;
     fetch.limits.connect_ns = SHORT;
     fetch_put("/_h2", "answer 1\nslow 110 0.5\n");
-    ask_once("h2", "/");
-    begin(110, "h2", "/");
-    collect(0, 110);
-    assert_int_equal(stats().opened, 1);
+    fetch_get("h2", "/");
+    fetch_begin(many, 110, "h2", "/");
+    fetch_collect(many, 110);
+    assert_int_equal(fetch_stats().opened, 1);
 }
 
 /* The second hundred waits while nobody has been answered yet. */
@@ -156,10 +120,10 @@ static void who_waits_for_a_stream_before_the_first_answer_is_not_connecting(voi
     ask_once_and_lose_the_connection();
     fetch.limits.connect_ns = SHORT;
     fetch_put("/_h2", "slow 110 0.5\n");
-    uint64_t opened = stats().opened;
-    begin(110, "h2", "/");
-    collect(0, 110);
-    assert_int_equal(stats().opened - opened, 1);
+    uint64_t opened = fetch_stats().opened;
+    fetch_begin(many, 110, "h2", "/");
+    fetch_collect(many, 110);
+    assert_int_equal(fetch_stats().opened - opened, 1);
 }
 
 /* The connection ends after longer than the limit; who waited for a stream gets one of the next,
@@ -170,8 +134,8 @@ static void waiting_counts_as_connecting_from_the_loss_of_the_connection(void **
     fetch.settings.per_host = 1;
     fetch.limits.connect_ns = NEAP_SECOND;
     fetch_put("/_h2", "answer 1\nslow 1 1.8\nslow 99 30\ndrop 1\n");
-    ask_once("h2", "/");
-    begin(MANY, "h2", "/");
+    fetch_get("h2", "/");
+    fetch_begin(many, MANY, "h2", "/");
     fetch_wait(&many[1]);
     kill(fetch.server.pid, SIGSTOP);
     fetch_pass(2 * SHORT);
@@ -193,10 +157,10 @@ static void a_connection_to_another_origin_lifts_no_limit(void **state)
     struct fetched fetched;
     fetch_run(&fetched, "GET", other);
     fetched_free(&fetched);
-    ask_once("h2", "/");
-    for (int i = 0; i < 50 && stats().open > 2; i++) {
+    fetch_get("h2", "/");
+    for (int i = 0; i < 50 && fetch_stats().open > 2; i++) {
         fetch_pass(10 * NEAP_MS);
-        ask_once("plain", "/status/200");
+        fetch_get("plain", "/status/200");
     }
     fail_five_in_time();
 }

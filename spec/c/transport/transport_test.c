@@ -14,33 +14,18 @@
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fetch_set_up, fetch_tear_down)
 
-static struct neap_transport_stats stats(void)
-{
-    struct neap_transport_stats read;
-    neap_transport_read(fetch.transport, &read);
-    return read;
-}
-
-static void get(const char *port, const char *path)
-{
-    struct fetched fetched;
-    fetch_run(&fetched, "GET", fetch_url(port, path));
-    fetched_body(&fetched, 200);
-    fetched_free(&fetched);
-}
-
 static void a_connection_is_used_again(void **state)
 {
     static const char *const ports[] = {"plain", "good", "h2"};
     (void)state;
     for (size_t i = 0; i < 3; i++) {
         fetch_open();
-        get(ports[i], "/echo");
-        get(ports[i], "/echo");
-        get(ports[i], "/echo");
-        assert_int_equal(stats().opened, 1);
-        assert_int_equal(stats().reused, 2);
-        assert_int_equal(stats().in_flight, 0);
+        fetch_get(ports[i], "/echo");
+        fetch_get(ports[i], "/echo");
+        fetch_get(ports[i], "/echo");
+        assert_int_equal(fetch_stats().opened, 1);
+        assert_int_equal(fetch_stats().reused, 2);
+        assert_int_equal(fetch_stats().in_flight, 0);
     }
 }
 
@@ -48,39 +33,34 @@ static void a_connection_idle_for_too_long_is_not_used_again(void **state)
 {
     (void)state;
     fetch.settings.idle_ns = NEAP_SECOND;
-    get("plain", "/echo");
+    fetch_get("plain", "/echo");
     fetch_pass(2100 * NEAP_MS);
-    get("plain", "/echo");
-    assert_int_equal(stats().opened, 2);
+    fetch_get("plain", "/echo");
+    assert_int_equal(fetch_stats().opened, 2);
 }
 
 static void no_more_connections_are_made_than_are_allowed(void **state)
 {
-    struct fetched fetched[12] = {{.told = 0}};
+    struct fetched fetched[12];
     (void)state;
     fetch.settings.per_host = 3;
     fetch_open();
-    for (int i = 0; i < 12; i++)
-        fetch_send(&fetched[i], "GET", fetch_url("plain", "/slow?headers=0.01"));
-    assert_int_equal(stats().in_flight, 12);
-    for (int i = 0; i < 12; i++) {
-        fetch_wait(&fetched[i]);
-        fetched_body(&fetched[i], 200);
-        fetched_free(&fetched[i]);
-    }
-    assert_int_equal(stats().opened, 3);
-    assert_int_equal(stats().reused, 9);
-    assert_int_equal(stats().open, 3);
+    fetch_begin(fetched, 12, "plain", "/slow?headers=0.01");
+    assert_int_equal(fetch_stats().in_flight, 12);
+    fetch_collect(fetched, 12);
+    assert_int_equal(fetch_stats().opened, 3);
+    assert_int_equal(fetch_stats().reused, 9);
+    assert_int_equal(fetch_stats().open, 3);
 }
 
 static void connections_that_the_server_closes_are_not_open(void **state)
 {
     (void)state;
     fetch_open();
-    get("plain", "/echo");
-    assert_int_equal(stats().open, 1);
-    get("plain", "/status/200?header=Connection:close");
-    assert_int_equal(stats().open, 0);
+    fetch_get("plain", "/echo");
+    assert_int_equal(fetch_stats().open, 1);
+    fetch_get("plain", "/status/200?header=Connection:close");
+    assert_int_equal(fetch_stats().open, 0);
 }
 
 static void transfers_to_many_hosts_share_the_whole_limit(void **state)
@@ -92,27 +72,18 @@ static void transfers_to_many_hosts_share_the_whole_limit(void **state)
     fetch_open();
     for (int i = 0; i < 9; i++)
         fetch_send(&fetched[i], "GET", fetch_url(ports[i % 3], "/slow?headers=0.01"));
-    for (int i = 0; i < 9; i++) {
-        fetch_wait(&fetched[i]);
-        fetched_body(&fetched[i], 200);
-        fetched_free(&fetched[i]);
-    }
+    fetch_collect(fetched, 9);
 }
 
 static void streams_share_a_connection(void **state)
 {
-    struct fetched fetched[10] = {{.told = 0}};
+    struct fetched fetched[10];
     (void)state;
     fetch_open();
-    get("h2", "/");
-    for (int i = 0; i < 10; i++)
-        fetch_send(&fetched[i], "GET", fetch_url("h2", "/"));
-    for (int i = 0; i < 10; i++) {
-        fetch_wait(&fetched[i]);
-        fetched_body(&fetched[i], 200);
-        fetched_free(&fetched[i]);
-    }
-    assert_int_equal(stats().opened, 1);
+    fetch_get("h2", "/");
+    fetch_begin(fetched, 10, "h2", "/");
+    fetch_collect(fetched, 10);
+    assert_int_equal(fetch_stats().opened, 1);
 }
 
 static void http2_can_be_turned_off(void **state)
@@ -143,7 +114,7 @@ static void a_cancelled_transfer_is_not_told(void **state)
     fetched_body(&other, 200);
     fetched_free(&other);
     assert_int_equal(fetched.told, 0);
-    assert_int_equal(stats().in_flight, 0);
+    assert_int_equal(fetch_stats().in_flight, 0);
 }
 
 static void a_transfer_cancelled_at_once_was_not_sent(void **state)
@@ -155,7 +126,7 @@ static void a_transfer_cancelled_at_once_was_not_sent(void **state)
     assert_true(neap_transfer_is_unsent(transfer));
     neap_transport_cancel(fetch.transport, transfer);
     assert_false(neap_loop_turn(fetch.loop, neap_loop_now(fetch.loop)));
-    get("plain", "/echo");
+    fetch_get("plain", "/echo");
 }
 
 static int sends_to_allow;
@@ -186,7 +157,7 @@ static void the_receiver_is_asked_before_each_hop(void **state)
         }
         fetched_free(&fetched);
     }
-    get("plain", "/echo"); /* whose handle was asked before, and is not now */
+    fetch_get("plain", "/echo"); /* whose handle was asked before, and is not now */
 }
 
 static void cancelling_a_stream_leaves_the_others(void **state)
@@ -195,7 +166,7 @@ static void cancelling_a_stream_leaves_the_others(void **state)
     (void)state;
     fetch_put("/_h2", "answer\nslow 2 0.1\n");
     fetch_open();
-    get("h2", "/");
+    fetch_get("h2", "/");
     struct neap_transfer *transfer = fetch_send(&fetched, "GET", fetch_url("h2", "/"));
     fetch_send(&other, "GET", fetch_url("h2", "/"));
     fetch_pass(20 * NEAP_MS);
@@ -203,7 +174,7 @@ static void cancelling_a_stream_leaves_the_others(void **state)
     fetch_wait(&other);
     fetched_body(&other, 200);
     fetched_free(&other);
-    assert_int_equal(stats().opened, 1);
+    assert_int_equal(fetch_stats().opened, 1);
 }
 
 /* ------------------------------------------------------------------------- what `done` may do */
@@ -228,7 +199,7 @@ static void done_may_send(void **state)
     assert_true(fetched_says(&second, "/echo/second"));
     fetched_free(&fetched);
     fetched_free(&second);
-    assert_int_equal(stats().opened, 1);
+    assert_int_equal(fetch_stats().opened, 1);
 }
 
 static void cancel_other(struct fetched *fetched)
@@ -247,7 +218,7 @@ static void done_may_cancel_others(void **state)
     fetch_wait(&fetched);
     fetch_pass(20 * NEAP_MS);
     assert_int_equal(other.told, 0);
-    assert_int_equal(stats().in_flight, 0);
+    assert_int_equal(fetch_stats().in_flight, 0);
     fetched_free(&fetched);
 }
 
@@ -349,15 +320,15 @@ static void verification_can_be_turned_off(void **state)
 {
     (void)state;
     fetch.settings.verify = false;
-    get("selfsigned", "/echo");
-    get("wrongname", "/echo");
+    fetch_get("selfsigned", "/echo");
+    fetch_get("wrongname", "/echo");
 }
 
 static void a_lowest_version_of_tls_is_kept(void **state)
 {
     (void)state;
     fetch.settings.min_tls = 13;
-    get("good", "/echo");
+    fetch_get("good", "/echo");
 }
 
 static void the_systems_trust_is_replaced(void **state)
