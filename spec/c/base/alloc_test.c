@@ -8,23 +8,7 @@
 
 #include <cmocka.h>
 
-#include "support/failing_alloc.h"
-
-static struct failing_alloc memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    failing_alloc_init(&memory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    failing_alloc_assert_all_freed(&memory);
-    return 0;
-}
+#include "support/memory.h"
 
 static void alloc_of_nothing_is_a_block(void **state)
 {
@@ -136,7 +120,7 @@ static void a_failure_is_null(void **state)
     assert_null(neap_copy_text(&memory.alloc, "a", 1));
 }
 
-#define SPEC(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SPEC(test) cmocka_unit_test_setup_teardown(test, memory_set_up, memory_tear_down)
 
 int main(void)
 {

@@ -11,24 +11,9 @@
 #include <cmocka.h>
 
 #include "policy/canonical_json.h"
-#include "support/failing_alloc.h"
+#include "support/memory.h"
 
-static struct failing_alloc memory;
 static struct neap_problem_answer problem;
-
-static int set_up(void **state)
-{
-    (void)state;
-    failing_alloc_init(&memory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    failing_alloc_assert_all_freed(&memory);
-    return 0;
-}
 
 static void make_named(enum neap_problem kind, enum neap_key_fault fault, const char *header)
 {
@@ -181,7 +166,7 @@ static void without_memory_nothing_is_left(void **state)
     unmake();
 }
 
-#define SPEC(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SPEC(test) cmocka_unit_test_setup_teardown(test, memory_set_up, memory_tear_down)
 
 int main(void)
 {

@@ -11,25 +11,9 @@
 
 #include "base/buffer.h"
 #include "base/random.h"
-#include "support/failing_alloc.h"
+#include "support/memory.h"
 
 /* One random value, written in many ways: members in other orders, white space, escapes. */
-
-static struct failing_alloc memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    failing_alloc_init(&memory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    failing_alloc_assert_all_freed(&memory);
-    return 0;
-}
 
 struct canon {
     char *text;
@@ -164,7 +148,7 @@ static void a_random_value_has_one_text_in_all_its_spellings(void **state)
     }
 }
 
-#define SPEC(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SPEC(test) cmocka_unit_test_setup_teardown(test, memory_set_up, memory_tear_down)
 
 int main(void)
 {

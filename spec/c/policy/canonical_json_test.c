@@ -10,23 +10,7 @@
 #include <cmocka.h>
 
 #include "base/buffer.h"
-#include "support/failing_alloc.h"
-
-static struct failing_alloc memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    failing_alloc_init(&memory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    failing_alloc_assert_all_freed(&memory);
-    return 0;
-}
+#include "support/memory.h"
 
 struct canon {
     enum neap_status status;
@@ -263,7 +247,7 @@ static void no_failed_allocation_harms(void **state)
     neap_buffer_deinit(&text);
 }
 
-#define SPEC(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SPEC(test) cmocka_unit_test_setup_teardown(test, memory_set_up, memory_tear_down)
 
 int main(void)
 {

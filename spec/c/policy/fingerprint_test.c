@@ -11,23 +11,7 @@
 #include <cmocka.h>
 
 #include "policy/canonical_json.h"
-#include "support/failing_alloc.h"
-
-static struct failing_alloc memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    failing_alloc_init(&memory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    failing_alloc_assert_all_freed(&memory);
-    return 0;
-}
+#include "support/memory.h"
 
 struct print {
     uint8_t byte[NEAP_FINGERPRINT_BYTES];
@@ -206,7 +190,7 @@ static void as_bytes_nothing_is_allocated(void **state)
     assert_int_equal(memory.allocations, 0);
 }
 
-#define SPEC(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SPEC(test) cmocka_unit_test_setup_teardown(test, memory_set_up, memory_tear_down)
 
 int main(void)
 {

@@ -8,23 +8,7 @@
 
 #include <cmocka.h>
 
-#include "support/failing_alloc.h"
-
-static struct failing_alloc memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    failing_alloc_init(&memory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    failing_alloc_assert_all_freed(&memory);
-    return 0;
-}
+#include "support/memory.h"
 
 static void assert_digest(const struct neap_text *parts, size_t count, const char *expected)
 {
@@ -169,7 +153,7 @@ static void quoting_stays_within_its_room(void **state)
     assert_string_equal(quoted, "\"\\\"\\\"\\\"\"");
 }
 
-#define SPEC(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SPEC(test) cmocka_unit_test_setup_teardown(test, memory_set_up, memory_tear_down)
 
 int main(void)
 {

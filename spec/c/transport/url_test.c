@@ -8,23 +8,7 @@
 
 #include <cmocka.h>
 
-#include "support/failing_alloc.h"
-
-static struct failing_alloc memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    failing_alloc_init(&memory);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    failing_alloc_assert_all_freed(&memory);
-    return 0;
-}
+#include "support/memory.h"
 
 struct example {
     const char *reference, *text;
@@ -310,7 +294,7 @@ static void a_pair_without_memory_changes_nothing(void **state)
     neap_buffer_deinit(&buffer);
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, memory_set_up, memory_tear_down)
 
 int main(void)
 {
