@@ -11,6 +11,8 @@ local compiled = require "neap.compiled"
 local drive = require "neap.drive"
 local host = require "neap.host"
 
+local select = select
+
 -- An error may be anything, even what cannot be written.
 local function text_of(value)
   local is_plain = type(value) == "table" and getmetatable(value) == nil
@@ -93,7 +95,7 @@ end
 local function in_steps(client, fn, on_alone)
   local begin, succeed, fail = core.guarded_steps(client._core)
   local whole, rest, engine = whole_of(client, 2), rest_of(client), client._engine
-  local pcall, select = compat.pcall, select
+  local pcall = compat.pcall
   local repeated
 
   local function values(keeper, ...)
