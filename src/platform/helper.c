@@ -10,7 +10,7 @@
 #include "base/duration.h"
 #include "base/owner.h"
 #include "platform/doorbell.h"
-#include "platform/process.h"
+#include "platform/exit_stop.h"
 
 /* So many errands are worth a wake-up, and keep a thread that has a core of its own busy. */
 #define UNTOLD_MAX 16u
@@ -36,75 +36,8 @@ struct neap_helper {
     bool nudging;    /* owner's: the nudge is on its way */
     uint32_t untold; /* owner's: errands in the inbox of which the thread was told nothing yet */
 
-    struct neap_helper *next_running, **link_running;
-    int64_t process;
+    struct neap_exit_stop at_exit;
 };
-
-/* ------------------------------------------------------------------------------- at exit */
-
-/* The one list that hangs on no object: exit() gives us none. */
-static pthread_mutex_t running_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct neap_helper *running;
-static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
-
-static void join(struct neap_helper *helper);
-
-static void lock_running(void)
-{
-    pthread_mutex_lock(&running_lock);
-}
-
-static void unlock_running(void)
-{
-    pthread_mutex_unlock(&running_lock);
-}
-
-/* Under the lock, since other owners may free theirs meanwhile. */
-static void stop_all(void)
-{
-    lock_running();
-    for (struct neap_helper *helper = running; helper; helper = helper->next_running)
-        if (helper->process == neap_process_id())
-            join(helper);
-    unlock_running();
-}
-
-/* A child forked while another thread held the lock could never exit. */
-static void watch_exit(void)
-{
-    pthread_atfork(lock_running, unlock_running, unlock_running);
-    atexit(stop_all);
-}
-
-void neap_helper_stop_before_libraries(void)
-{
-    pthread_once(&exit_once, watch_exit);
-    atexit(stop_all);
-}
-
-static void enlist(struct neap_helper *helper)
-{
-    pthread_once(&exit_once, watch_exit);
-    lock_running();
-    helper->next_running = running;
-    helper->link_running = &running;
-    if (running)
-        running->link_running = &helper->next_running;
-    running = helper;
-    unlock_running();
-}
-
-static void delist(struct neap_helper *helper)
-{
-    lock_running();
-    if (helper->link_running) {
-        *helper->link_running = helper->next_running;
-        if (helper->next_running)
-            helper->next_running->link_running = helper->link_running;
-    }
-    helper->link_running = NULL;
-    unlock_running();
-}
 
 /* ------------------------------------------------------------------------------- queues */
 
@@ -204,6 +137,21 @@ static enum neap_status set_up(struct neap_helper *helper)
     return neap_loop_watch(helper->loop, &helper->wake, helper->wake_fd, NEAP_READABLE);
 }
 
+static void join(struct neap_helper *helper)
+{
+    if (!helper->runs)
+        return;
+    atomic_store(&helper->stops, true);
+    wake_up(helper);
+    pthread_join(helper->thread, NULL);
+    helper->runs = false;
+}
+
+static void on_exit_stop(struct neap_exit_stop *entry)
+{
+    join(NEAP_OWNER(entry, struct neap_helper, at_exit));
+}
+
 static enum neap_status make(const struct neap_alloc *alloc, struct neap_helper_listener *listener,
                              struct neap_helper **helper)
 {
@@ -213,7 +161,7 @@ static enum neap_status make(const struct neap_alloc *alloc, struct neap_helper_
     made->alloc = alloc;
     made->listener = listener;
     made->wake_fd = -1;
-    made->process = neap_process_id();
+    made->at_exit.stop = on_exit_stop;
     made->nudge = (struct neap_errand){.run = on_nudge, .back = on_nudged};
     pthread_mutex_init(&made->lock, NULL);
     enum neap_status status = set_up(made);
@@ -236,21 +184,11 @@ enum neap_status neap_helper_new_heard(const struct neap_alloc *alloc,
     return make(alloc, listener, helper);
 }
 
-static void join(struct neap_helper *helper)
-{
-    if (!helper->runs)
-        return;
-    atomic_store(&helper->stops, true);
-    wake_up(helper);
-    pthread_join(helper->thread, NULL);
-    helper->runs = false;
-}
-
 void neap_helper_stop(struct neap_helper *helper)
 {
     if (!helper)
         return;
-    delist(helper);
+    neap_exit_stop_remove(&helper->at_exit);
     join(helper);
     do
         run_inbox(helper); /* what was posted since the thread has ended */
@@ -293,7 +231,7 @@ enum neap_status neap_helper_start(struct neap_helper *helper)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!helper->runs)
         return NEAP_SYSTEM;
-    enlist(helper);
+    neap_exit_stop_add(&helper->at_exit);
     return NEAP_OK;
 }
 

@@ -8,7 +8,8 @@
  *
  * The thread starts with the first errand, blocks all signals and never runs anything of Lua. A
  * forked child has no helper: neap_helper_forsake. The process may end by exit() at any moment:
- * helpers that still run are stopped first, since what they use is torn down then. */
+ * helpers that still run are stopped first (platform/exit_stop.h), since what they use is torn down
+ * then. */
 #ifndef NEAP_PLATFORM_HELPER_H
 #define NEAP_PLATFORM_HELPER_H
 
@@ -56,10 +57,6 @@ void neap_helper_free(struct neap_helper *helper);
 /* In a forked child: closes the descriptors of what the parent made. Its memory stays, since the
  * parent's thread may have been in the middle of using it. */
 void neap_helper_forsake(struct neap_helper *helper);
-
-/* Any thread, after a library was set up that takes itself down at exit(), and before a helper uses
- * it: helpers are stopped before that. What is taken down at exit() goes in the reverse order. */
-void neap_helper_stop_before_libraries(void);
 
 /* Starts the thread if it does not run yet. NEAP_SYSTEM where none can be had, and where it was
  * stopped: by neap_helper_stop, or because the process exits. */

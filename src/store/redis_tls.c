@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "platform/helper.h"
+#include "platform/exit_stop.h"
 #include "store/redis_link.h"
 
 struct neap_redis_tls {
@@ -76,7 +76,7 @@ static bool attach(struct neap_redis_tls *tls)
 static void set_up_once(void)
 {
     (void)OPENSSL_init_ssl(0, NULL);
-    neap_helper_stop_before_libraries();
+    neap_exit_stop_before_libraries();
 }
 
 void neap_redis_tls_set_up(void)

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "platform/exit_stop.h"
 #include "platform/helper_fixture.h"
 
 /* ------------------------------------------------------------------------------- what is refused
@@ -171,7 +172,7 @@ static bool exit_with_a_library(void)
     if (!make_own())
         return false;
     atexit(take_library_down);
-    neap_helper_stop_before_libraries();
+    neap_exit_stop_before_libraries();
     exit(0);
 }
 
