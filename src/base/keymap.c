@@ -8,8 +8,8 @@
 #define LINE_BYTES 64u
 
 struct neap_keymap_entry {
+    struct neap_listed listed; /* first */
     struct neap_keymap_entry *next_in_bucket;
-    struct neap_keymap_entry *older, *newer;
     uint32_t hash, pins;
     char *key; /* a short one behind the cell, others in memory of their own */
     size_t key_bytes;
@@ -27,31 +27,12 @@ static struct neap_keymap_entry *entry_of(const void *cell)
     return (struct neap_keymap_entry *)((uintptr_t)cell - offsetof(struct neap_keymap_entry, cell));
 }
 
-static void append(struct neap_keymap_list *list, struct neap_keymap_entry *entry)
+static struct neap_keymap_entry *entry_at(struct neap_listed *listed)
 {
-    entry->older = list->last;
-    entry->newer = NULL;
-    if (list->last)
-        list->last->newer = entry;
-    else
-        list->first = entry;
-    list->last = entry;
+    return (struct neap_keymap_entry *)listed;
 }
 
-static void take_out(struct neap_keymap_list *list, struct neap_keymap_entry *entry)
-{
-    if (entry->older)
-        entry->older->newer = entry->newer;
-    else
-        list->first = entry->newer;
-    if (entry->newer)
-        entry->newer->older = entry->older;
-    else
-        list->last = entry->older;
-}
-
-static struct neap_keymap_list *list_of(struct neap_keymap *map,
-                                        const struct neap_keymap_entry *entry)
+static struct neap_list *list_of(struct neap_keymap *map, const struct neap_keymap_entry *entry)
 {
     return entry->pins > 0 ? &map->pinned : &map->idle;
 }
@@ -69,10 +50,10 @@ static void free_key(const struct neap_keymap *map, const struct neap_keymap_ent
         neap_free(map->alloc, entry->key);
 }
 
-static void free_keys(const struct neap_keymap *map, const struct neap_keymap_entry *entry)
+static void free_keys(const struct neap_keymap *map, struct neap_listed *listed)
 {
-    for (; entry; entry = entry->newer)
-        free_key(map, entry);
+    for (; listed; listed = listed->next)
+        free_key(map, entry_at(listed));
 }
 
 void neap_keymap_deinit(struct neap_keymap *map)
@@ -140,10 +121,10 @@ static struct neap_keymap_entry *search(const struct neap_keymap *map, uint32_t 
     return NULL;
 }
 
-static void rehash_list(struct neap_keymap *map, struct neap_keymap_entry *entry)
+static void rehash_list(struct neap_keymap *map, struct neap_listed *listed)
 {
-    for (; entry; entry = entry->newer)
-        put_into_bucket(map, entry);
+    for (; listed; listed = listed->next)
+        put_into_bucket(map, entry_at(listed));
 }
 
 /* Fewer buckets than keys only cost time, so a failure counts only where there are none at all. */
@@ -193,7 +174,7 @@ static struct neap_keymap_entry *make_entry(struct neap_keymap *map, uint32_t ha
 
 static void evict(struct neap_keymap *map, struct neap_keymap_entry *entry)
 {
-    take_out(&map->idle, entry);
+    neap_list_take_out(&map->idle, &entry->listed);
     take_from_bucket(map, entry);
     map->count--;
     map->evictions++;
@@ -213,18 +194,18 @@ static struct neap_keymap_entry *insert(struct neap_keymap *map, uint32_t hash, 
     if (!entry)
         return NULL;
     if (is_full)
-        evict(map, map->idle.first);
+        evict(map, entry_at(map->idle.first));
     put_into_bucket(map, entry);
-    append(&map->idle, entry);
+    neap_list_append(&map->idle, &entry->listed);
     map->count++;
     return entry;
 }
 
 static void touch(struct neap_keymap *map, struct neap_keymap_entry *entry)
 {
-    struct neap_keymap_list *list = list_of(map, entry);
-    take_out(list, entry);
-    append(list, entry);
+    struct neap_list *list = list_of(map, entry);
+    neap_list_take_out(list, &entry->listed);
+    neap_list_append(list, &entry->listed);
 }
 
 void *neap_keymap_get(struct neap_keymap *map, const void *key, size_t key_bytes, bool *is_new)
@@ -253,9 +234,9 @@ void *neap_keymap_find(const struct neap_keymap *map, const void *key, size_t ke
 void neap_keymap_pin(struct neap_keymap *map, void *cell)
 {
     struct neap_keymap_entry *entry = entry_of(cell);
-    take_out(list_of(map, entry), entry);
+    neap_list_take_out(list_of(map, entry), &entry->listed);
     entry->pins++;
-    append(&map->pinned, entry);
+    neap_list_append(&map->pinned, &entry->listed);
 }
 
 void neap_keymap_unpin(struct neap_keymap *map, void *cell)
@@ -263,19 +244,19 @@ void neap_keymap_unpin(struct neap_keymap *map, void *cell)
     struct neap_keymap_entry *entry = entry_of(cell);
     if (entry->pins == 0)
         return;
-    take_out(&map->pinned, entry);
+    neap_list_take_out(&map->pinned, &entry->listed);
     entry->pins--;
-    append(list_of(map, entry), entry);
+    neap_list_append(list_of(map, entry), &entry->listed);
 }
 
 void *neap_keymap_next(const struct neap_keymap *map, const void *previous_cell)
 {
     const struct neap_keymap_entry *previous = previous_cell ? entry_of(previous_cell) : NULL;
-    struct neap_keymap_entry *next = previous ? previous->newer : map->idle.first;
+    struct neap_listed *next = previous ? previous->listed.next : map->idle.first;
     bool idle_is_over = !previous || previous->pins == 0;
     if (!next && idle_is_over)
         next = map->pinned.first;
-    return next ? next->cell : NULL;
+    return next ? entry_at(next)->cell : NULL;
 }
 
 const char *neap_keymap_key(const void *cell, size_t *bytes)

@@ -14,14 +14,10 @@
 #include "base/alloc.h"
 #include "base/attributes.h"
 #include "base/hash.h"
+#include "base/list.h"
 #include "base/pool.h"
 
 struct neap_keymap_entry; /* a key and its cell */
-
-/* Linked from the one idle longest to the one used last. */
-struct neap_keymap_list {
-    struct neap_keymap_entry *first, *last;
-};
 
 struct neap_keymap {
     const struct neap_alloc *alloc;
@@ -31,8 +27,8 @@ struct neap_keymap {
     size_t count;
     uint64_t evictions; /* while it is the same, so is what each cell is of */
     struct neap_keymap_entry **bucket;
-    size_t bucket_count; /* 0 or a power of two */
-    struct neap_keymap_list idle, pinned;
+    size_t bucket_count;           /* 0 or a power of two */
+    struct neap_list idle, pinned; /* each from the entry used longest ago to the one used last */
 };
 
 /* Allocates nothing. `max_keys` is 1 or more. */

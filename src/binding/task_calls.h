@@ -15,7 +15,7 @@
 /* The calls that the tasks of one loop wait for. */
 struct neap_task_calls {
     struct neap_engine *engine;
-    struct neap_ready_list ready;
+    struct neap_list ready;
     struct neap_tie *tie; /* which each has, and which ends with the loop */
     uint32_t count;
     uint32_t may_take; /* so many who are ready before the loop's next turn */

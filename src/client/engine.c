@@ -280,47 +280,32 @@ void neap_waiter_init(struct neap_waiter *waiter, struct neap_engine *engine)
     *waiter = (struct neap_waiter){.id = ++engine->last_id};
 }
 
-static struct neap_ready_list *list_of(const struct neap_waiter *waiter, struct neap_engine *engine)
+static struct neap_list *list_of(const struct neap_waiter *waiter, struct neap_engine *engine)
 {
     return waiter->list ? waiter->list : &engine->ready;
 }
 
 void neap_waiter_wake(struct neap_waiter *waiter, struct neap_engine *engine)
 {
-    struct neap_ready_list *list = list_of(waiter, engine);
     if (waiter->ready)
         return;
     waiter->ready = true;
-    waiter->next = NULL;
-    waiter->previous = list->last;
-    if (list->last)
-        list->last->next = waiter;
-    else
-        list->first = waiter;
-    list->last = waiter;
+    neap_list_append(list_of(waiter, engine), &waiter->listed);
     engine->ready_count++;
 }
 
 void neap_waiter_forget(struct neap_waiter *waiter, struct neap_engine *engine)
 {
-    struct neap_ready_list *list = list_of(waiter, engine);
     if (!waiter->ready)
         return;
-    if (waiter->previous)
-        waiter->previous->next = waiter->next;
-    else
-        list->first = waiter->next;
-    if (waiter->next)
-        waiter->next->previous = waiter->previous;
-    else
-        list->last = waiter->previous;
+    neap_list_take_out(list_of(waiter, engine), &waiter->listed);
     waiter->ready = false;
     engine->ready_count--;
 }
 
-struct neap_waiter *neap_engine_take_of(struct neap_engine *engine, struct neap_ready_list *list)
+struct neap_waiter *neap_engine_take_of(struct neap_engine *engine, struct neap_list *list)
 {
-    struct neap_waiter *waiter = list->first;
+    struct neap_waiter *waiter = (struct neap_waiter *)list->first;
     if (waiter)
         neap_waiter_forget(waiter, engine);
     return waiter;

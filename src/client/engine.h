@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/attributes.h"
 #include "base/keymap.h"
+#include "base/list.h"
 #include "base/random.h"
 #include "base/status.h"
 #include "platform/entropy.h"
@@ -25,16 +26,11 @@
  * never has that of another one's, but what a caller makes one after the other
  * (binding/caller_object). */
 struct neap_waiter {
+    struct neap_listed listed; /* first; in a list while ready: who has been for longest first */
     uint64_t id;
-    struct neap_waiter *next, *previous; /* in a list while ready */
-    struct neap_ready_list *list;        /* which one that is; NULL: the engine's */
-    void *thread;                        /* who waits, to whoever gave it another list */
+    struct neap_list *list; /* which one that is; NULL: the engine's */
+    void *thread;           /* who waits, to whoever gave it another list */
     bool ready;
-};
-
-/* Those who are ready, who has been for longest first. */
-struct neap_ready_list {
-    struct neap_waiter *first, *last;
 };
 
 /* Work to be done at the next turn, outside of whoever asked for it. */
@@ -70,11 +66,11 @@ struct neap_engine {
     bool seeded;                /* keys come from `random` too, so that a test can be repeated */
     struct neap_keymap gates;   /* of clients whose state is private */
     struct neap_region *region; /* NULL: clients made from now on have their state to themselves */
-    struct neap_ready_list ready; /* but for those who are in lists of their own */
-    uint32_t ready_count;         /* in all lists */
-    uint32_t may_take;            /* so many who are ready before the next turn */
-    uint32_t awaited;             /* calls for which somebody waits who has a list of his own */
-    bool has_background; /* tasks of Lua that nobody waits for go on whenever it is turned */
+    struct neap_list ready;     /* but for those who are in lists of their own */
+    uint32_t ready_count;       /* in all lists */
+    uint32_t may_take;          /* so many who are ready before the next turn */
+    uint32_t awaited;           /* calls for which somebody waits who has a list of his own */
+    bool has_background;        /* tasks of Lua that nobody waits for go on whenever it is turned */
     struct neap_job *first_job, *last_job;
     struct neap_response_shelf responses;
     struct neap_exchange *spare; /* a list: the memory of some that have ended, warm */
@@ -149,7 +145,7 @@ void neap_waiter_forget(struct neap_waiter *waiter, struct neap_engine *engine);
 /* The one that has been ready longest, taken off the list; NULL if nobody is. `ready` is also NULL
  * if nobody may be taken before the next turn. */
 struct neap_waiter *neap_engine_take_ready(struct neap_engine *engine);
-struct neap_waiter *neap_engine_take_of(struct neap_engine *engine, struct neap_ready_list *list);
+struct neap_waiter *neap_engine_take_of(struct neap_engine *engine, struct neap_list *list);
 
 /* A job may be listed again while it runs. It must be dropped before its memory goes. */
 void neap_engine_post(struct neap_engine *engine, struct neap_job *job);

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/attributes.h"
+#include "base/list.h"
 #include "base/status.h"
 #include "pipeline/pipeline.h"
 
@@ -26,7 +27,7 @@ struct neap_instance {
     struct neap_pipeline_state state; /* points into this struct and into `block` */
     void *block;                      /* owned: breaker, bulkhead and budget */
     struct neap_stored *stored;       /* owned; NULL: there is no cache */
-    struct neap_simulated_call *first_queued, *last_queued;
+    struct neap_list queue;           /* of simulated calls, by in_queue */
 };
 
 /* `resources` 0: there is no cache. The struct must not move afterwards. NEAP_NO_MEMORY; to be

@@ -123,33 +123,18 @@ static void tell_reply(struct neap_simulation *simulation, struct neap_simulated
 
 static void enqueue(struct neap_simulated_call *call)
 {
-    struct neap_instance *instance = call->instance;
-    if (call->in_queue)
+    if (call->is_queued)
         return;
-    call->in_queue = true;
-    call->next_queued = NULL;
-    call->previous_queued = instance->last_queued;
-    if (instance->last_queued)
-        instance->last_queued->next_queued = call;
-    else
-        instance->first_queued = call;
-    instance->last_queued = call;
+    call->is_queued = true;
+    neap_list_append(&call->instance->queue, &call->in_queue);
 }
 
 static void dequeue(struct neap_simulated_call *call)
 {
-    struct neap_instance *instance = call->instance;
-    if (!call->in_queue)
+    if (!call->is_queued)
         return;
-    if (call->previous_queued)
-        call->previous_queued->next_queued = call->next_queued;
-    else
-        instance->first_queued = call->next_queued;
-    if (call->next_queued)
-        call->next_queued->previous_queued = call->previous_queued;
-    else
-        instance->last_queued = call->previous_queued;
-    call->in_queue = false;
+    neap_list_take_out(&call->instance->queue, &call->in_queue);
+    call->is_queued = false;
 }
 
 /* There has been room for this timer since the call was made. */
@@ -163,9 +148,10 @@ static void wake_at(struct neap_simulation *simulation, struct neap_simulated_ca
 /* A place may have become free: the first in the queue asks again, from a step of its own. */
 static void wake_queue(struct neap_simulation *simulation, const struct neap_simulated_call *call)
 {
-    struct neap_simulated_call *first = call->instance->first_queued;
-    if (first && first != call)
-        wake_at(simulation, first, simulation->now_ns);
+    struct neap_listed *first = call->instance->queue.first;
+    if (first && first != &call->in_queue)
+        wake_at(simulation, NEAP_OWNER(first, struct neap_simulated_call, in_queue),
+                simulation->now_ns);
 }
 
 /* ---- steps ---- */

@@ -4,6 +4,7 @@
 #define NEAP_SIMULATION_SIMULATED_CALL_H
 
 #include "base/heap.h"
+#include "base/list.h"
 #include "base/random.h"
 #include "simulation/instance.h"
 #include "simulation/simulation.h"
@@ -28,8 +29,8 @@ struct neap_simulated_call {
     struct neap_simulated_flight flight[NEAP_LIVE_MAX];
     uint32_t resource;
     bool is_refresh; /* in the background, for the cache: nobody waits for it */
-    bool is_used, in_queue;
-    struct neap_simulated_call *next_queued, *previous_queued;
+    bool is_used, is_queued;
+    struct neap_listed in_queue; /* while `is_queued` */
     struct neap_simulated_call *next_made, *next_free;
 };
 

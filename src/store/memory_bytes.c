@@ -27,7 +27,7 @@ bool neap_memory_fits(struct neap_memory *memory, size_t bytes, int64_t now_ns)
 void neap_memory_charge(struct neap_memory *memory, size_t bytes)
 {
     while (bytes > left(memory))
-        neap_memory_drop_cached(memory, memory->cached_first);
+        neap_memory_drop_oldest_cached(memory);
     memory->used_bytes += bytes;
 }
 

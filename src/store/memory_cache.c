@@ -8,7 +8,7 @@
 struct neap_memory_cached {
     struct neap_table_node node; /* the key lies behind the struct, the value behind the key */
     struct neap_timer end;
-    struct neap_memory_cached *older, *newer;
+    struct neap_listed by_use;
     int64_t expires_ns;
     const char *value;
     size_t value_bytes;
@@ -30,38 +30,21 @@ static size_t cost_of(size_t key_bytes, size_t value_bytes)
            NEAP_MEMORY_INDEX_BYTES;
 }
 
-static void append(struct neap_memory *memory, struct neap_memory_cached *cached)
-{
-    cached->older = memory->cached_last;
-    cached->newer = NULL;
-    if (cached->older)
-        cached->older->newer = cached;
-    else
-        memory->cached_first = cached;
-    memory->cached_last = cached;
-}
-
-static void take_out(struct neap_memory *memory, struct neap_memory_cached *cached)
-{
-    if (cached->older)
-        cached->older->newer = cached->newer;
-    else
-        memory->cached_first = cached->newer;
-    if (cached->newer)
-        cached->newer->older = cached->older;
-    else
-        memory->cached_last = cached->older;
-}
-
 void neap_memory_drop_cached(struct neap_memory *memory, struct neap_memory_cached *cached)
 {
     size_t cost = cost_of(cached->node.key.bytes, cached->value_bytes);
     neap_memory_refund(memory, cost);
     memory->cached_bytes -= cost;
-    take_out(memory, cached);
+    neap_list_take_out(&memory->cached_by_use, &cached->by_use);
     neap_heap_remove(&memory->cached_ends, &cached->end);
     neap_table_remove(&memory->cached, &cached->node);
     neap_free(memory->store.alloc, cached);
+}
+
+void neap_memory_drop_oldest_cached(struct neap_memory *memory)
+{
+    struct neap_listed *oldest = memory->cached_by_use.first;
+    neap_memory_drop_cached(memory, NEAP_OWNER(oldest, struct neap_memory_cached, by_use));
 }
 
 struct neap_memory_cached *neap_memory_expired_cached(struct neap_memory *memory, int64_t now_ns)
@@ -72,8 +55,8 @@ struct neap_memory_cached *neap_memory_expired_cached(struct neap_memory *memory
 
 void neap_memory_free_cached(struct neap_memory *memory)
 {
-    while (memory->cached_first)
-        neap_memory_drop_cached(memory, memory->cached_first);
+    while (memory->cached_by_use.first)
+        neap_memory_drop_oldest_cached(memory);
     neap_heap_deinit(&memory->cached_ends);
     neap_table_deinit(&memory->cached);
 }
@@ -87,8 +70,8 @@ enum neap_store_status neap_memory_get(struct neap_store *store, struct neap_byt
         return NEAP_STORE_NONE;
     if (!neap_blob_copy(store->alloc, cached->value, cached->value_bytes, value))
         return NEAP_STORE_NO_MEMORY;
-    take_out(memory, cached);
-    append(memory, cached);
+    neap_list_take_out(&memory->cached_by_use, &cached->by_use);
+    neap_list_append(&memory->cached_by_use, &cached->by_use);
     return NEAP_STORE_OK;
 }
 
@@ -123,7 +106,10 @@ static void make_room_for_one(struct neap_memory *memory, int64_t now_ns)
 {
     while (memory->max_entries > 0 && memory->cached.count >= memory->max_entries) {
         struct neap_memory_cached *expired = neap_memory_expired_cached(memory, now_ns);
-        neap_memory_drop_cached(memory, expired ? expired : memory->cached_first);
+        if (expired)
+            neap_memory_drop_cached(memory, expired);
+        else
+            neap_memory_drop_oldest_cached(memory);
     }
 }
 
@@ -144,7 +130,7 @@ enum neap_store_status neap_memory_put(struct neap_store *store, struct neap_byt
     neap_memory_charge(memory, cost);
     memory->cached_bytes += cost;
     made->expires_ns = expires_ns;
-    append(memory, made);
+    neap_list_append(&memory->cached_by_use, &made->by_use);
     neap_table_add(&memory->cached, &made->node, made->node.key);
     return neap_heap_set(&memory->cached_ends, &made->end, expires_ns) == NEAP_OK
                ? NEAP_STORE_OK

@@ -28,7 +28,7 @@ static void die(struct neap_memory_entry *entry, struct neap_blob reason, int64_
 
 static void leave_the_dead(struct neap_memory *memory, struct neap_memory_entry *entry)
 {
-    neap_memory_list_remove(&entry->outbox->dead, entry);
+    neap_list_take_out(&entry->outbox->dead, &entry->listed);
     entry->outbox->dead_count--;
     neap_memory_refund(memory, reason_cost(entry->reason.bytes));
     neap_blob_free(&entry->reason);
@@ -80,11 +80,11 @@ static const struct neap_memory_entry *dead_after(const struct neap_memory *memo
                                                   uint64_t after)
 {
     const struct neap_memory_entry *known = find_dead(memory, after);
-    const struct neap_memory_entry *entry =
-        known && known->outbox == outbox ? known->next : outbox->dead.first;
-    while (entry && entry->id <= after)
-        entry = entry->next;
-    return entry;
+    struct neap_listed *listed =
+        known && known->outbox == outbox ? known->listed.next : outbox->dead.first;
+    while (listed && neap_memory_listed(listed)->id <= after)
+        listed = listed->next;
+    return neap_memory_listed(listed);
 }
 
 enum neap_store_status neap_memory_outbox_dead(struct neap_store *store, struct neap_bytes name,

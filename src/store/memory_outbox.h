@@ -7,27 +7,24 @@
 #ifndef NEAP_STORE_MEMORY_OUTBOX_H
 #define NEAP_STORE_MEMORY_OUTBOX_H
 
+#include "base/owner.h"
 #include "store/memory_store.h"
 
 enum neap_entry_state { NEAP_ENTRY_WAITING, NEAP_ENTRY_TAKEN, NEAP_ENTRY_DEAD };
 
 struct neap_memory_entry;
 
-struct neap_memory_list {
-    struct neap_memory_entry *first, *last; /* ordered by id */
-};
-
 struct neap_memory_lane {
-    struct neap_table_node node;  /* the ordering key lies behind the struct */
-    struct neap_memory_list list; /* the living */
-    size_t members;               /* the living and the dead */
+    struct neap_table_node node; /* the ordering key lies behind the struct */
+    struct neap_list list;       /* the living, ordered by id */
+    size_t members;              /* the living and the dead */
 };
 
 struct neap_memory_outbox {
     struct neap_table_node node; /* the name lies behind the struct */
     struct neap_table lanes;
     struct neap_heap ready, later;
-    struct neap_memory_list dead;
+    struct neap_list dead; /* ordered by id */
     uint64_t living_count, dead_count;
 };
 
@@ -35,8 +32,8 @@ struct neap_memory_entry {
     struct neap_table_node node;
     uint64_t id;
     struct neap_memory_outbox *outbox;
-    struct neap_memory_lane *lane;         /* NULL: none */
-    struct neap_memory_entry *prev, *next; /* in its lane, or among the dead */
+    struct neap_memory_lane *lane; /* NULL: none */
+    struct neap_listed listed;     /* in its lane, or among the dead */
     struct neap_timer timer;
     struct neap_heap *scheduled; /* where its timer is; NULL: nowhere */
     enum neap_entry_state state;
@@ -49,8 +46,13 @@ struct neap_memory_entry {
     char value[];
 };
 
-void neap_memory_list_insert(struct neap_memory_list *list, struct neap_memory_entry *entry);
-void neap_memory_list_remove(struct neap_memory_list *list, struct neap_memory_entry *entry);
+/* The entry that is listed there; NULL for NULL. */
+static inline struct neap_memory_entry *neap_memory_listed(struct neap_listed *listed)
+{
+    return listed ? NEAP_OWNER(listed, struct neap_memory_entry, listed) : NULL;
+}
+
+void neap_memory_list_insert(struct neap_list *list, struct neap_memory_entry *entry);
 
 /* The entry joins the living, and is scheduled if its lane has nobody before it. */
 void neap_memory_enter(struct neap_memory_entry *entry, int64_t now_ns);

@@ -9,33 +9,12 @@ static struct neap_memory_entry *of_timer(struct neap_timer *timer)
 }
 
 /* From the end, where the youngest ones belong. */
-void neap_memory_list_insert(struct neap_memory_list *list, struct neap_memory_entry *entry)
+void neap_memory_list_insert(struct neap_list *list, struct neap_memory_entry *entry)
 {
-    struct neap_memory_entry *prev = list->last;
-    while (prev && prev->id > entry->id)
-        prev = prev->prev;
-    entry->prev = prev;
-    entry->next = prev ? prev->next : list->first;
-    if (entry->next)
-        entry->next->prev = entry;
-    else
-        list->last = entry;
-    if (prev)
-        prev->next = entry;
-    else
-        list->first = entry;
-}
-
-void neap_memory_list_remove(struct neap_memory_list *list, struct neap_memory_entry *entry)
-{
-    if (entry->prev)
-        entry->prev->next = entry->next;
-    else
-        list->first = entry->next;
-    if (entry->next)
-        entry->next->prev = entry->prev;
-    else
-        list->last = entry->prev;
+    struct neap_listed *previous = list->last;
+    while (previous && neap_memory_listed(previous)->id > entry->id)
+        previous = previous->previous;
+    neap_list_insert(list, previous, &entry->listed);
 }
 
 static void unschedule(struct neap_memory_entry *entry)
@@ -64,12 +43,12 @@ static void schedule_at(struct neap_memory_entry *entry, int64_t now_ns)
 
 static struct neap_memory_entry *first_of_lane(struct neap_memory_entry *entry)
 {
-    return entry->lane ? entry->lane->list.first : entry;
+    return entry->lane ? neap_memory_listed(entry->lane->list.first) : entry;
 }
 
 bool neap_memory_is_next(const struct neap_memory_entry *entry, int64_t now_ns)
 {
-    bool is_first = !entry->lane || entry->lane->list.first == entry;
+    bool is_first = !entry->lane || entry->lane->list.first == &entry->listed;
     return entry->scheduled && (is_first || entry->due_ns > now_ns);
 }
 
@@ -97,8 +76,8 @@ void neap_memory_leave(struct neap_memory_entry *entry)
     entry->outbox->living_count--;
     if (!entry->lane)
         return;
-    neap_memory_list_remove(&entry->lane->list, entry);
-    settle(entry->lane->list.first);
+    neap_list_take_out(&entry->lane->list, &entry->listed);
+    settle(neap_memory_listed(entry->lane->list.first));
 }
 
 /* Whether the lane whose first entry this was is busy with one that has been given out: this one,

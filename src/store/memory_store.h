@@ -3,6 +3,7 @@
 #define NEAP_STORE_MEMORY_STORE_H
 
 #include "base/heap.h"
+#include "base/list.h"
 #include "store/memory_table.h"
 #include "store/store_internal.h"
 
@@ -16,9 +17,9 @@ struct neap_memory {
     size_t used_bytes;   /* by everything */
     size_t cached_bytes; /* by the cached answers, which may all go */
     struct neap_table claims, cached, outboxes, entries;
-    struct neap_heap claim_ends, cached_ends;              /* when they expire */
-    struct neap_memory_cached *cached_first, *cached_last; /* from the one used longest ago */
-    uint64_t last_id;                                      /* of an outbox entry */
+    struct neap_heap claim_ends, cached_ends; /* when they expire */
+    struct neap_list cached_by_use;           /* from the one used longest ago */
+    uint64_t last_id;                         /* of an outbox entry */
 };
 
 static inline struct neap_memory *neap_memory_of(struct neap_store *store)
@@ -47,6 +48,9 @@ bool neap_memory_expire_one(struct neap_memory *memory, int64_t now_ns);
 
 void neap_memory_drop_claim(struct neap_memory *memory, struct neap_memory_claim *claim);
 void neap_memory_drop_cached(struct neap_memory *memory, struct neap_memory_cached *cached);
+
+/* The answer used longest ago; there is one. */
+void neap_memory_drop_oldest_cached(struct neap_memory *memory);
 
 /* NULL where none has expired. */
 struct neap_memory_claim *neap_memory_expired_claim(struct neap_memory *memory, int64_t now_ns);
