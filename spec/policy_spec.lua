@@ -93,8 +93,8 @@ describe("an unknown key", function()
     '"connect", "write", "read", "attempt", "total"')
   refuses("a number as a key", { "https://api.example.com" }, "policy: unknown key 1")
   refuses("a boolean as a key", { retry = { [true] = 1 } }, "policy.retry: unknown key true")
-  refuses("a very long key, shortened", { timeout = { [("x"):rep(100)] = 1 } },
-    'policy.timeout["' .. ("x"):rep(60) .. '..."]: unknown key, known keys: ' ..
+  refuses("a very long key, shortened", { timeout = { [("long-"):rep(20)] = 1 } },
+    'policy.timeout["' .. ("long-"):rep(12) .. '..."]: unknown key, known keys: ' ..
     '"connect", "write", "read", "attempt", "total"')
   refuses("a key with a zero byte", { timeout = { ["read\0"] = 1 } },
     'policy.timeout["read\\000"]: unknown key, did you mean "read"?')
@@ -182,7 +182,7 @@ describe("breaker", function()
   refuses("no failures in a row", { breaker = { consecutive_failures = 0 } },
     "policy.breaker.consecutive_failures: expected an integer >= 1, got 0")
   refuses("a word for a wait", { breaker = { open_for = "long" } },
-    'policy.breaker.open_for: expected a table or a number > 0 (seconds), got a string ("long")')
+    'policy.breaker.open_for: expected a table or a number > 0 (seconds), got a string')
   refuses("a wait of nothing", { breaker = { open_for = 0 } },
     "policy.breaker.open_for: expected a number > 0 (seconds), got 0")
   refuses("a wait longer than the longest", { breaker = { open_for = { base = 10, max = 5 } } },
@@ -267,7 +267,7 @@ describe("idempotency", function()
   refuses("a word", { idempotency = "yes" },
     'policy.idempotency: expected a table, true or false, got a string ("yes")')
   refuses("a header name that is none", { idempotency = { header = "Idempotency Key" } },
-    'policy.idempotency.header: expected a header name, got a string ("Idempotency Key")')
+    'policy.idempotency.header: expected a header name, got another string')
   refuses("a field that is no name", { idempotency = { from = { "id", 2 } } },
     "policy.idempotency.from[2]: expected a non-empty string, got 2")
   refuses("no fields", { idempotency = { from = {} } },
@@ -277,7 +277,7 @@ describe("idempotency", function()
   refuses("fields by name", { idempotency = { from = { id = true } } },
     "policy.idempotency.from.id: unknown key, expected a list")
   refuses("a method that is no word", { idempotency = { methods = { "PO ST" } } },
-    'policy.idempotency.methods[1]: expected a method name, got a string ("PO ST")')
+    'policy.idempotency.methods[1]: expected a method name, got another string')
   refuses("a prefix beyond ASCII", { idempotency = { prefix = "é" } },
     "policy.idempotency.prefix: expected a string of 1 to 191 printable ASCII characters, " ..
     'the first one no space, got a string ("é")')
@@ -296,7 +296,7 @@ describe("fallback", function()
   refuses("a function in the place of the list", { fallback = noop },
     "policy.fallback: expected a list, got a function")
   refuses("a text", { fallback = { "none" } },
-    'policy.fallback[1]: expected a table or a function, got a string ("none")')
+    'policy.fallback[1]: expected a table or a function, got a string')
   refuses("an entry that does nothing", { fallback = { noop, { when = { "timeout" } } } },
     "policy.fallback[2]" .. ONE_ACTION)
   refuses("an entry that does two things", { fallback = { { noop, default = {} } } },
@@ -306,7 +306,7 @@ describe("fallback", function()
   refuses("no kind of error", { fallback = { { noop, when = {} } } },
     "policy.fallback[1].when: expected a list of kinds of error, got an empty one")
   refuses("a service by name", { fallback = { { service = "other" } } },
-    'policy.fallback[1].service: expected a client, got a string ("other")')
+    'policy.fallback[1].service: expected a client, got a string')
   refuses("a request without a service", { fallback = { { default = {}, request = noop } } },
     "policy.fallback[1]: expected request only together with service")
   refuses("a misspelt key", { fallback = { { defualt = {} } } },

@@ -188,6 +188,91 @@ describe("a secret of the policy", function()
     end
   end)
 
+  -- A credential as people write it into the wrong line.
+  local MISPLACED = {
+    SECRET, "Basic " .. SECRET, "sk_live_" .. SECRET, SECRET .. "==", "https://u:" .. SECRET,
+    "https://hooks.example/" .. SECRET, "key " .. SECRET .. "\n", "\0" .. SECRET, "1" .. SECRET,
+  }
+
+  -- A table with the value at that path.
+  local function nested(path, value)
+    local first, rest = path:match("^([^.]+)%.?(.*)$")
+    return { [first] = rest == "" and value or nested(rest, value) }
+  end
+
+  local MAKERS = {
+    policy = neap.client, breaker = neap.breaker, bulkhead = neap.bulkhead, shared = neap.shared,
+    rate_limiter = neap.rate_limiter, retry_budget = neap.retry_budget, backoff = neap.backoff,
+    idempotency = require("neap.idempotency").new, outbox = require("neap.outbox").new,
+  }
+
+  it("is in no message about a text in the place of whichever option", function()
+    local tried = 0
+    local function try(label, make, options)
+      local done, message = pcall(make, options)
+      if not done then
+        tried = tried + 1
+        assert_clean(label, message)
+      end
+    end
+    for _, listed in ipairs(require("neap.core").option_rows()) do
+      local found, store = pcall(require, "neap." .. listed.of)
+      local make = MAKERS[listed.of] or (found and store.new) or nil
+      for _, row in ipairs(make and listed.rows or {}) do
+        for _, text in ipairs(MISPLACED) do
+          local label = ("%s.%s = %q"):format(listed.of, row.path, text)
+          -- A name is what statistics are told under, and a path is a file that would be made.
+          if row.path ~= "name" and row.path ~= "path" then
+            try(label, make, nested(row.path, text))
+            try(label .. " in a list", make, nested(row.path, { text }))
+          end
+          try(label .. " as a key", make, nested(row.path, { [text] = true }))
+          try(label .. " as a key in a list", make, nested(row.path, { { [text] = text } }))
+        end
+      end
+    end
+    assert.is_true(tried > 1000, tried)
+  end)
+
+  it("is in no message about a text in the place of whichever part of a request", function()
+    local client = calls.client{ base_url = s.refused, retry = false }
+    local tried = 0
+    for _, field in ipairs{ "method", "query", "headers", "body", "json", "form", "timeout",
+      "deadline", "idempotency_key", "replayable", "tags", "timeout.read", "token" } do
+      for _, text in ipairs(MISPLACED) do
+        for _, value in ipairs{ text, { text }, { [text] = {} }, { [text] = { { text } } } } do
+          local done, message = pcall(client.request, client, nested(field, value))
+          tried = tried + (done and 0 or 1)
+          assert_clean(field .. " = " .. text, done and "" or message)
+        end
+      end
+    end
+    assert.is_true(tried > 300, tried)
+  end)
+
+  it("is in no message about what is slept for, or what a function returns", function()
+    local kit = require("neap.testing").new()
+    local function raised(fn)
+      local done, message = pcall(fn)
+      assert.is_false(done)
+      assert_clean("raised", message)
+    end
+    raised(function() neap.sleep(SECRET) end)
+    for _, policy in ipairs{
+      { breaker = { failure = function() return SECRET end } },
+      { retry = { backoff = function() return SECRET end } },
+    } do
+      policy.name, policy.base_url = "x", "http://a.invalid/"
+      local client = kit:client(policy)
+      kit:script{ { status = 503, ["repeat"] = true } }
+      raised(function() kit:run(client.get, client, "/") end)
+    end
+    local client = kit:client{ name = "x", base_url = "http://a.invalid/",
+      retry = false, fallback = { function() return { status = SECRET } end } }
+    local res, err = kit:run(client.get, client, "/")
+    assert_clean("fallback", (res or err).trace)
+  end)
+
   it("is in no message about a request", function()
     local client = calls.client{ base_url = s.url }
     for label, request in pairs{

@@ -107,7 +107,7 @@ function answer.parts(given)
   end
   local status, body = given.status or 200, given.body or ""
   if not Response.is_status(status) then
-    return nil, ("status: expected an integer from 100 to 599, got %s"):format(tostring(status))
+    return nil, ("status: expected an integer from 100 to 599, got %s"):format(core.shown(status))
   end
   if type(body) ~= "string" then
     return nil, ("body: expected a string, got a %s"):format(type(body))

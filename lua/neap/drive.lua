@@ -2,6 +2,7 @@
 --- says so.
 local cache = require "neap.cache"
 local compat = require "neap.compat"
+local core = require "neap.core"
 local fallback = require "neap.fallback"
 local host = require "neap.host"
 local raised_text = require "neap.raised"
@@ -18,7 +19,7 @@ function answers.failure(flight, _, outcome)
   local verdict = flight.functions["breaker.failure"](outcome)
   if verdict ~= nil and verdict ~= "success" and verdict ~= "failure" and verdict ~= "ignore" then
     error(('policy.breaker.failure: expected "success", "failure", "ignore" or nil to be returned, '
-      .. "got %s"):format(tostring(verdict)), 0)
+      .. "got %s"):format(core.shown(verdict)), 0)
   end
   flight.exchange:answer_failure(verdict)
 end
@@ -27,7 +28,7 @@ function answers.backoff(flight, retry, outcome)
   local delay = flight.functions["retry.backoff"](retry, outcome)
   if type(delay) ~= "number" or delay ~= delay then
     error(("policy.retry.backoff: expected a number of seconds to be returned, got %s"):format(
-      tostring(delay)), 0)
+      core.shown(delay)), 0)
   end
   flight.exchange:answer_backoff(delay)
 end

@@ -33,7 +33,8 @@ function env.flaw(options)
   end
   for key, value in pairs(given or {}) do
     if not KEYS[key] then
-      return ("options.env.%s: unknown key, expected clock, time or random"):format(tostring(key))
+      return ("options.env.%s: unknown key, expected clock, time or random"):format(
+        core.shown_key(key))
     end
     if type(value) ~= "function" then
       return ("options.env.%s: expected a function, got a %s"):format(key, type(value))

@@ -109,7 +109,7 @@ end
 ---@param seconds number
 function neap.sleep(seconds)
   if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 or seconds == math.huge then
-    error(("seconds: expected a number >= 0, got %s"):format(tostring(seconds)), 2)
+    error(("seconds: expected a number >= 0, got %s"):format(core.shown(seconds)), 2)
   end
   if not host.sleep(seconds) then
     error("sleep: this phase of the host cannot wait", 2)

@@ -140,10 +140,11 @@ local function check_given(options, known)
   for key, value in pairs(options or {}) do
     local rule = known[key]
     if not rule then
-      return ("options.%s: unknown key, expected %s"):format(tostring(key), list_of_keys(known))
+      return ("options.%s: unknown key, expected %s"):format(core.shown_key(key),
+        list_of_keys(known))
     end
     if not rule[1](value) then
-      return ("options.%s: expected %s, got %s"):format(key, rule[2], tostring(value))
+      return ("options.%s: expected %s, got %s"):format(key, rule[2], core.shown(value))
     end
   end
 end
@@ -322,7 +323,7 @@ end
 local function check_id(outbox, id)
   local message = check_self(outbox)
   if not message and not (is_count(id) and id < 2 ^ 53) then
-    message = ("id: expected an integer >= 1, got %s"):format(tostring(id))
+    message = ("id: expected an integer >= 1, got %s"):format(core.shown(id))
   end
   return message
 end

@@ -113,7 +113,7 @@ function Response.flaw(given)
     return nil
   end
   if given.status ~= nil and not Response.is_status(given.status) then
-    return ("status: expected an integer from 100 to 599, got %s"):format(tostring(given.status))
+    return ("status: expected an integer from 100 to 599, got %s"):format(core.shown(given.status))
   end
   if given.body ~= nil and type(given.body) ~= "string" then
     return ("body: expected a string, got a %s"):format(type(given.body))

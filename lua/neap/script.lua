@@ -24,7 +24,7 @@ end
 local function check_keys(entry, path)
   for key, value in pairs(entry) do
     local expected = KEYS[key]
-    expect(expected, ("%s.%s"):format(path, tostring(key)), "unknown key")
+    expect(expected, ("%s.%s"):format(path, core.shown_key(key)), "unknown key")
     expect(type(value) == expected, ("%s.%s"):format(path, key),
       ("expected a %s, got a %s"):format(expected, type(value)))
   end

@@ -103,7 +103,7 @@ local function check_options(options)
   end
   for key, value in pairs(options or {}) do
     if key ~= "seed" and key ~= "epoch" then
-      error(("options.%s: unknown key, expected seed or epoch"):format(tostring(key)), 3)
+      error(("options.%s: unknown key, expected seed or epoch"):format(core.shown_key(key)), 3)
     end
     if type(value) ~= "number" then
       error(("options.%s: expected a number, got a %s"):format(key, type(value)), 3)

@@ -44,7 +44,7 @@ local function whole_of(client, level)
     local key = breaker_key and breaker_key(arguments)
     if breaker_key and type(key) ~= "string" then
       error(("policy.breaker.key: expected a string to be returned, got %s"):format(
-        tostring(key)), level)
+        core.shown(key)), level)
     end
     local exchange, refusal = core.function_exchange(client._core, key)
     if not exchange and host.forsake_background(client._engine) then

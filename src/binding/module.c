@@ -3,6 +3,7 @@
 #include "base/version.h"
 #include "binding/guarded_object.h"
 #include "binding/objects.h"
+#include "binding/shown_value.h"
 
 __attribute__((visibility("default"))) int luaopen_neap_core(lua_State *L);
 
@@ -55,6 +56,7 @@ int luaopen_neap_core(lua_State *L)
     neap_binding_add_policies(L);
     neap_binding_add_check(L);
     neap_binding_add_option_rows(L);
+    neap_binding_add_shown(L);
     neap_binding_add_simulation(L);
     neap_binding_add_scrape(L);
     neap_binding_add_roster(L);

@@ -13,7 +13,7 @@
 
 static bool is_identifier(const char *text, size_t bytes)
 {
-    if (bytes == 0 || bytes > NEAP_SHOWN_BYTES || isdigit((unsigned char)text[0]))
+    if (bytes == 0 || !neap_is_plain_name(text, bytes) || isdigit((unsigned char)text[0]))
         return false;
     for (size_t i = 0; i < bytes; i++)
         if (!isalnum((unsigned char)text[i]) && text[i] != '_')
@@ -166,6 +166,23 @@ void neap_option_push_expected(struct neap_option_reader *reader, const struct n
     push_expected(reader, row, row->max);
 }
 
+/* ------------------------------------------------------------------------------ what was there */
+
+static void push_value(lua_State *L, int index, const struct neap_option *row)
+{
+    bool is_text = lua_type(L, index) == LUA_TSTRING;
+    bool is_word = row->kind == NEAP_OPTION_CHOICE || (row->flags & NEAP_OPTION_WORD) != 0;
+    if (is_text && (row->flags & NEAP_OPTION_SECRET) != 0)
+        lua_pushliteral(L, "a string");
+    else
+        neap_push_shown(L, index, is_word);
+    /* "expected a header name, got a string" would blame the type. */
+    if (is_text && row->kind == NEAP_OPTION_TEXT && strcmp(lua_tostring(L, -1), "a string") == 0) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "another string");
+    }
+}
+
 /* A row without an upper end has one nevertheless, the type's, which is told when it is met. */
 static double told_max(lua_State *L, const struct neap_option *row)
 {
@@ -179,7 +196,7 @@ bool neap_option_fail_expected(struct neap_option_reader *reader, const struct n
     lua_State *L = reader->L;
     luaL_checkstack(L, 8, "message about an option");
     push_expected(reader, row, told_max(L, row));
-    neap_push_shown(L, -2, (row->flags & NEAP_OPTION_SECRET) != 0);
+    push_value(L, -2, row);
     return neap_option_fail(reader, "expected %s, got %s", lua_tostring(L, -2),
                             lua_tostring(L, -1));
 }

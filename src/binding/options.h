@@ -37,15 +37,16 @@ enum neap_option_kind {
 };
 
 enum neap_option_flag {
-    NEAP_OPTION_REQUIRED = 1,  /* once the table is there that it belongs to */
-    NEAP_OPTION_ABOVE = 2,     /* `min` itself is out of range */
-    NEAP_OPTION_OFF = 4,       /* TABLE: `on` is false unless the key is given */
-    NEAP_OPTION_OR_FALSE = 8,  /* false is taken as well: it turns `on` off */
-    NEAP_OPTION_OR_TRUE = 16,  /* true is taken as well, for a table of nothing but defaults */
-    NEAP_OPTION_BY_TEXT = 32,  /* CHOICE: a number stands for its decimal text */
-    NEAP_OPTION_UPPER = 64,    /* TEXTS: copied in upper case */
-    NEAP_OPTION_SECRET = 128,  /* a message does not repeat the text */
-    NEAP_OPTION_INVERTED = 256 /* BOOLEAN: the struct holds the opposite */
+    NEAP_OPTION_REQUIRED = 1,   /* once the table is there that it belongs to */
+    NEAP_OPTION_ABOVE = 2,      /* `min` itself is out of range */
+    NEAP_OPTION_OFF = 4,        /* TABLE: `on` is false unless the key is given */
+    NEAP_OPTION_OR_FALSE = 8,   /* false is taken as well: it turns `on` off */
+    NEAP_OPTION_OR_TRUE = 16,   /* true is taken as well, for a table of nothing but defaults */
+    NEAP_OPTION_BY_TEXT = 32,   /* CHOICE: a number stands for its decimal text */
+    NEAP_OPTION_UPPER = 64,     /* TEXTS: copied in upper case */
+    NEAP_OPTION_SECRET = 128,   /* a message does not repeat the text */
+    NEAP_OPTION_INVERTED = 256, /* BOOLEAN: the struct holds the opposite */
+    NEAP_OPTION_WORD = 512      /* as CHOICE: a message may repeat a wrong word */
 };
 
 struct neap_option_choice {

@@ -14,8 +14,8 @@ struct entry {
 
 static bool read_kind(struct neap_option_reader *reader, void *target)
 {
-    static const struct neap_option row = {.kind = NEAP_OPTION_VALUE,
-                                           .expected = "a kind of error"};
+    static const struct neap_option row = {
+        .kind = NEAP_OPTION_VALUE, .flags = NEAP_OPTION_WORD, .expected = "a kind of error"};
     struct entry *entry = target;
     enum neap_kind kind = NEAP_KIND_NONE;
     if (lua_type(reader->L, -1) == LUA_TSTRING)

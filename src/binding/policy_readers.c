@@ -256,6 +256,7 @@ bool neap_read_headers(struct neap_option_reader *reader, void *target)
 static bool read_status_rule(struct neap_option_reader *reader, uint8_t *rule)
 {
     static const struct neap_option row = {.kind = NEAP_OPTION_VALUE,
+                                           .flags = NEAP_OPTION_WORD,
                                            .expected = "true, \"once\" or false"};
     lua_State *L = reader->L;
     if (lua_type(L, -1) == LUA_TBOOLEAN)

@@ -1,6 +1,7 @@
 --- The guard in front of an upstream that knows nothing of keys: the handler is a subrequest to a
 --- location of nginx with proxy_pass, and what the guard lets pass goes there as it is.
 local exchange = require "neap.nginx.exchange"
+local core = require "neap.core"
 
 local upstream = {}
 
@@ -33,7 +34,7 @@ end
 function upstream.flaw(options)
   for key in pairs(options) do
     if key ~= "proxy" and key ~= "recovered" then
-      return ("%s: unknown key, expected proxy or recovered"):format(tostring(key))
+      return ("%s: unknown key, expected proxy or recovered"):format(core.shown_key(key))
     end
   end
   local flaw = flaw_of_proxy(options.proxy)
