@@ -31,6 +31,42 @@ describe("json of a request", function()
     end
   end)
 
+  it("is refused where a float has more digits than are written", function()
+    for _, value in ipairs{ 2 ^ 53, -2 ^ 70 } do
+      assert.error_matches(function() sent{ id = value } end,
+        "request.json: a whole number of more than 14 digits")
+    end
+    assert.equal(0, #t.requests)
+  end)
+
+  it("has no nan and nothing infinite, by whichever library", function()
+    for label, value in pairs{ nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge } do
+      assert.error_matches(function() sent{ list = { 1, { price = value } } } end,
+        "request.json: price is nan or infinite, which JSON has not", nil, nil, label)
+      assert.error_matches(function() sent(value) end,
+        "request.json: the value is nan or infinite", nil, nil, label)
+    end
+    assert.equal(0, #t.requests)
+  end)
+
+  it("may have cjson's null beside a number that only dkjson can write", function()
+    local found, cjson = pcall(require, "cjson")
+    if not (found and math.type and pcall(require, "dkjson")) then
+      return
+    end
+    assert.same({ card = 4111111111111111, none = require("dkjson").null },
+      require("dkjson").decode(sent{ card = 4111111111111111, none = cjson.null }, 1,
+        require("dkjson").null))
+  end)
+
+  it("is refused where it is too deep or contains itself", function()
+    local deep, ring = {}, {}
+    for _ = 1, 300000 do deep = { deep } end
+    ring[1] = ring
+    assert.error_matches(function() sent(deep) end, "request.json: ")
+    assert.error_matches(function() sent(ring) end, "request.json: ")
+  end)
+
   it("takes sums of prices as they are", function()
     assert.equal("0.3", sent(0.1 + 0.2))
   end)

@@ -37,7 +37,7 @@ local function set_headers(exchange, headers)
   for name, value in pairs(headers) do
     local is_text = type(value) == "string" or type(value) == "number"
     local sendable = type(name) == "string" and is_text
-    if not sendable or not exchange:set_header(name, tostring(value)) then
+    if not sendable or not exchange:set_header(name, value) then
       error(("policy.retry.refresh: header %q or its value cannot be sent"):format(
         tostring(name)), 0)
     end

@@ -1,4 +1,6 @@
 --- JSON by whichever library is there: cjson first, then dkjson. neap needs neither to run.
+local core = require "neap.core"
+
 local json = {}
 
 local found_cjson, cjson, found_dkjson, dkjson
@@ -11,27 +13,36 @@ local function find_libraries()
 end
 
 local MISSING = "JSON needs the Lua library cjson or dkjson, and neither is installed"
+local TOO_LONG = "a whole number of more than 14 digits cannot be written exactly; give a string"
 
--- cjson writes at most 14 digits of a number: enough for prices, not for every identifier. So does
--- dkjson where Lua has no integers.
-local function is_exact(value, seen)
+local DEEPEST = 2000
+
+-- Notes which numbers the value has that a library would not write as they are, by their key: cjson
+-- writes at most 14 digits, which is enough for prices, not for every identifier; so does dkjson,
+-- but for Lua's integers, and it writes nan as null. What lies too deep the libraries refuse.
+local function look(value, found, key, depth)
   if type(value) == "number" then
-    return value % 1 ~= 0 or tonumber(("%.14g"):format(value)) == value
-  end
-  if type(value) ~= "table" or seen[value] then
-    return true
-  end
-  seen[value] = true
-  for key, one in pairs(value) do
-    if not is_exact(key, seen) or not is_exact(one, seen) then
-      return false
+    if value ~= value or math.abs(value) == math.huge then
+      found.infinite = key
+    elseif value % 1 == 0 and tonumber(("%.14g"):format(value)) ~= value then
+      found[math.type and math.type(value) == "integer" and "integer" or "float"] = true
+    end
+  elseif type(value) == "table" and not found.seen[value] and depth < DEEPEST then
+    found.seen[value] = true
+    for name, one in pairs(value) do
+      look(name, found, name, depth + 1)
+      look(one, found, name, depth + 1)
     end
   end
-  return true
+end
+
+-- What stands for null in cjson is a value that dkjson does not know.
+local function write_null(_, value)
+  return found_cjson and value == cjson.null and "null" or nil
 end
 
 local function encode_by_dkjson(value)
-  local done, text = pcall(dkjson.encode, value)
+  local done, text = pcall(dkjson.encode, value, { exception = write_null })
   if done then
     return text
   end
@@ -44,14 +55,19 @@ end
 ---@return string? message
 function json.encode(value)
   find_libraries()
-  if found_cjson and is_exact(value, {}) then
-    return cjson.encode(value)
-  end
   if not found_cjson and not found_dkjson then
     return nil, MISSING
   end
-  if not is_exact(value, {}) and not (found_dkjson and math.type) then
-    return nil, "a whole number of more than 14 digits cannot be written exactly; give a string"
+  local found = { seen = {} }
+  look(value, found, "the value", 0)
+  if found.infinite then
+    return nil, ("%s is nan or infinite, which JSON has not"):format(core.shown_key(found.infinite))
+  end
+  if found.float or found.integer and not found_dkjson then
+    return nil, TOO_LONG
+  end
+  if found_cjson and not found.integer then
+    return cjson.encode(value)
   end
   return encode_by_dkjson(value)
 end

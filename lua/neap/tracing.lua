@@ -33,7 +33,7 @@ local function add(flight, name, value)
     return true
   end
   flight.traced[#flight.traced + 1] = name
-  return exchange:set_header(name, tostring(value))
+  return exchange:set_header(name, value)
 end
 
 local function add_all(flight, headers)

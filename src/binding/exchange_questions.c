@@ -2,6 +2,7 @@
 #include "base/duration.h"
 #include "binding/exchange_methods.h"
 #include "binding/objects.h"
+#include "binding/pair_list.h"
 #include "binding/result_object.h"
 
 static const char *const question_names[] = {
@@ -65,12 +66,19 @@ static int answer_backoff(lua_State *L)
     return 0;
 }
 
-/* set_header(name, value): false where it could not be sent safely. */
+/* set_header(name, value): a text or a number; false where it could not be sent safely. */
 static int exchange_set_header(lua_State *L)
 {
     struct neap_exchange *exchange = neap_check_exchange(L, 1);
     size_t name_bytes, value_bytes;
     const char *name = luaL_checklstring(L, 2, &name_bytes);
+    char number[NEAP_NUMBER_BYTES];
+    if (lua_type(L, 3) == LUA_TNUMBER) {
+        if (!neap_write_number(L, 3, number))
+            return 0;
+        lua_pushstring(L, number);
+        lua_replace(L, 3);
+    }
     const char *value = luaL_checklstring(L, 3, &value_bytes);
     bool safe = neap_header_is_safe(name, name_bytes, value, value_bytes);
     if (safe && neap_exchange_set_header(exchange, name, value) != NEAP_OK)

@@ -1,6 +1,7 @@
 #include "binding/pair_list.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,28 @@ static struct neap_text keep(struct reader *reader)
     return text;
 }
 
+/* Of a fraction, 14 digits are what its owner has in mind: 0.1 + 0.2 is 0.3. */
+static void write_double(double number, char out[NEAP_NUMBER_BYTES])
+{
+    double size = fabs(number);
+    snprintf(out, NEAP_NUMBER_BYTES, "%.14g", number);
+    if (size >= 1e14 && size < 1e21 && floor(number) == number)
+        snprintf(out, NEAP_NUMBER_BYTES, "%.0f", number);
+    else if (size >= 1e14 && strtod(out, NULL) != number)
+        snprintf(out, NEAP_NUMBER_BYTES, "%.17g", number);
+}
+
+bool neap_write_number(lua_State *L, int index, char out[NEAP_NUMBER_BYTES])
+{
+    int64_t whole;
+    double number = lua_tonumber(L, index);
+    if (neap_lua_integer(L, index, &whole))
+        snprintf(out, NEAP_NUMBER_BYTES, "%" PRId64, whole);
+    else
+        write_double(number, out);
+    return isfinite(number);
+}
+
 /* The text of the value on top, which is popped. */
 static bool take_value(struct reader *reader, struct neap_text *text)
 {
@@ -63,13 +86,11 @@ static bool take_value(struct reader *reader, struct neap_text *text)
         type = LUA_TSTRING;
     }
     if (type == LUA_TNUMBER) {
-        int64_t whole;
-        if (neap_lua_integer(L, -1, &whole)) {
-            char written[24];
-            snprintf(written, sizeof written, "%" PRId64, whole);
-            lua_pop(L, 1);
-            lua_pushstring(L, written);
-        }
+        char written[NEAP_NUMBER_BYTES];
+        if (!neap_write_number(L, -1, written))
+            return false;
+        lua_pop(L, 1);
+        lua_pushstring(L, written);
         type = LUA_TSTRING;
     }
     if (type != LUA_TSTRING)
@@ -87,10 +108,11 @@ static void add(struct reader *reader, struct neap_text name, struct neap_text v
 static bool refuse(struct reader *reader, struct neap_text name)
 {
     lua_State *L = reader->L;
-    const char *got = luaL_typename(L, -1);
+    neap_push_shown(L, -1, false);
     neap_push_quoted(L, name.text, name.bytes);
-    lua_pushfstring(L, "%s[%s]: expected a string, a number%s or a list of them, got a %s",
-                    reader->path, lua_tostring(L, -1), reader->booleans ? ", a boolean" : "", got);
+    lua_pushfstring(L, "%s[%s]: expected a string, a number%s or a list of them, got %s",
+                    reader->path, lua_tostring(L, -1), reader->booleans ? ", a boolean" : "",
+                    lua_tostring(L, -2));
     return false;
 }
 

@@ -12,6 +12,7 @@ struct neap_pair {
 };
 
 #define NEAP_FEW_PAIRS 16
+#define NEAP_NUMBER_BYTES 32u /* of a number as text, its zero included */
 
 struct neap_pair_list {
     struct neap_pair *pair;
@@ -25,5 +26,10 @@ struct neap_pair_list {
  */
 NEAP_MUST_CHECK bool neap_read_pairs(lua_State *L, int index, const char *path, bool booleans,
                                      struct neap_pair_list *list);
+
+/* The number at `index` as it is sent: whole ones below 10^21 with all their digits, 3 for 3.0 and
+ * 0 for -0.0 too; fractions with 14 digits, as tostring writes them, and from 10^14 on with 17.
+ * False where it is nan or infinite, which no server could read. */
+NEAP_MUST_CHECK bool neap_write_number(lua_State *L, int index, char out[NEAP_NUMBER_BYTES]);
 
 #endif

@@ -1,12 +1,11 @@
 #include "binding/policy_readers.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "binding/option_message.h"
 #include "binding/option_unknown.h"
+#include "binding/pair_list.h"
 #include "client/policy.h"
 #include "policy/idempotency_key.h"
 #include "transport/url.h"
@@ -167,15 +166,9 @@ static void append_header(struct neap_option_reader *reader, const struct header
 
 static bool read_number_value(struct neap_option_reader *reader, const struct header_target *header)
 {
-    char text[32];
-    int64_t integer;
-    double number = lua_tonumber(reader->L, -1);
-    if (!isfinite(number))
+    char text[NEAP_NUMBER_BYTES];
+    if (!neap_write_number(reader->L, -1, text))
         return neap_option_fail_expected(reader, &listed_value);
-    if (neap_lua_integer(reader->L, -1, &integer))
-        snprintf(text, sizeof text, "%lld", (long long)integer);
-    else
-        snprintf(text, sizeof text, "%.14g", number);
     append_header(reader, header, text, strlen(text));
     return true;
 }

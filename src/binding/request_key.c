@@ -1,10 +1,12 @@
 #include "binding/request_key.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "binding/shown_value.h"
 #include "policy/idempotency_key.h"
 
 struct maker {
@@ -113,6 +115,8 @@ static bool to_text(lua_State *L)
             snprintf(written, sizeof written, "%" PRId64, whole);
         else
             snprintf(written, sizeof written, "%.17g", lua_tonumber(L, -1));
+        if (!isfinite(lua_tonumber(L, -1)))
+            return false;
         break;
     default:
         return false;
@@ -139,11 +143,14 @@ static bool push_digest(struct maker *maker)
         else
             lua_pushnil(L);
         if (!to_text(L)) {
+            if (lua_isnil(L, -1))
+                lua_pushliteral(L, "a missing field");
+            else
+                neap_push_shown(L, -1, false);
             lua_pushfstring(L,
                             "request: policy.idempotency.from wants \"%s\" in json, form or query "
-                            "as a string, a number or a boolean, got a %s",
-                            policy->fields[i],
-                            lua_isnil(L, -1) ? "missing field" : luaL_typename(L, -1));
+                            "as a string, a number or a boolean, got %s",
+                            policy->fields[i], lua_tostring(L, -1));
             return false;
         }
         part[i + 2].text = lua_tolstring(L, -1, &part[i + 2].bytes);
