@@ -240,7 +240,7 @@ describe("the program neap", function()
       refuses(1, "policy.lua:1: ", "drain", database, "--policy",
         write_file("policy.lua", "retrun"))
       refuses(1, "boom", "drain", database, "--policy", write_file("policy.lua", "error 'boom'"))
-      refuses(1, "expected a policy table to be returned, got a nil", "drain", database,
+      refuses(1, "expected a policy table to be returned, got nothing", "drain", database,
         "--policy", write_file("policy.lua", ""))
       refuses(1, "policy.retry: expected", "drain", database, "--policy",
         write_file("policy.lua", "return { name = 'x', retry = 7 }"))

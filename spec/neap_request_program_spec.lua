@@ -145,6 +145,26 @@ describe("neap get", function()
     end)
   end
 
+  it("says what a URL is where it gets none, and does not repeat it", function()
+    for _, word in ipairs{ "pl4nted", "/pl4nted", "u:pl4nted@api.example/x", "localhost:8080" } do
+      local status, _, errors = run("get", word)
+      assert.equal(2, status)
+      assert.equal("neap: get wants a URL that begins with http:// or https://, or a path and "
+        .. "--policy FILE with a base_url\n", errors)
+    end
+    local path = write_file("baseless.lua", "return { name = 'x' }")
+    local status, _, errors = run("get", "pl4nted", "--policy", path)
+    assert.equal(2, status)
+    assert.matches("^neap: get wants a URL that begins with http:// or https://; .*baseless.lua "
+      .. "has no base_url for a path\n$", errors)
+  end)
+
+  it("does not repeat a header that is none", function()
+    local _, _, errors = run("get", s.url, "--header", "Authorization pl4nted")
+    assert.equal('neap: --header: expected a header such as "Accept: text/plain", got one without '
+      .. "name or colon\n", errors)
+  end)
+
   it("ends with 1 for a URL or a policy that is refused", function()
     local status, _, errors = run("get", "ftp://127.0.0.1/")
     assert.equal(1, status)

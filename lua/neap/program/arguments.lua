@@ -4,7 +4,8 @@ local ending = require "neap.program.ending"
 
 local arguments = {}
 
--- A reader takes the text and answers the value, or nil and what was expected.
+-- A reader takes the text and answers the value, or nil, what was expected and, where the text may
+-- hold a secret, what to say of it instead.
 
 function arguments.whole(text)
   local number = tonumber(text)
@@ -29,9 +30,10 @@ local function read_value(read, name, value)
   if not value then
     ending.give_up(ending.MISUSED, "--%s wants a value", name)
   end
-  local read_as, expected = read(value)
+  local read_as, expected, got = read(value)
   if read_as == nil then
-    ending.give_up(ending.MISUSED, "--%s: expected %s, got %q", name, expected, value)
+    ending.give_up(ending.MISUSED, "--%s: expected %s, got %s", name, expected,
+      got or ("%q"):format(value))
   end
   return read_as
 end

@@ -23,8 +23,8 @@ function policy_file.load(path, noun)
     ending.give_up(ending.FAILED, "%s", what_was_raised(path, policy))
   end
   if type(policy) ~= "table" then
-    ending.give_up(ending.FAILED, "%s: expected %s to be returned, got a %s", path,
-      noun or "a policy table", type(policy))
+    ending.give_up(ending.FAILED, "%s: expected %s to be returned, got %s", path,
+      noun or "a policy table", policy == nil and "nothing" or "a " .. type(policy))
   end
   return policy, second
 end

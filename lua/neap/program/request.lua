@@ -38,7 +38,10 @@ local HELP_OF_BODY = [[
 
 local function header(text)
   local name, value = text:match("^([^:%s]+):%s*(.-)%s*$")
-  return name and { name = name, value = value } or nil, 'a header such as "Accept: text/plain"'
+  if not name then
+    return nil, 'a header such as "Accept: text/plain"', "one without name or colon"
+  end
+  return { name = name, value = value }
 end
 
 local function policy_named(entries, name)
@@ -157,6 +160,16 @@ local function print_answer(given, res)
   end
 end
 
+-- A policy of the wrong type is the library's to complain about.
+local function check_target(given, policy, req)
+  if req.url or type(policy) ~= "table" or rawget(policy, "base_url") ~= nil then
+    return
+  end
+  ending.give_up(ending.MISUSED, "%s wants a URL that begins with http:// or https://%s",
+    req.method:lower(), given.policy and ("; %s has no base_url for a path"):format(given.policy)
+      or ", or a path and --policy FILE with a base_url")
+end
+
 local function call(policy, req)
   local done, res, err = pcall(function()
     local client = neap.client(policy)
@@ -173,6 +186,7 @@ local function run(method, given, operands)
     ending.give_up(ending.MISUSED, "%s wants a URL", method:lower())
   end
   local policy, req = policy_of(given), request_of(method, operands[1], given)
+  check_target(given, policy, req)
   local res, err = call(policy, req)
   report(given, res, err)
   if not res then
