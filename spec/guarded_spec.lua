@@ -248,6 +248,27 @@ describe("a guarded function that waits", function()
     end
   end)
 
+  it("keeps them until its closed coroutine is collected", function()
+    if not coroutine.close then
+      return
+    end
+    local policies = { full("closed"), full("closed, with an exchange") }
+    policies[2].timeout = { total = 60 }
+    policies[2].fallback = { { default = "none" } }
+    for _, policy in ipairs(policies) do
+      local guarded = neap.wrap(policy, function() return coroutine.yield() end)
+      for _ = 1, 2 do
+        local waiting = coroutine.create(function() return guarded() end)
+        assert(coroutine.resume(waiting))
+        assert.is_true(coroutine.close(waiting))
+        assert.equal(1, stats_of(policy.name).in_flight)
+        waiting = nil -- luacheck: ignore
+        collectgarbage()
+        assert.equal(0, stats_of(policy.name).in_flight)
+      end
+    end
+  end)
+
   it("is called from the main program and from others after its coroutine was dropped", function()
     local answer = coroutine.yield
     local guarded = neap.wrap(full("left"), function(...) return answer(...) end)
