@@ -24,6 +24,18 @@ struct step {
     uint32_t begun; /* the generation that its last change began; 0: it has changed nothing */
 };
 
+static struct step step_at(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
+                           struct neap_breaker_word seen, int64_t now_ns, double r,
+                           struct neap_breaker_change *change)
+{
+    return (struct step){.breaker = breaker,
+                         .policy = policy,
+                         .now_ns = now_ns,
+                         .r = r,
+                         .seen = seen,
+                         .change = change};
+}
+
 /* The states, and what holds in each:
  *
  *     closed        all go, or a growing share on a ramp; results enter the window.
@@ -240,7 +252,7 @@ static bool ask(struct step *step, struct neap_admission *answer)
     return true;
 }
 
-static struct neap_admission acquire(struct step *step)
+static NEAP_SELDOM struct neap_admission acquire_elsewhere(struct step *step)
 {
     struct neap_admission answer;
     while (!ask(step, &answer))
@@ -248,20 +260,6 @@ static struct neap_admission acquire(struct step *step)
     if (answer.decision == NEAP_REFUSE)
         NEAP_ADD(&step->breaker->not_permitted, 1, step->policy->is_private);
     return answer;
-}
-
-static NEAP_SELDOM struct neap_admission
-acquire_elsewhere(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
-                  uint32_t holder, int64_t now_ns, double r, struct neap_breaker_change *change)
-{
-    struct step step = {.breaker = breaker,
-                        .policy = policy,
-                        .holder = holder,
-                        .now_ns = now_ns,
-                        .r = r,
-                        .seen = neap_breaker_word_load(breaker),
-                        .change = change};
-    return acquire(&step);
 }
 
 /* The ordinary case, closed and on no ramp, needs one word only. */
@@ -274,7 +272,9 @@ struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
     *change = (struct neap_breaker_change){.changed = false};
     if (seen.state == NEAP_BREAKER_CLOSED && !seen.ramp)
         return admit(now_ns, neap_breaker_plain_permit(seen.generation));
-    return acquire_elsewhere(breaker, policy, holder, now_ns, r, change);
+    struct step step = step_at(breaker, policy, seen, now_ns, r, change);
+    step.holder = holder;
+    return acquire_elsewhere(&step);
 }
 
 /* ---- record ---- */
@@ -290,50 +290,23 @@ static void tell_would_open(struct step *step)
         atomic_compare_exchange_strong(&step->breaker->word, &seen, neap_breaker_word_pack(told));
 }
 
-static void record_probe(struct step *step, int64_t permit, unsigned result)
+static NEAP_SELDOM void record_probe(struct step step, int64_t permit, unsigned result)
 {
-    if (neap_breaker_permit_generation(permit) != step->seen.generation || !settle_expired(step))
+    if (neap_breaker_permit_generation(permit) != step.seen.generation || !settle_expired(&step))
         return;
     if (result > 0)
-        settle_and_decide(step, permit, result);
+        settle_and_decide(&step, permit, result);
     else
-        (void)neap_breaker_probes_settle(step->breaker, step->policy, permit, 0);
+        (void)neap_breaker_probes_settle(step.breaker, step.policy, permit, 0);
 }
 
 /* The window has tripped: the state that was seen is left, if it is current still. */
-static NEAP_SELDOM struct neap_breaker_change trip(struct neap_breaker *breaker,
-                                                   const struct neap_breaker_policy *policy,
-                                                   struct neap_breaker_word seen, int64_t now_ns,
-                                                   double r)
+static NEAP_SELDOM void trip(struct step step)
 {
-    struct neap_breaker_change change = {.changed = false};
-    struct step step = {.breaker = breaker,
-                        .policy = policy,
-                        .now_ns = now_ns,
-                        .r = r,
-                        .seen = seen,
-                        .change = &change};
-    if (seen.state == NEAP_BREAKER_METRICS_ONLY)
+    if (step.seen.state == NEAP_BREAKER_METRICS_ONLY)
         tell_would_open(&step);
     else
-        open_at(&step, now_ns);
-    return change;
-}
-
-static NEAP_SELDOM struct neap_breaker_change
-record_half_open(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
-                 struct neap_breaker_word seen, int64_t permit, unsigned result, int64_t now_ns,
-                 double r)
-{
-    struct neap_breaker_change change = {.changed = false};
-    struct step step = {.breaker = breaker,
-                        .policy = policy,
-                        .now_ns = now_ns,
-                        .r = r,
-                        .seen = seen,
-                        .change = &change};
-    record_probe(&step, permit, result);
-    return change;
+        open_at(&step, step.now_ns);
 }
 
 static struct neap_breaker_change record_result(struct neap_breaker *breaker,
@@ -342,17 +315,18 @@ static struct neap_breaker_change record_result(struct neap_breaker *breaker,
                                                 double r)
 {
     struct neap_breaker_word seen = neap_breaker_word_load(breaker);
+    struct neap_breaker_change change = {.changed = false};
     struct neap_tally tally;
     uint32_t in_row;
     if (seen.state == NEAP_BREAKER_HALF_OPEN)
-        return record_half_open(breaker, policy, seen, permit, result, now_ns, r);
-    if (result > 0 && neap_breaker_has_window(seen.state) &&
-        permit == neap_breaker_plain_permit(seen.generation) &&
-        neap_breaker_window_add(breaker, policy, seen.generation, result, now_ns, &tally,
-                                &in_row) &&
-        neap_breaker_trips(policy, seen.state, &tally, in_row))
-        return trip(breaker, policy, seen, now_ns, r);
-    return (struct neap_breaker_change){.changed = false};
+        record_probe(step_at(breaker, policy, seen, now_ns, r, &change), permit, result);
+    else if (result > 0 && neap_breaker_has_window(seen.state) &&
+             permit == neap_breaker_plain_permit(seen.generation) &&
+             neap_breaker_window_add(breaker, policy, seen.generation, result, now_ns, &tally,
+                                     &in_row) &&
+             neap_breaker_trips(policy, seen.state, &tally, in_row))
+        trip(step_at(breaker, policy, seen, now_ns, r, &change));
+    return change;
 }
 
 /* The ordinary case: one more success, among successes. */
