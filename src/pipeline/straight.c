@@ -3,6 +3,7 @@
 #include "pipeline/call_count.h"
 #include "pipeline/call_internal.h"
 #include "pipeline/classify.h"
+#include "policy/breaker_quick.h"
 #include "policy/bulkhead_slots.h"
 
 bool neap_straight_suits(const struct neap_call_setup *setup)

@@ -7,6 +7,7 @@
 #include "base/private.h"
 #include "policy/breaker_internal.h"
 #include "policy/breaker_probes.h"
+#include "policy/breaker_quick.h"
 #include "policy/breaker_rates.h"
 #include "policy/breaker_window.h"
 

@@ -88,11 +88,6 @@ struct neap_admission neap_breaker_acquire(struct neap_breaker *breaker,
                                            uint32_t holder, int64_t now_ns, double r,
                                            struct neap_breaker_change *change);
 
-/* A permit where `acquire` would admit anybody: closed and on no ramp, disabled, or metrics_only. 0
- * elsewhere. Changes nothing. */
-int64_t neap_breaker_pass(const struct neap_breaker *breaker,
-                          const struct neap_breaker_policy *policy, int64_t now_ns);
-
 /* Refuses, as `acquire` does, where no state changes by that: forced open, or open and its wait not
  * over. Until when; INT64_MIN elsewhere, and nothing has changed. */
 int64_t neap_breaker_refuses(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
@@ -112,12 +107,6 @@ struct neap_breaker_change neap_breaker_record(struct neap_breaker *breaker,
                                                const struct neap_breaker_policy *policy,
                                                int64_t permit, enum neap_verdict verdict,
                                                int64_t elapsed_ns, int64_t now_ns, double r);
-
-/* Records a success that was not slow, where the last N results are all like it: then nothing can
- * trip, and no random number is asked for. False elsewhere, and nothing is recorded. */
-bool neap_breaker_record_success(struct neap_breaker *breaker,
-                                 const struct neap_breaker_policy *policy, int64_t permit,
-                                 int64_t elapsed_ns);
 
 /* Gives back each probe that this holder has out, as by IGNORE; how many there were. Permits that
  * are no probes hold nothing. */

@@ -32,6 +32,14 @@ struct neap_breaker {
 #define NEAP_BREAKER_OPENINGS_MAX UINT32_C(0xFFFF)
 
 #define NEAP_BREAKER_STATE_MASK UINT64_C(7)
+#define NEAP_BREAKER_RAMP_SHIFT 4
+#define NEAP_BREAKER_RAMP (UINT64_C(1) << NEAP_BREAKER_RAMP_SHIFT)
+#define NEAP_BREAKER_GENERATION_SHIFT 21
+
+static inline uint32_t neap_breaker_generation_of(uint64_t bits)
+{
+    return (uint32_t)(bits >> NEAP_BREAKER_GENERATION_SHIFT) & NEAP_BREAKER_GENERATION_MASK;
+}
 
 /* The state word, unpacked. */
 struct neap_breaker_word {
@@ -45,8 +53,9 @@ struct neap_breaker_word {
 
 static inline uint64_t neap_breaker_word_pack(struct neap_breaker_word word)
 {
-    return (uint64_t)word.state | (uint64_t)word.told << 3 | (uint64_t)word.ramp << 4 |
-           (uint64_t)word.openings << 5 | (uint64_t)word.generation << 21;
+    return (uint64_t)word.state | (uint64_t)word.told << 3 |
+           (uint64_t)word.ramp << NEAP_BREAKER_RAMP_SHIFT | (uint64_t)word.openings << 5 |
+           (uint64_t)word.generation << NEAP_BREAKER_GENERATION_SHIFT;
 }
 
 /* Shared memory may have been written over by a stranger: bits that mean nothing are passed over,
@@ -58,9 +67,9 @@ static inline struct neap_breaker_word neap_breaker_word_unpack(uint64_t bits)
                      ? (enum neap_breaker_state)(bits & NEAP_BREAKER_STATE_MASK)
                      : NEAP_BREAKER_CLOSED,
         .told = bits >> 3 & 1,
-        .ramp = bits >> 4 & 1,
+        .ramp = bits >> NEAP_BREAKER_RAMP_SHIFT & 1,
         .openings = (uint32_t)(bits >> 5) & NEAP_BREAKER_OPENINGS_MAX,
-        .generation = (uint32_t)(bits >> 21) & NEAP_BREAKER_GENERATION_MASK,
+        .generation = neap_breaker_generation_of(bits),
         .raw = bits,
     };
 }

@@ -3,44 +3,23 @@
 #include "base/private.h"
 #include "policy/breaker_internal.h"
 #include "policy/breaker_rates.h"
+#include "policy/breaker_words.h"
 
-/* Each word carries its generation, and a word of another one is empty. So a change of state
- * empties the window by itself; whoever writes a stale word first replaces it. The rule that makes
- * it safe stands above struct neap_breaker.
- *
- *     sequence   generation 28 | next place in the ring 14 | failures in a row 22
- *     ring       generation 16 (its low bits) | 16 results of 3 bits, 0: none
- *     totals     generation 19 (its low bits) | slow calls, failures, calls of the ring, 15 each
- *
- * Two callers that are a whole lap apart may swap the same place in either order: each adds to the
- * totals what it put in minus what it found, so they agree with the ring as soon as both are done.
- * Until then a total may be below zero, so each counts from TOTAL_ZERO on. A process that is killed
- * between the two leaves the totals one result off until the generation ends. A result that finds
- * in its place what it brings swaps neither of them.
- *
- * The 16 bits could take a stale word of the ring for a new one only after 2^16 changes of state
- * without one result that reached it, and exactly so many; likewise 2^19 for the totals. */
-#define SEQUENCE_GENERATION_SHIFT 36
-#define SEQUENCE_PLACE_SHIFT 22
-#define PLACE_MASK UINT64_C(0x3FFF)
-
+/* The ring's words carry 16 bits of the generation and 16 results of 3 bits, 0: none. They could
+ * take a stale word for a new one only after 2^16 changes of state without one result that reached
+ * it, and exactly so many. What the other words hold stands in breaker_words.h. */
 #define RING_GENERATION_SHIFT 48
 #define RESULT_BITS 3
 #define RESULTS_IN_WORD (RING_GENERATION_SHIFT / RESULT_BITS)
 #define RESULT_MASK UINT64_C(7)
 
-#define TOTAL_BITS 15
-#define TOTAL_MASK ((UINT64_C(1) << TOTAL_BITS) - 1)
-#define TOTAL_ZERO (UINT64_C(1) << (TOTAL_BITS - 1))
-#define TOTALS_GENERATION_SHIFT (3 * TOTAL_BITS)
-#define ONE(counter) (UINT64_C(1) << ((counter)*TOTAL_BITS))
-
 /* What a result is worth in the totals; nothing where a stranger wrote what is none. */
 static const uint64_t worth[RESULT_MASK + 1] = {
-    [1] = ONE(NEAP_BREAKER_CALLS),
-    [2] = ONE(NEAP_BREAKER_CALLS) + ONE(NEAP_BREAKER_FAILURES),
-    [3] = ONE(NEAP_BREAKER_CALLS) + ONE(NEAP_BREAKER_SLOW),
-    [4] = ONE(NEAP_BREAKER_CALLS) + ONE(NEAP_BREAKER_FAILURES) + ONE(NEAP_BREAKER_SLOW),
+    [1] = NEAP_BREAKER_ONE(NEAP_BREAKER_CALLS),
+    [2] = NEAP_BREAKER_ONE(NEAP_BREAKER_CALLS) + NEAP_BREAKER_ONE(NEAP_BREAKER_FAILURES),
+    [3] = NEAP_BREAKER_ONE(NEAP_BREAKER_CALLS) + NEAP_BREAKER_ONE(NEAP_BREAKER_SLOW),
+    [4] = NEAP_BREAKER_ONE(NEAP_BREAKER_CALLS) + NEAP_BREAKER_ONE(NEAP_BREAKER_FAILURES) +
+          NEAP_BREAKER_ONE(NEAP_BREAKER_SLOW),
 };
 
 /* A word that carries the generation belongs to it whatever the state is by now. */
@@ -73,18 +52,11 @@ const struct neap_slice *neap_breaker_window_slices_const(const struct neap_brea
     return (const struct neap_slice *)(const void *)&breaker->cells[policy->permits];
 }
 
-static uint64_t empty_totals(uint32_t generation)
-{
-    return (uint64_t)generation << TOTALS_GENERATION_SHIFT |
-           TOTAL_ZERO *
-               (ONE(NEAP_BREAKER_CALLS) | ONE(NEAP_BREAKER_FAILURES) | ONE(NEAP_BREAKER_SLOW));
-}
-
 void neap_breaker_window_init(struct neap_breaker *breaker,
                               const struct neap_breaker_policy *policy)
 {
     atomic_init(&breaker->sequence, 0);
-    atomic_init(&breaker->totals, empty_totals(0));
+    atomic_init(&breaker->totals, neap_breaker_no_totals(0));
     if (policy->window_count == 0)
         neap_slices_init(neap_breaker_window_slices(breaker, policy), policy->window_seconds);
     for (uint32_t i = 0; i < ring_words(policy); i++)
@@ -93,22 +65,18 @@ void neap_breaker_window_init(struct neap_breaker *breaker,
 
 /* ---- sequence ---- */
 
-static uint64_t pack_sequence(uint32_t generation, uint32_t place, uint32_t in_row)
-{
-    return (uint64_t)generation << SEQUENCE_GENERATION_SHIFT |
-           (uint64_t)place << SEQUENCE_PLACE_SHIFT | in_row;
-}
-
 static uint32_t in_row_of(uint64_t sequence, uint32_t generation)
 {
-    bool is_ours = sequence >> SEQUENCE_GENERATION_SHIFT == generation;
+    bool is_ours = sequence >> NEAP_BREAKER_SEQUENCE_GENERATION_SHIFT == generation;
     return is_ours ? (uint32_t)sequence & NEAP_BREAKER_IN_ROW_MAX : 0;
 }
 
 static uint32_t place_of(uint64_t sequence, uint32_t generation)
 {
-    bool is_ours = sequence >> SEQUENCE_GENERATION_SHIFT == generation;
-    return is_ours ? (uint32_t)(sequence >> SEQUENCE_PLACE_SHIFT & PLACE_MASK) : 0;
+    bool is_ours = sequence >> NEAP_BREAKER_SEQUENCE_GENERATION_SHIFT == generation;
+    return is_ours
+               ? (uint32_t)(sequence >> NEAP_BREAKER_SEQUENCE_PLACE_SHIFT & NEAP_BREAKER_PLACE_MASK)
+               : 0;
 }
 
 static uint32_t next_in_row(uint32_t in_row, unsigned result)
@@ -126,12 +94,13 @@ static inline bool advance(struct neap_breaker *breaker, const struct neap_break
 {
     uint64_t next;
     do {
-        if (!may_swap(breaker, generation, seen >> SEQUENCE_GENERATION_SHIFT == generation))
+        if (!may_swap(breaker, generation,
+                      seen >> NEAP_BREAKER_SEQUENCE_GENERATION_SHIFT == generation))
             return false;
         *place = place_of(seen, generation);
         *place = *place < places ? *place : 0; /* what a stranger wrote leads nowhere outside */
         *in_row = next_in_row(in_row_of(seen, generation), result);
-        next = pack_sequence(generation, *place + 1 < places ? *place + 1 : 0, *in_row);
+        next = neap_breaker_sequence(generation, *place + 1 < places ? *place + 1 : 0, *in_row);
     } while (!NEAP_SWAP(&breaker->sequence, &seen, next, policy->is_private));
     return true;
 }
@@ -155,7 +124,7 @@ void neap_breaker_window_set_in_row(struct neap_breaker *breaker, uint32_t gener
                                     uint32_t in_row)
 {
     uint32_t place = place_of(atomic_load(&breaker->sequence), generation);
-    atomic_store(&breaker->sequence, pack_sequence(generation, place, in_row));
+    atomic_store(&breaker->sequence, neap_breaker_sequence(generation, place, in_row));
 }
 
 /* ---- ring ---- */
@@ -219,28 +188,30 @@ unsigned neap_breaker_window_result(const struct neap_breaker *breaker,
 
 static bool are_of(uint64_t totals, uint32_t generation)
 {
-    return (totals ^ (uint64_t)generation << TOTALS_GENERATION_SHIFT) >> TOTALS_GENERATION_SHIFT ==
+    return (totals ^ (uint64_t)generation << NEAP_BREAKER_TOTALS_GENERATION_SHIFT) >>
+               NEAP_BREAKER_TOTALS_GENERATION_SHIFT ==
            0;
 }
 
 /* Is there a failure or a slow call? */
 static bool are_troubled(uint64_t totals)
 {
-    const uint64_t mask = TOTAL_MASK * (ONE(NEAP_BREAKER_FAILURES) | ONE(NEAP_BREAKER_SLOW));
-    return ((totals ^ empty_totals(0)) & mask) != 0;
+    const uint64_t mask = NEAP_BREAKER_TOTAL_MASK * (NEAP_BREAKER_ONE(NEAP_BREAKER_FAILURES) |
+                                                     NEAP_BREAKER_ONE(NEAP_BREAKER_SLOW));
+    return ((totals ^ neap_breaker_no_totals(0)) & mask) != 0;
 }
 
 /* At least 0 and at most `most`. */
 static uint64_t total_of(uint64_t totals, enum neap_breaker_counter counter, uint64_t most)
 {
-    uint64_t field = totals >> (counter * TOTAL_BITS) & TOTAL_MASK;
-    uint64_t total = field > TOTAL_ZERO ? field - TOTAL_ZERO : 0;
+    uint64_t field = totals >> (counter * NEAP_BREAKER_TOTAL_BITS) & NEAP_BREAKER_TOTAL_MASK;
+    uint64_t total = field > NEAP_BREAKER_TOTAL_ZERO ? field - NEAP_BREAKER_TOTAL_ZERO : 0;
     return total < most ? total : most;
 }
 
 static struct neap_tally tally_of(uint64_t totals)
 {
-    uint64_t calls = total_of(totals, NEAP_BREAKER_CALLS, TOTAL_MASK);
+    uint64_t calls = total_of(totals, NEAP_BREAKER_CALLS, NEAP_BREAKER_TOTAL_MASK);
     return (struct neap_tally){{
         [NEAP_BREAKER_CALLS] = calls,
         [NEAP_BREAKER_FAILURES] = total_of(totals, NEAP_BREAKER_FAILURES, calls),
@@ -261,7 +232,7 @@ static inline bool replace_in_totals(struct neap_breaker *breaker,
             return false;
         if (is_ours && old == result)
             break;
-        next = (is_ours ? seen : empty_totals(generation)) + worth[result] - worth[old];
+        next = (is_ours ? seen : neap_breaker_no_totals(generation)) + worth[result] - worth[old];
     } while (!NEAP_SWAP(&breaker->totals, &seen, next, policy->is_private));
     *totals = next;
     return true;
@@ -279,34 +250,6 @@ static void add_to_slices(struct neap_breaker *breaker, const struct neap_breake
     }};
     neap_slices_add(neap_breaker_window_slices(breaker, policy), policy->window_seconds,
                     (uint16_t)generation, now_ns, addend);
-}
-
-/* No place is taken between the look at the sequence and its swap. So what the totals said in
- * between holds for the place that is taken: a success is there already. Who has a place of the lap
- * before and has not swapped yet may come later, as said above. Were whole laps to come in between,
- * the place would keep what the last of them has left there, for one more. */
-bool neap_breaker_record_success(struct neap_breaker *breaker,
-                                 const struct neap_breaker_policy *policy, int64_t permit,
-                                 int64_t elapsed_ns)
-{
-    const struct neap_breaker_word word = neap_breaker_word_load(breaker);
-    const uint64_t successes =
-        empty_totals(word.generation) + policy->window_count * ONE(NEAP_BREAKER_CALLS);
-    const uint64_t begin = pack_sequence(word.generation, 0, 0);
-    if ((word.raw & NEAP_BREAKER_STATE_MASK) != NEAP_BREAKER_CLOSED ||
-        elapsed_ns > policy->slow_call_ns || permit != neap_breaker_plain_permit(word.generation))
-        return false;
-    uint64_t seen = atomic_load(&breaker->sequence);
-    uint64_t next;
-    do {
-        uint64_t place = (seen - begin) >> SEQUENCE_PLACE_SHIFT; /* too large in any other state */
-        if (place >= policy->window_count || atomic_load(&breaker->totals) != successes)
-            return false;
-        next = begin;
-        if (place + 1 < policy->window_count)
-            next += (place + 1) << SEQUENCE_PLACE_SHIFT;
-    } while (!NEAP_SWAP(&breaker->sequence, &seen, next, policy->is_private));
-    return true;
 }
 
 static bool add_to_ring(struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
@@ -348,7 +291,7 @@ struct neap_tally neap_breaker_window_tally(const struct neap_breaker *breaker,
 {
     if (policy->window_count > 0) {
         uint64_t totals = atomic_load(&breaker->totals);
-        return tally_of(are_of(totals, generation) ? totals : empty_totals(generation));
+        return tally_of(are_of(totals, generation) ? totals : neap_breaker_no_totals(generation));
     }
     return neap_slices_sum(neap_breaker_window_slices_const(breaker, policy),
                            policy->window_seconds, (uint16_t)generation, now_ns);

@@ -103,6 +103,26 @@ static void opens_at_a_success_that_completes_min_calls(void **state)
     assert_changed(NEAP_BREAKER_CLOSED, NEAP_BREAKER_OPEN);
 }
 
+/* Nobody could tell: so two processes that share it do not take its words from each other. */
+static void one_more_success_among_successes_writes_nothing(void **state)
+{
+    (void)state;
+    size_t bytes = neap_breaker_bytes(&policy);
+    void *before = malloc(bytes);
+    assert_non_null(before);
+    begin();
+    calls(100, SUCCESS);
+    memcpy(before, breaker, bytes);
+    calls(30, SUCCESS);
+    assert_memory_equal(before, breaker, bytes);
+    calls(1, FAILURE);
+    calls(99, SUCCESS);
+    assert_window(100, 1, 0);
+    calls(1, SUCCESS);
+    assert_window(100, 0, 0);
+    free(before);
+}
+
 static void a_rate_of_one_opens_when_all_fail(void **state)
 {
     (void)state;
@@ -1531,6 +1551,7 @@ int main(void)
     };
     const struct CMUnitTest closed[] = {
         TEST(opens_at_min_calls_and_not_before),
+        TEST(one_more_success_among_successes_writes_nothing),
         TEST(opens_at_exactly_the_failure_rate),
         TEST(stays_closed_just_below_the_failure_rate),
         TEST(opens_at_a_success_that_completes_min_calls),

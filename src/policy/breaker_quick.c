@@ -1,7 +1,7 @@
-/* The two answers of the circuit breaker that change no state, for callers that are in a hurry. */
+#include "policy/breaker_quick.h"
+
 #include "base/duration.h"
 #include "base/private.h"
-#include "policy/breaker_internal.h"
 
 static bool is_on_ramp(const struct neap_breaker *breaker, const struct neap_breaker_policy *policy,
                        struct neap_breaker_word word, int64_t now_ns)
@@ -10,8 +10,8 @@ static bool is_on_ramp(const struct neap_breaker *breaker, const struct neap_bre
            neap_time_since(now_ns, atomic_load(&breaker->closed_at_ns)) < policy->ramp_ns;
 }
 
-int64_t neap_breaker_pass(const struct neap_breaker *breaker,
-                          const struct neap_breaker_policy *policy, int64_t now_ns)
+int64_t neap_breaker_pass_anyhow(const struct neap_breaker *breaker,
+                                 const struct neap_breaker_policy *policy, int64_t now_ns)
 {
     struct neap_breaker_word word = neap_breaker_word_load(breaker);
     bool admits_all = neap_breaker_has_window(word.state) || word.state == NEAP_BREAKER_DISABLED;
