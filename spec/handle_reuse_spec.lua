@@ -1,4 +1,5 @@
--- libcurl's handles are used again without a reset: a call must not see what another one has set.
+-- libcurl's handles are used again without a reset, also by other clients of the same settings: a
+-- call must not see what another one has set.
 local calls = require "spec.support.calls"
 local server = require "spec.support.server"
 
@@ -19,6 +20,15 @@ local function api(policy)
   policy.base_url = policy.base_url or s.url
   policy.retry = policy.retry or false
   return client(policy)
+end
+
+local LEAST_BYTES = 50000
+local settings_made = LEAST_BYTES
+
+-- No other client has its settings, and so none has used its handles.
+local function lone()
+  settings_made = settings_made + 1
+  return api{ max_response_bytes = settings_made }
 end
 
 -- What the server saw of a request, but for the connection that it came on.
@@ -110,11 +120,14 @@ end
 describe("a handle that is used again", function()
   for name, disturb in pairs(disturbances) do
     it("carries nothing on from " .. name, function()
-      local used = api{ max_response_bytes = 50000 }
+      local used = api{ max_response_bytes = LEAST_BYTES }
+      local other = api{ max_response_bytes = LEAST_BYTES }
       for kind, request in pairs(requests) do
-        local fresh = ask(api(), request)
+        local fresh = ask(lone(), request)
         disturb(used)
         assert.same(fresh, ask(used, request), kind)
+        disturb(used)
+        assert.same(fresh, ask(other, request), kind .. " of another client")
       end
     end)
   end

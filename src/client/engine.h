@@ -21,6 +21,7 @@
 #include "platform/loop.h"
 #include "shared/region.h"
 #include "transport/response.h"
+#include "transport/stock_list.h"
 
 /* Somebody whom Lua waits for; no two that live have the same `id` in an engine, and a new one
  * never has that of another one's, but what a caller makes one after the other
@@ -73,7 +74,8 @@ struct neap_engine {
     bool has_background;        /* tasks of Lua that nobody waits for go on whenever it is turned */
     struct neap_job *first_job, *last_job;
     struct neap_response_shelf responses;
-    struct neap_exchange *spare; /* a list: the memory of some that have ended, warm */
+    struct neap_stock_list stocks; /* what clients of the same settings have together */
+    struct neap_exchange *spare;   /* a list: the memory of some that have ended, warm */
     uint32_t spare_count;
     uint64_t last_id;
     int64_t process; /* whose it is: neither loop nor connections outlive a fork */

@@ -27,8 +27,8 @@ static enum neap_status connect_network(struct neap_network *network, struct nea
         return NEAP_OK;
     if (engine->wants_helper)
         return connect_remote(network, engine, settings, message);
-    enum neap_status status =
-        neap_transport_new(engine->alloc, engine->loop, settings, &network->transport, message);
+    enum neap_status status = neap_transport_new(engine->alloc, engine->loop, settings,
+                                                 &engine->stocks, &network->transport, message);
     if (status == NEAP_OK)
         neap_transport_use_shelf(network->transport, &engine->responses);
     return status;

@@ -121,7 +121,7 @@ static void note_own(const char *name, bool given[OWN_COUNT])
 static void append_own(struct writer *writer, const struct neap_transfer *transfer,
                        const bool given[OWN_COUNT])
 {
-    struct neap_transport *transport = transfer->transport;
+    struct neap_stock *stock = transfer->transport->stock;
     const struct neap_request *request = &transfer->request;
     bool wanted[OWN_COUNT] = {
         [AGENT] = true,
@@ -131,7 +131,7 @@ static void append_own(struct writer *writer, const struct neap_transfer *transf
     };
     for (int own = 0; own < OWN_COUNT; own++)
         if (wanted[own] && !given[own])
-            append_node(writer, transport->own_header[own]);
+            append_node(writer, stock->own_header[own]);
 }
 
 struct curl_slist *neap_header_list(struct neap_transfer *transfer)
@@ -165,9 +165,9 @@ static void write_encodings(char *text, size_t bytes)
              features & CURL_VERSION_ZSTD ? ", zstd" : "");
 }
 
-void neap_header_list_init(struct neap_transport *transport)
+void neap_header_list_init(struct neap_stock *stock)
 {
-    char(*texts)[NEAP_OWN_HEADER_BYTES] = transport->own_header;
+    char(*texts)[NEAP_OWN_HEADER_BYTES] = stock->own_header;
     snprintf(texts[AGENT], NEAP_OWN_HEADER_BYTES, "%s: neap/%s", own_names[AGENT], NEAP_VERSION);
     write_encodings(texts[ENCODING], NEAP_OWN_HEADER_BYTES);
     snprintf(texts[TYPE], NEAP_OWN_HEADER_BYTES, "%s:", own_names[TYPE]);

@@ -80,7 +80,7 @@ static CURLcode set_connect_limit(CURL *easy, int64_t limit_ns)
 static CURLcode set_talk(struct neap_transfer *transfer)
 {
     const struct neap_request *request = &transfer->request;
-    bool wanted = transfer->transport->settings.http2 &&
+    bool wanted = transfer->transport->stock->settings.http2 &&
                   !neap_method_is_idempotent(request->method) &&
                   strncasecmp(request->url, "https:", 6) == 0;
     return curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, wanted ? 1L : 0L);

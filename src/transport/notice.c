@@ -64,7 +64,7 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
     (void)purpose;
     if (!begins_to_connect(transfer))
         return CURL_SOCKET_BAD;
-    if (transfer->transport->settings.deny_private && neap_reach_is_inner(&address->addr)) {
+    if (transfer->transport->stock->settings.deny_private && neap_reach_is_inner(&address->addr)) {
         transfer->denied = true; /* libcurl goes on to the next address, if there is one */
         return CURL_SOCKET_BAD;
     }

@@ -214,7 +214,7 @@ static bool check_number(struct neap_transfer *transfer, struct text length)
 static bool check_length(struct neap_transfer *transfer)
 {
     char digits[24] = "";
-    uint64_t limit = transfer->transport->settings.max_response_bytes;
+    uint64_t limit = transfer->transport->stock->settings.max_response_bytes;
     struct text length = field(transfer, "Content-Length", 0);
     if (!length.data || !has_body(transfer))
         return true;
@@ -275,7 +275,7 @@ static bool take_line(struct neap_transfer *transfer, struct text line)
 static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
     struct neap_transfer *transfer = context;
-    uint64_t limit = transfer->transport->settings.max_header_bytes;
+    uint64_t limit = transfer->transport->stock->settings.max_header_bytes;
     size_t bytes = size * count;
     neap_stage_progress(transfer);
     transfer->header_bytes += bytes;
@@ -291,7 +291,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
     struct neap_transfer *transfer = context;
-    uint64_t limit = transfer->transport->settings.max_response_bytes;
+    uint64_t limit = transfer->transport->stock->settings.max_response_bytes;
     size_t bytes = size * count;
     neap_stage_progress(transfer);
     transfer->body_bytes += bytes;

@@ -43,7 +43,8 @@ static const char *text_of(enum neap_url_error error)
 
 static bool check_host(struct neap_transfer *transfer)
 {
-    return neap_reach_allows_host(&transfer->transport->settings, transfer->next_url.origin) ||
+    return neap_reach_allows_host(&transfer->transport->stock->settings,
+                                  transfer->next_url.origin) ||
            refuse(transfer, "it leads to a host that is not among policy.allow_hosts");
 }
 
@@ -68,7 +69,7 @@ static bool resolve(struct neap_transfer *transfer, const char *location, size_t
 bool neap_redirect_decide(struct neap_transfer *transfer)
 {
     const struct neap_response *response = transfer->response;
-    uint32_t limit = transfer->transport->settings.redirects;
+    uint32_t limit = transfer->transport->stock->settings.redirects;
     size_t bytes, other_bytes;
     if (limit == 0 || !is_redirect(response->status))
         return false;

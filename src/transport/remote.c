@@ -166,7 +166,7 @@ static enum neap_status set_up(struct neap_remote *remote,
                                char message[NEAP_MESSAGE_BYTES])
 {
     enum neap_status status = neap_transport_new(remote->alloc, neap_helper_loop(remote->helper),
-                                                 settings, &remote->transport, message);
+                                                 settings, NULL, &remote->transport, message);
     if (status != NEAP_OK || neap_helper_start(remote->helper) == NEAP_OK)
         return status;
     neap_transport_free(remote->transport);

@@ -127,13 +127,11 @@ CURL *neap_settings_make_easy(struct neap_transport *transport, const char **ref
     *refused = NULL;
     if (!preset.easy)
         return NULL;
-    preset_http(&preset, &transport->settings);
-    preset_connections(&preset, &transport->settings);
-    preset_trust(&preset, &transport->settings);
-    preset_tls(&preset, &transport->settings);
-    preset_proxy(&preset, &transport->settings);
-    neap_sockets_preset(transport, preset.easy);
-    note(&preset, curl_easy_setopt(preset.easy, CURLOPT_SHARE, transport->shards.common), "SHARE");
+    preset_http(&preset, &transport->stock->settings);
+    preset_connections(&preset, &transport->stock->settings);
+    preset_trust(&preset, &transport->stock->settings);
+    preset_tls(&preset, &transport->stock->settings);
+    preset_proxy(&preset, &transport->stock->settings);
     if (!preset.refused)
         return preset.easy;
     *refused = preset.refused;
@@ -141,9 +139,17 @@ CURL *neap_settings_make_easy(struct neap_transport *transport, const char **ref
     return NULL;
 }
 
+/* The share's names and sessions stay this transport's: of those of TLS libcurl keeps eight. */
+void neap_settings_bind(struct neap_transfer *transfer, struct neap_transport *transport)
+{
+    transfer->transport = transport;
+    neap_sockets_bind(transport, transfer->easy);
+    curl_easy_setopt(transfer->easy, CURLOPT_SHARE, transport ? transport->shards.common : NULL);
+}
+
 bool neap_settings_client_certificate(struct neap_transfer *transfer, bool present)
 {
-    const struct neap_transport_settings *settings = &transfer->transport->settings;
+    const struct neap_transport_settings *settings = &transfer->transport->stock->settings;
     if (!settings->cert || transfer->certificate_off == !present)
         return true;
     if (curl_easy_setopt(transfer->easy, CURLOPT_SSLCERT, present ? settings->cert : NULL) ||
@@ -158,6 +164,11 @@ static uint32_t fitting_bytes(const struct neap_transfer *transfer)
 {
     return neap_shards_may_multiplex(transfer) ? MOST_RECEIVE_BYTES
                                                : transfer->transport->receive_bytes;
+}
+
+void neap_settings_forget_responses(struct neap_transport *transport)
+{
+    transport->receive_bytes = LEAST_RECEIVE_BYTES;
 }
 
 void neap_settings_fit_buffer(struct neap_transfer *transfer)
@@ -184,28 +195,26 @@ static bool copy_text(const struct neap_alloc *alloc, const char **text)
     return *text != NULL;
 }
 
-static void free_hosts(struct neap_transport *transport)
+static void free_hosts(const struct neap_alloc *alloc, struct neap_transport_settings *settings)
 {
-    struct neap_transport_settings *settings = &transport->settings;
     for (size_t i = 0; i < settings->allow_host_count; i++)
-        neap_free(transport->alloc, settings->allow_hosts[i]);
-    neap_free(transport->alloc, settings->allow_hosts);
+        neap_free(alloc, settings->allow_hosts[i]);
+    neap_free(alloc, settings->allow_hosts);
 }
 
-/* What was copied is the transport's, at each moment. */
-static bool copy_hosts(struct neap_transport *transport,
+/* What was copied is the copy's, at each moment. */
+static bool copy_hosts(const struct neap_alloc *alloc, struct neap_transport_settings *copy,
                        const struct neap_transport_settings *settings)
 {
-    struct neap_transport_settings *copy = &transport->settings;
     size_t count = settings->allow_host_count;
     copy->allow_host_count = 0;
     copy->allow_hosts = NULL;
     if (count == 0)
         return true;
-    copy->allow_hosts = neap_alloc(transport->alloc, count * sizeof *copy->allow_hosts);
+    copy->allow_hosts = neap_alloc(alloc, count * sizeof *copy->allow_hosts);
     for (size_t i = 0; copy->allow_hosts && i < count; i++) {
         const char *host = settings->allow_hosts[i];
-        copy->allow_hosts[i] = neap_copy_text(transport->alloc, host, strlen(host));
+        copy->allow_hosts[i] = neap_copy_text(alloc, host, strlen(host));
         if (!copy->allow_hosts[i])
             return false;
         copy->allow_host_count++;
@@ -213,27 +222,25 @@ static bool copy_hosts(struct neap_transport *transport,
     return copy->allow_hosts != NULL;
 }
 
-void neap_settings_free(struct neap_transport *transport)
+void neap_settings_free(const struct neap_alloc *alloc, struct neap_transport_settings *settings)
 {
-    struct neap_transport_settings *settings = &transport->settings;
-    free_hosts(transport);
-    neap_free(transport->alloc, (void *)settings->ca_file);
-    neap_free(transport->alloc, (void *)settings->ca_path);
-    neap_free(transport->alloc, (void *)settings->cert);
-    neap_free(transport->alloc, (void *)settings->key);
-    neap_free(transport->alloc, (void *)settings->proxy);
+    free_hosts(alloc, settings);
+    neap_free(alloc, (void *)settings->ca_file);
+    neap_free(alloc, (void *)settings->ca_path);
+    neap_free(alloc, (void *)settings->cert);
+    neap_free(alloc, (void *)settings->key);
+    neap_free(alloc, (void *)settings->proxy);
 }
 
-enum neap_status neap_settings_copy(struct neap_transport *transport,
+enum neap_status neap_settings_copy(const struct neap_alloc *alloc,
+                                    struct neap_transport_settings *copy,
                                     const struct neap_transport_settings *settings)
 {
-    struct neap_transport_settings *copy = &transport->settings;
-    transport->receive_bytes = LEAST_RECEIVE_BYTES;
     const char **texts[] = {&copy->ca_file, &copy->ca_path, &copy->cert, &copy->key, &copy->proxy};
     size_t count = sizeof texts / sizeof *texts, copied = 0;
     *copy = *settings;
-    bool has_hosts = copy_hosts(transport, settings);
-    while (has_hosts && copied < count && copy_text(transport->alloc, texts[copied]))
+    bool has_hosts = copy_hosts(alloc, copy, settings);
+    while (has_hosts && copied < count && copy_text(alloc, texts[copied]))
         copied++;
     if (copied == count)
         return NEAP_OK;

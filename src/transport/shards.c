@@ -28,7 +28,7 @@
 
 static uint32_t most_to_one_host(const struct neap_transport *transport)
 {
-    const struct neap_transport_settings *settings = &transport->settings;
+    const struct neap_transport_settings *settings = &transport->stock->settings;
     return settings->per_host < settings->max_connections ? settings->per_host
                                                           : settings->max_connections;
 }
@@ -47,7 +47,7 @@ static void set_limits(struct neap_shard *shard, uint32_t connections, uint32_t 
 
 static void limit_first(struct neap_transport *transport)
 {
-    const struct neap_transport_settings *settings = &transport->settings;
+    const struct neap_transport_settings *settings = &transport->stock->settings;
     set_limits(transport->shards.at[0], settings->max_connections - given_away(&transport->shards),
                settings->per_host);
 }
@@ -114,16 +114,14 @@ enum neap_status neap_shards_init(struct neap_transport *transport)
     shards->places = most / NEAP_SHARDS_MAX + 1;
     if (shards->places < FEWEST_PLACES)
         shards->places = FEWEST_PLACES;
-    shards->max = is_for_one_host(&transport->settings) ? most / shards->places : 0;
+    shards->max = is_for_one_host(&transport->stock->settings) ? most / shards->places : 0;
     if (shards->max == 0)
         shards->max = 1;
-    if (shards->max > 1) {
-        shards->common = curl_share_init();
-        if (!shards->common)
-            return NEAP_NO_MEMORY;
-        curl_share_setopt(shards->common, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
-        curl_share_setopt(shards->common, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-    }
+    shards->common = curl_share_init();
+    if (!shards->common)
+        return NEAP_NO_MEMORY;
+    curl_share_setopt(shards->common, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+    curl_share_setopt(shards->common, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     shards->at[0] = make(transport);
     if (!shards->at[0])
         return NEAP_NO_MEMORY;
@@ -145,10 +143,10 @@ static bool may_add(const struct neap_transport *transport)
 {
     const struct neap_shards *shards = &transport->shards;
     uint32_t gone = given_away(shards) + shards->places;
-    return shards->count < shards->max && gone < transport->settings.per_host &&
-           gone < transport->settings.max_connections &&
-           shards->at[0]->most <= transport->settings.per_host - gone &&
-           shards->at[0]->open <= transport->settings.max_connections - gone;
+    return shards->count < shards->max && gone < transport->stock->settings.per_host &&
+           gone < transport->stock->settings.max_connections &&
+           shards->at[0]->most <= transport->stock->settings.per_host - gone &&
+           shards->at[0]->open <= transport->stock->settings.max_connections - gone;
 }
 
 static struct neap_shard *add(struct neap_transport *transport)
@@ -185,7 +183,7 @@ static struct neap_shard *find_place(const struct neap_shards *shards)
 static struct neap_shard *find_least(const struct neap_transport *transport)
 {
     const struct neap_shards *shards = &transport->shards;
-    uint32_t left = transport->settings.per_host - given_away(shards);
+    uint32_t left = transport->stock->settings.per_host - given_away(shards);
     struct neap_shard *first = shards->at[0];
     if (shards->count == 1 || first->in_flight < left)
         return first;
@@ -198,7 +196,7 @@ static struct neap_shard *find_least(const struct neap_transport *transport)
 
 bool neap_shards_may_multiplex(const struct neap_transfer *transfer)
 {
-    return transfer->transport->settings.http2 &&
+    return transfer->transport->stock->settings.http2 &&
            strncasecmp(transfer->request.url, "https:", 6) == 0;
 }
 
@@ -252,7 +250,7 @@ void neap_shards_expire(struct neap_transport *transport)
     while (shards->count > 1) {
         struct neap_shard *last = shards->at[shards->count - 1];
         if (last->in_flight > 0 ||
-            now_ns < neap_time_add(last->used_ns, transport->settings.idle_ns))
+            now_ns < neap_time_add(last->used_ns, transport->stock->settings.idle_ns))
             return;
         shards->count--;
         destroy(transport, last);

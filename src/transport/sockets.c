@@ -183,7 +183,7 @@ static unsigned loop_events(int what)
 
 static void note_expiry(struct neap_transport *transport, struct neap_socket *socket)
 {
-    const struct neap_transport_settings *settings = &transport->settings;
+    const struct neap_transport_settings *settings = &transport->stock->settings;
     int64_t now_ns = neap_loop_now(transport->loop);
     socket->expires_ns = neap_time_min(neap_time_add(now_ns, settings->idle_ns),
                                        neap_time_add(socket->opened_ns, settings->ttl_ns));
@@ -280,7 +280,7 @@ void neap_sockets_install(struct neap_shard *shard)
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
 }
 
-void neap_sockets_preset(struct neap_transport *transport, CURL *easy)
+void neap_sockets_bind(struct neap_transport *transport, CURL *easy)
 {
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transport);

@@ -20,9 +20,8 @@ void neap_transfer_unlink(struct neap_transfer *transfer)
         transfer->next->link = transfer->link;
 }
 
-void neap_transfer_free(struct neap_transfer *transfer)
+void neap_transfer_free(const struct neap_alloc *alloc, struct neap_transfer *transfer)
 {
-    const struct neap_alloc *alloc = transfer->transport->alloc;
     curl_easy_cleanup(transfer->easy);
     neap_free(alloc, transfer->header_block);
     neap_free(alloc, transfer);
@@ -34,13 +33,13 @@ struct neap_transfer *neap_transfer_new(struct neap_transport *transport, const 
     *refused = NULL;
     if (!transfer)
         return NULL;
-    transfer->transport = transport;
     transfer->plain_connect_ns = -1;
     transfer->easy = neap_settings_make_easy(transport, refused);
     if (!transfer->easy) {
         neap_free(transport->alloc, transfer);
         return NULL;
     }
+    neap_settings_bind(transfer, transport);
     neap_receive_install(transfer);
     neap_notice_install(transfer);
     return transfer;
@@ -57,19 +56,14 @@ static void make_blank(struct neap_transfer *transfer)
 struct neap_transfer *neap_transfer_acquire(struct neap_transport *transport)
 {
     const char *refused;
-    struct neap_transfer *transfer = transport->spare;
-    if (transfer) {
-        neap_transfer_unlink(transfer);
-        transport->spare_count--;
-    } else {
+    struct neap_transfer *transfer = neap_stock_take(transport);
+    if (!transfer)
         transfer = neap_transfer_new(transport, &refused);
-    }
     if (transfer)
         make_blank(transfer);
     return transfer;
 }
 
-/* More idle handles than connections would never be of use at once. */
 void neap_transfer_give_back(struct neap_transfer *transfer)
 {
     struct neap_transport *transport = transfer->transport;
@@ -78,10 +72,6 @@ void neap_transfer_give_back(struct neap_transfer *transfer)
     neap_url_deinit(&transfer->next_url);
     neap_response_free(transfer->given);
     neap_response_free(transfer->response);
-    if (transfer->worn || transport->spare_count >= transport->settings.max_connections) {
-        neap_transfer_free(transfer);
-        return;
-    }
-    neap_transfer_link(&transport->spare, transfer);
-    transport->spare_count++;
+    if (transfer->worn || !neap_stock_put_back(transport->stock, transfer))
+        neap_transfer_free(transport->alloc, transfer);
 }

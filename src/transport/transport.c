@@ -202,16 +202,22 @@ void neap_transport_end(struct neap_transfer *transfer)
 
 /* ------------------------------------------------------------------------------------- public */
 
+static enum neap_status put_at_rest(struct neap_transfer *transfer)
+{
+    const struct neap_alloc *alloc = transfer->transport->alloc;
+    if (!neap_stock_put_back(transfer->transport->stock, transfer))
+        neap_transfer_free(alloc, transfer);
+    return NEAP_OK;
+}
+
+/* It shows whether libcurl takes the settings. */
 static enum neap_status make_first_handle(struct neap_transport *transport,
                                           char message[NEAP_MESSAGE_BYTES])
 {
     const char *refused;
     struct neap_transfer *transfer = neap_transfer_new(transport, &refused);
-    if (transfer) {
-        neap_transfer_link(&transport->spare, transfer);
-        transport->spare_count = 1;
-        return NEAP_OK;
-    }
+    if (transfer)
+        return put_at_rest(transfer);
     if (!refused)
         return NEAP_NO_MEMORY;
     if (message)
@@ -221,31 +227,30 @@ static enum neap_status make_first_handle(struct neap_transport *transport,
 
 static enum neap_status set_up(struct neap_transport *transport,
                                const struct neap_transport_settings *settings,
-                               char message[NEAP_MESSAGE_BYTES])
+                               struct neap_stock_list *stocks, char message[NEAP_MESSAGE_BYTES])
 {
-    if (neap_settings_copy(transport, settings) != NEAP_OK)
+    transport->stock = neap_stock_get(transport->alloc, stocks, settings);
+    if (!transport->stock || neap_shards_init(transport) != NEAP_OK)
         return NEAP_NO_MEMORY;
-    if (neap_shards_init(transport) != NEAP_OK)
-        return NEAP_NO_MEMORY;
-    return make_first_handle(transport, message);
+    neap_settings_forget_responses(transport);
+    bool is_first = transport->stock->transports == 1;
+    return is_first ? make_first_handle(transport, message) : NEAP_OK;
 }
 
 static void destroy(struct neap_transport *transport)
 {
-    while (transport->spare) {
-        struct neap_transfer *transfer = transport->spare;
-        neap_transfer_unlink(transfer);
-        neap_transfer_free(transfer);
-    }
+    if (transport->stock)
+        neap_stock_leave(transport->stock, transport);
     neap_shards_free(transport);
     neap_sockets_free(transport);
     neap_sharing_free(transport);
-    neap_settings_free(transport);
+    neap_stock_release(transport->stock);
     neap_free(transport->alloc, transport);
 }
 
 enum neap_status neap_transport_new(const struct neap_alloc *alloc, struct neap_loop *loop,
                                     const struct neap_transport_settings *settings,
+                                    struct neap_stock_list *stocks,
                                     struct neap_transport **transport,
                                     char message[NEAP_MESSAGE_BYTES])
 {
@@ -255,10 +260,9 @@ enum neap_status neap_transport_new(const struct neap_alloc *alloc, struct neap_
         return NEAP_NO_MEMORY;
     made->alloc = alloc;
     made->loop = loop;
-    neap_header_list_init(made);
     made->sockets.next_expiry_ns = NEAP_NEVER;
     made->guard_sigpipe = neap_curl_can_raise_sigpipe();
-    enum neap_status status = set_up(made, settings, message);
+    enum neap_status status = set_up(made, settings, stocks, message);
     if (status == NEAP_OK)
         *transport = made;
     else
@@ -313,6 +317,7 @@ void neap_transport_cancel(struct neap_transport *transport, struct neap_transfe
 
 void neap_transport_forsake(struct neap_transport *transport)
 {
+    neap_stock_hide(transport->stock);
     neap_sockets_forsake(transport);
 }
 

@@ -21,6 +21,7 @@
 #include "platform/loop.h"
 #include "transport/reach.h"
 #include "transport/response.h"
+#include "transport/stock_list.h"
 #include "transport/url.h"
 
 struct neap_transport;
@@ -79,12 +80,12 @@ struct neap_limits {
 typedef void neap_transfer_done(void *context, const struct neap_outcome *outcome,
                                 struct neap_response *response);
 
-/* NEAP_NO_MEMORY; NEAP_SYSTEM where libcurl refuses a setting (message says which, may be NULL). */
-NEAP_MUST_CHECK enum neap_status neap_transport_new(const struct neap_alloc *alloc,
-                                                    struct neap_loop *loop,
-                                                    const struct neap_transport_settings *settings,
-                                                    struct neap_transport **transport,
-                                                    char message[NEAP_MESSAGE_BYTES]);
+/* `stocks` NULL: it has nothing together with another one. NEAP_NO_MEMORY; NEAP_SYSTEM where
+ * libcurl refuses a setting (message says which, may be NULL). */
+NEAP_MUST_CHECK enum neap_status
+neap_transport_new(const struct neap_alloc *alloc, struct neap_loop *loop,
+                   const struct neap_transport_settings *settings, struct neap_stock_list *stocks,
+                   struct neap_transport **transport, char message[NEAP_MESSAGE_BYTES]);
 
 /* Transfers in flight end without being told. May be called by a transfer's `done`; the memory then
  * goes when that returns. */

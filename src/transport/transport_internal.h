@@ -1,11 +1,12 @@
 /* What the files of the transport share; nobody outside of this room includes it.
  *
- * Each file has one part of a transfer's life: transfer (its memory), settings (an easy handle's
- * preset options), shards (the multi handles), sharing (who waits for a connection), hop and
- * header_list (the options of one request), notice (what libcurl lets us know on the way), receive
- * (what it hands over), stage (where time goes), redirect, sockets (libcurl's descriptors on the
- * loop), verdict (a CURLcode in our words) and transport (the order of it all). Callbacks of
- * libcurl only note; what ends is collected when its frame is left. */
+ * Each file has one part of a transfer's life: transfer (its memory), stock (what transports of the
+ * same settings have together), settings (an easy handle's preset options), shards (the multi
+ * handles), sharing (who waits for a connection), hop and header_list (the options of one request),
+ * notice (what libcurl lets us know on the way), receive (what it hands over), stage (where time
+ * goes), redirect, sockets (libcurl's descriptors on the loop), verdict (a CURLcode in our words)
+ * and transport (the order of it all). Callbacks of libcurl only note; what ends is collected when
+ * its frame is left. */
 #ifndef NEAP_TRANSPORT_INTERNAL_H
 #define NEAP_TRANSPORT_INTERNAL_H
 
@@ -48,24 +49,35 @@ struct neap_shards {
     struct neap_shard *at[NEAP_SHARDS_MAX];
     uint32_t count, max;
     uint32_t places; /* of a further shard; the first one is full with as many, too */
-    CURLSH *common;  /* NULL where there is never more than one */
+    CURLSH *common;  /* names that were looked up, and sessions of TLS */
 };
 
 #define NEAP_OWN_HEADERS 4
 #define NEAP_OWN_HEADER_BYTES 64
 
+/* What is the same for all transports of one loop with the same settings. A transfer at rest has a
+ * handle of some fifty lines of the processor's cache, which the next one uses while they are
+ * there, whichever transport it is of. */
+struct neap_stock {
+    const struct neap_alloc *alloc;
+    struct neap_stock *next, **link;         /* link: what points here; NULL: it is in no list */
+    struct neap_transport_settings settings; /* its texts are copies */
+    char own_header[NEAP_OWN_HEADERS][NEAP_OWN_HEADER_BYTES]; /* what no caller need give */
+    struct neap_transfer *spare;                              /* a list */
+    uint32_t spare_count;
+    uint32_t transports; /* that have it */
+};
+
 struct neap_transport {
     const struct neap_alloc *alloc;
     struct neap_loop *loop;
-    char own_header[NEAP_OWN_HEADERS][NEAP_OWN_HEADER_BYTES]; /* what no caller need give */
-    struct neap_transport_settings settings;                  /* its texts are copies */
+    struct neap_stock *stock;
     struct neap_shards shards;
     struct neap_sockets sockets;
-    struct neap_transfer *live, *doomed, *spare; /* lists */
-    uint32_t spare_count;
-    struct neap_response_shelf *shelf; /* NULL: none */
-    unsigned depth;                    /* frames of ours that will look at the transport again */
-    bool closed;                       /* freed by a callback: the memory goes when depth is 0 */
+    struct neap_transfer *live, *doomed; /* lists */
+    struct neap_response_shelf *shelf;   /* NULL: none */
+    unsigned depth;                      /* frames of ours that will look at the transport again */
+    bool closed;                         /* freed by a callback: the memory goes when depth is 0 */
     bool broken; /* libcurl was refused a timer or a watch; a multi handle is dead */
     bool guard_sigpipe;
     uint32_t receive_bytes; /* the buffer for a response of HTTP/1, see neap_settings_fit_buffer */
@@ -74,7 +86,7 @@ struct neap_transport {
 };
 
 struct neap_transfer {
-    struct neap_transport *transport;
+    struct neap_transport *transport;   /* NULL: at rest, and the last one is gone */
     struct neap_transfer *next, **link; /* link: what points here */
 
     CURL *easy;
@@ -134,14 +146,31 @@ void neap_transfer_link(struct neap_transfer **list, struct neap_transfer *trans
 void neap_transfer_unlink(struct neap_transfer *transfer);
 NEAP_MUST_CHECK struct neap_transfer *neap_transfer_new(struct neap_transport *transport,
                                                         const char **refused);
-void neap_transfer_free(struct neap_transfer *transfer);
+void neap_transfer_free(const struct neap_alloc *alloc, struct neap_transfer *transfer);
 NEAP_MUST_CHECK struct neap_transfer *neap_transfer_acquire(struct neap_transport *transport);
 void neap_transfer_give_back(struct neap_transfer *transfer);
 
+/* stock.c. `get` gives the one of these settings, which it makes where there is none (`list` NULL:
+ * in any case): NULL for no memory. `put_back` and `take` are for what it keeps: the first says
+ * whether there is room, the second gives the one that was put there last, bound to the transport,
+ * or NULL. `leave` is called by a transport without transfers, before what its handles use goes;
+ * `release` once nothing looks at the settings any more. `hide`: no further transport finds it. */
+NEAP_MUST_CHECK struct neap_stock *neap_stock_get(const struct neap_alloc *alloc,
+                                                  struct neap_stock_list *list,
+                                                  const struct neap_transport_settings *settings);
+NEAP_MUST_CHECK bool neap_stock_put_back(struct neap_stock *stock, struct neap_transfer *transfer);
+NEAP_MUST_CHECK struct neap_transfer *neap_stock_take(struct neap_transport *transport);
+void neap_stock_leave(struct neap_stock *stock, const struct neap_transport *transport);
+void neap_stock_release(struct neap_stock *stock);
+void neap_stock_hide(struct neap_stock *stock);
+
 /* settings.c. The texts become copies; on failure what was copied is left for `free`. */
-NEAP_MUST_CHECK enum neap_status neap_settings_copy(struct neap_transport *transport,
+NEAP_MUST_CHECK enum neap_status neap_settings_copy(const struct neap_alloc *alloc,
+                                                    struct neap_transport_settings *copy,
                                                     const struct neap_transport_settings *settings);
-void neap_settings_free(struct neap_transport *transport);
+void neap_settings_free(const struct neap_alloc *alloc, struct neap_transport_settings *settings);
+/* Makes the handle one of this transport; of none, where it is NULL. */
+void neap_settings_bind(struct neap_transfer *transfer, struct neap_transport *transport);
 /* An easy handle with everything that is the same for all transfers; NULL with the name
  * of what libcurl refuses in *refused (NULL: no memory). */
 NEAP_MUST_CHECK CURL *neap_settings_make_easy(struct neap_transport *transport,
@@ -150,7 +179,8 @@ NEAP_MUST_CHECK bool neap_settings_client_certificate(struct neap_transfer *tran
 /* The buffer that libcurl takes and frees for each transfer: small until a larger response has come
  * on this transport. After a name without an address libcurl (7.88) still has the last one, and
  * refuses another size: it will do for one more transfer. `note` is called when a response is
- * there. */
+ * there, `forget` before the first one. */
+void neap_settings_forget_responses(struct neap_transport *transport);
 void neap_settings_fit_buffer(struct neap_transfer *transfer);
 void neap_settings_note_response(const struct neap_transfer *transfer);
 
@@ -173,7 +203,7 @@ NEAP_MUST_CHECK enum neap_status neap_hop_prepare(struct neap_transfer *transfer
 
 /* header_list.c: the hop's headers as libcurl wants them, in `header_block` and `own_header`. NULL:
  * no memory. `init` is called once. */
-void neap_header_list_init(struct neap_transport *transport);
+void neap_header_list_init(struct neap_stock *stock);
 NEAP_MUST_CHECK struct curl_slist *neap_header_list(struct neap_transfer *transfer);
 
 /* receive.c, notice.c: libcurl's callbacks, to be set on a handle whose private data is the
@@ -231,7 +261,7 @@ struct neap_socket {
     uint64_t origin; /* a hash of where it leads to, if HTTP/2 may share it; else 0 */
 };
 void neap_sockets_install(struct neap_shard *shard);
-void neap_sockets_preset(struct neap_transport *transport, CURL *easy);
+void neap_sockets_bind(struct neap_transport *transport, CURL *easy);
 NEAP_MUST_CHECK struct neap_socket *neap_sockets_open(struct neap_shard *shard, int fd);
 struct neap_socket *neap_sockets_find(const struct neap_transport *transport, int fd);
 /* What came on it was HTTP/2, or was not. */

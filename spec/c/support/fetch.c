@@ -66,7 +66,7 @@ void fetch_open(void)
 {
     fetch_close();
     assert_int_equal(neap_loop_new(&fetch.memory.alloc, &fetch.loop), NEAP_OK);
-    assert_int_equal(neap_transport_new(&fetch.memory.alloc, fetch.loop, &fetch.settings,
+    assert_int_equal(neap_transport_new(&fetch.memory.alloc, fetch.loop, &fetch.settings, NULL,
                                         &fetch.transport, NULL),
                      NEAP_OK);
 }

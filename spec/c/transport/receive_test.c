@@ -228,7 +228,7 @@ static uint32_t buffer_after(const char *port, const char *path, size_t body_byt
     fetch_run(&fetched, "GET", fetch_url(port, path));
     assert_int_equal(strlen(fetched_body(&fetched, 200)), body_bytes);
     fetched_free(&fetched);
-    return fetch.transport->spare->receive_bytes;
+    return fetch.transport->stock->spare->receive_bytes;
 }
 
 static void the_buffer_is_small_until_a_larger_response_came(void **state)

@@ -279,7 +279,7 @@ static void a_failure_after_a_redirect_is_not_unsent(void **state)
 static bool deny_the_next_hop(void *context)
 {
     (void)context;
-    fetch.transport->settings.deny_private = true;
+    fetch.transport->stock->settings.deny_private = true;
     return true;
 }
 

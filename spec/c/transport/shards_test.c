@@ -119,7 +119,7 @@ static void what_the_first_one_has_is_not_given_away(void **state)
     wave(180, "plain", "/slow?headers=0.2");
     assert_int_equal(shards(), 1);
     fetch.transport->shards.places = 100;
-    fetch.transport->settings.per_host = 200;
+    fetch.transport->stock->settings.per_host = 200;
     wave(190, "plain", "/slow?headers=0.2");
     assert_int_equal(shards(), 1);
     assert_int_equal(fetch_stats().opened, 190);

@@ -309,9 +309,9 @@ static void an_unusable_proxy_is_refused_at_once(void **state)
     (void)state;
     fetch_open();
     fetch.settings.proxy = "gopher://user:secret@host";
-    assert_int_equal(
-        neap_transport_new(&fetch.memory.alloc, fetch.loop, &fetch.settings, &transport, message),
-        NEAP_SYSTEM);
+    assert_int_equal(neap_transport_new(&fetch.memory.alloc, fetch.loop, &fetch.settings, NULL,
+                                        &transport, message),
+                     NEAP_SYSTEM);
     assert_non_null(strstr(message, "proxy"));
     assert_null(strstr(message, "secret"));
 }
@@ -369,7 +369,7 @@ static bool survives_without(size_t nth)
     bool complete = false;
     failing_alloc_fail(&fetch.memory, nth);
     if (neap_loop_new(&fetch.memory.alloc, &loop) == NEAP_OK &&
-        neap_transport_new(&fetch.memory.alloc, loop, &fetch.settings, &transport, NULL) ==
+        neap_transport_new(&fetch.memory.alloc, loop, &fetch.settings, NULL, &transport, NULL) ==
             NEAP_OK) {
         second = (struct fetched){.told = 0};
         fetch.loop = loop;

@@ -1,0 +1,12 @@
+/* Stock list: what transports of one loop have together, by their settings (stock.c). Zeroed before
+ * first use; belongs to the loop's thread, and must outlive the transports. */
+#ifndef NEAP_TRANSPORT_STOCK_LIST_H
+#define NEAP_TRANSPORT_STOCK_LIST_H
+
+struct neap_stock;
+
+struct neap_stock_list {
+    struct neap_stock *first;
+};
+
+#endif
