@@ -34,7 +34,7 @@ static struct neap_transport *open_transport(uint8_t draw)
                                                      .allow_host_count = draw & 16 ? 2 : 0};
     if (!loop)
         promise(neap_loop_new_virtual(neap_platform_alloc(), 0, 0, &loop) == NEAP_OK);
-    promise(neap_transport_new(neap_platform_alloc(), loop, &settings, &transport, NULL) ==
+    promise(neap_transport_new(neap_platform_alloc(), loop, &settings, NULL, &transport, NULL) ==
             NEAP_OK);
     return transport;
 }
@@ -50,7 +50,7 @@ static void check_span(const struct neap_response *response, uint32_t at, uint32
 static void check_response(const struct neap_transfer *transfer)
 {
     const struct neap_response *response = transfer->response;
-    const struct neap_transport_settings *settings = &transfer->transport->settings;
+    const struct neap_transport_settings *settings = &transfer->transport->stock->settings;
     if (!response)
         return;
     promise(response->status >= 0 && response->status <= 999);
@@ -86,7 +86,7 @@ static void check_sent(struct neap_transfer *transfer, bool has_left)
 /* True if another hop follows. */
 static bool follow(struct neap_transfer *transfer, bool *has_left)
 {
-    const struct neap_transport_settings *settings = &transfer->transport->settings;
+    const struct neap_transport_settings *settings = &transfer->transport->stock->settings;
     if (!transfer->redirects_to_next || transfer->verdict.kind != NEAP_KIND_NONE)
         return false;
     const char *origin = transfer->next_url.origin, *method = transfer->request.method;
