@@ -55,15 +55,6 @@ end)
 
 -- ----------------------------------------------------------------------------------- hanging up
 
-local function begin(count, chunk)
-  local talks = {}
-  for index = 1, count do
-    talks[index] = n:talk()
-    talks[index]:begin(chunk)
-  end
-  return talks
-end
-
 local function hang_up(talks)
   for _, talk in ipairs(talks) do
     talk:close()
@@ -92,7 +83,7 @@ end
 
 -- All places of the bulkhead can be had at once.
 local function has_all_places(chunk)
-  local talks = begin(PLACES, chunk)
+  local talks = n:begin(PLACES, chunk)
   upstream_has(PLACES, 10)
   hang_up(talks)
   upstream_has(0)
@@ -113,7 +104,7 @@ describe("10,000 clients that hang up in mid-call", function()
 
   local function come_and_go(count)
     for _ = 1, count / AT_ONCE do
-      local talks = begin(AT_ONCE, CALL)
+      local talks = n:begin(AT_ONCE, CALL)
       upstream_has(AT_ONCE, 10)
       hang_up(talks)
       upstream_has(0, 10)
@@ -142,7 +133,7 @@ describe("10,000 clients that hang up in mid-call", function()
   -- nginx does not notice who left before its request was handled: such calls go on to their end.
   it("may leave before their calls have begun", function()
     for round = 1, 10 do
-      local talks = begin(AT_ONCE, "return told(clients.api:get('/status/200?after=1'))")
+      local talks = n:begin(AT_ONCE, "return told(clients.api:get('/status/200?after=1'))")
       socket.sleep(0.002 * (round - 1)) -- each time at another moment
       hang_up(talks)
     end
@@ -200,7 +191,7 @@ for _, wait in ipairs(WAITS) do
   describe("clients that hang up while their calls wait " .. wait.name, function()
     local function come_and_go(count)
       s:reset()
-      local talks = begin(count, wait.chunk)
+      local talks = n:begin(count, wait.chunk)
       wait_for_flights(wait.client, count)
       farm.wait("requests at the upstream", function()
         return s:ledger().requests >= wait.sent(count)
@@ -223,15 +214,15 @@ end
 
 describe("clients that hang up in the queue of a bulkhead", function()
   it("leave their places in the queue, and those behind them move up", function()
-    local holder = begin(1, "return told(clients.narrow:get('/status/200?gate=first'))")
+    local holder = n:begin(1, "return told(clients.narrow:get('/status/200?gate=first'))")
     upstream_has(1)
     for _ = 1, 5 do
-      local queued = begin(100, "return told(clients.narrow:get('/status/200?after=50'))")
+      local queued = n:begin(100, "return told(clients.narrow:get('/status/200?after=50'))")
       wait_for_flights("narrow", 101)
       hang_up(queued)
       wait_for_flights("narrow", 1, SOON)
     end
-    local last = begin(100, "return told(clients.narrow:get('/status/200'))")
+    local last = n:begin(100, "return told(clients.narrow:get('/status/200'))")
     wait_for_flights("narrow", 101)
     s:release("first")
     assert.equal(200, holder[1]:finish().status)
@@ -242,9 +233,9 @@ describe("clients that hang up in the queue of a bulkhead", function()
   end)
 
   it("and one that hangs up with the only place lets the queue have it", function()
-    local holder = begin(1, "return told(clients.narrow:get('/status/200?after=50'))")
+    local holder = n:begin(1, "return told(clients.narrow:get('/status/200?after=50'))")
     upstream_has(1)
-    local queued = begin(20, "return told(clients.narrow:get('/status/200'))")
+    local queued = n:begin(20, "return told(clients.narrow:get('/status/200'))")
     wait_for_flights("narrow", 21)
     hang_up(holder)
     for _, talk in ipairs(queued) do
@@ -258,7 +249,7 @@ describe("where nginx does not look for clients that leave", function()
     n:stop()
     n = farm.start{ upstream = s.url, region = true, init = INIT,
       conf = "lua_check_client_abort off;" }
-    local talks = begin(100, "return told(clients.api:get('/status/200?gate=all'))")
+    local talks = n:begin(100, "return told(clients.api:get('/status/200?gate=all'))")
     upstream_has(100)
     hang_up(talks)
     assert.equal(100, in_flight("api"))

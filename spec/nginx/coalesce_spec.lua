@@ -30,24 +30,6 @@ before_each(function()
   s:reset()
 end)
 
-local function begin(count, chunk)
-  local talks = {}
-  for index = 1, count do
-    talks[index] = n:talk()
-    talks[index]:begin(chunk)
-  end
-  return talks
-end
-
-local function finish(talks)
-  local values = {}
-  for index, talk in ipairs(talks) do
-    values[index] = talk:finish()
-    talk:close()
-  end
-  return values
-end
-
 local function wait_for_flights(name, count)
   farm.wait(count .. " calls", function()
     return n:run(("return %s:stats().in_flight"):format(name)) == count
@@ -78,10 +60,10 @@ for _, name in ipairs{ "api", "watched" } do
 
     it("are one request to the server", function()
       local before = count(name)
-      local talks = begin(50, CHUNK)
+      local talks = n:begin(50, CHUNK)
       wait_for_flights(name, 50)
       s:release("all")
-      for index, told in ipairs(finish(talks)) do
+      for index, told in ipairs(farm.finish(talks)) do
         assert.same({ status = 200, a = "1", reason = index > 1 and "coalesced" or nil }, told)
       end
       assert.same({ 50, 1, 49 }, since(before, name))
@@ -90,22 +72,22 @@ for _, name in ipairs{ "api", "watched" } do
 
     it("outlive the first one's client that hangs up", function()
       local before = count(name)
-      local first = begin(1, CHUNK)
+      local first = n:begin(1, CHUNK)
       assert.is_truthy(s:settle(function(ledger) return ledger.in_flight == 1 end))
-      local others = begin(20, CHUNK)
+      local others = n:begin(20, CHUNK)
       wait_for_flights(name, 21)
       first[1]:close()
       wait_for_flights(name, 20)
       assert.is_truthy(s:settle(function(ledger) return ledger.requests == 2 end))
       s:release("all")
-      for _, told in ipairs(finish(others)) do
+      for _, told in ipairs(farm.finish(others)) do
         assert.equal(200, told.status)
       end
       assert.same({ 21, 2, 19 }, since(before, name))
     end)
 
     it("outlive one after the other", function()
-      local talks = begin(10, CHUNK)
+      local talks = n:begin(10, CHUNK)
       wait_for_flights(name, 10)
       for index = 1, 9 do
         talks[index]:close()
@@ -117,7 +99,7 @@ for _, name in ipairs{ "api", "watched" } do
     end)
 
     it("leave nothing behind when all hang up", function()
-      local talks = begin(30, CHUNK)
+      local talks = n:begin(30, CHUNK)
       wait_for_flights(name, 30)
       for _, talk in ipairs(talks) do
         talk:close()

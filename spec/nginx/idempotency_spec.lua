@@ -57,14 +57,6 @@ local function handle_by(chunk)
   g:run("current.handler = " .. chunk .. " return true")
 end
 
-local function ask(path, body, headers, method)
-  local talk = g:talk()
-  talk:send(path, body, headers, method or "POST")
-  local status, answer, lines = talk:receive()
-  talk:close()
-  return status, answer, lines
-end
-
 local function header_of(lines, name)
   for _, line in ipairs(lines) do
     local value = line:match("^" .. name:gsub("%-", "%%-") .. ": (.*)$")
@@ -126,7 +118,7 @@ describe("a guarded location", function()
       end]]))
       local sent = bytes_of(count, 7)
       for round = 1, 2 do
-        local status, body, lines = ask("/answer", sent, keyed("body-" .. count))
+        local status, body, lines = g:ask("/answer", sent, keyed("body-" .. count))
         assert.equal(200, status)
         assert.is_true(body == sent:reverse())
         assert.equal(tostring(count), header_of(lines, "Content-Length"))
@@ -143,11 +135,11 @@ describe("a guarded location", function()
     end]]
     local expected = { "Content-Type: text/x; charset=koi8-r", "X-One: 1", "Set-Cookie: a=1",
       "X-Two: 2", "Set-Cookie: b=2; Path=/", "x-one: 1b", "Content-Length: 1" }
-    local status, _, lines = ask("/answer", "", keyed("headers"))
+    local status, _, lines = g:ask("/answer", "", keyed("headers"))
     assert.equal(202, status)
     assert.same(expected, own_lines(lines))
     table.insert(expected, 7, "Idempotent-Replayed: true")
-    status, _, lines = ask("/answer", "", keyed("headers"))
+    status, _, lines = g:ask("/answer", "", keyed("headers"))
     assert.equal(202, status)
     assert.same(expected, own_lines(lines))
   end)
@@ -158,7 +150,7 @@ describe("a guarded location", function()
         ["Keep-Alive"] = "5", ["Transfer-Encoding"] = "chunked", ["Content-Length"] = "99",
         ["X-Stays"] = "1" }, body = "12" }
     end]]
-    local _, _, lines = ask("/answer", "", keyed("hops"))
+    local _, _, lines = g:ask("/answer", "", keyed("hops"))
     assert.same({ "X-Stays: 1", "Content-Length: 2" }, own_lines(lines))
   end)
 
@@ -166,7 +158,7 @@ describe("a guarded location", function()
     handle_by [[function()
       return { headers = { ["X-Told"] = "a\r\nX-Evil: 1\r\n\r\nbody" } }
     end]]
-    local status, body, lines = ask("/answer", "", keyed("evil"))
+    local status, body, lines = g:ask("/answer", "", keyed("evil"))
     assert.equal(200, status)
     assert.equal("", body)
     assert.is_nil(header_of(lines, "X-Evil"))
@@ -176,7 +168,7 @@ describe("a guarded location", function()
     for _, status in ipairs{ 204, 304 } do
       handle_by(("function() return { status = %d } end"):format(status))
       for _ = 1, 2 do
-        local got, _, lines = ask("/answer", "", keyed("status-" .. status))
+        local got, _, lines = g:ask("/answer", "", keyed("status-" .. status))
         assert.equal(status, got)
         assert.is_nil(header_of(lines, "Content-Type"))
       end
@@ -190,7 +182,7 @@ describe("a guarded location", function()
         req.headers["content-type"], req.headers["CONTENT-TYPE"], type(cookie) == "table"
         and table.concat(cookie, "+") or cookie } }
     end]]
-    local _, body = ask("/answer?b=%20&a=1&b=%2f", "{}", keyed("req")
+    local _, body = g:ask("/answer?b=%20&a=1&b=%2f", "{}", keyed("req")
       .. "Content-Type: text/x\r\nX-Twice: 1\r\nx-twice: 2\r\n", "PATCH")
     assert.same({ "PATCH", "/answer?b=%20&a=1&b=%2f", "{}", "text/x", "text/x", "1+2" },
       server.decode(body))
@@ -203,7 +195,7 @@ describe("a guarded location", function()
     local before = g:count("given")
     for _, case in ipairs{ { "/answer", "GET" }, { "/answer", "PUT" }, { "/lenient", "POST" } } do
       for _ = 1, 2 do
-        local status, body, lines = ask(case[1], "", nil, case[2])
+        local status, body, lines = g:ask(case[1], "", nil, case[2])
         assert.equal(200, status)
         assert.equal("free", body)
         assert.equal(case[2], header_of(lines, "X-Handled"))
@@ -216,7 +208,7 @@ describe("a guarded location", function()
   it("answers in access_by_lua too, and the content does not come", function()
     handle_by "function() return { status = 201, body = 'early' } end"
     for round = 1, 2 do
-      local status, body, lines = ask("/access", "", keyed("access"))
+      local status, body, lines = g:ask("/access", "", keyed("access"))
       assert.equal(201, status)
       assert.equal("early", body)
       assert.equal(round == 2, guarded.is_replay(lines))
@@ -233,9 +225,9 @@ describe("a guarded location", function()
         [("x"):rep(256) .. "\r\n"] = "too_long",
         ["a\r\nIdempotency-Key: a\r\n"] = "repeated" } do
         assert_problem(400, "idempotency:key_" .. reason,
-          ask("/answer", "", "Idempotency-Key: " .. key))
+          g:ask("/answer", "", "Idempotency-Key: " .. key))
       end
-      assert_problem(400, "idempotency:key_missing", ask("/answer", ""))
+      assert_problem(400, "idempotency:key_missing", g:ask("/answer", ""))
       assert.equal(before, g:count("given"))
     end)
 
@@ -256,14 +248,14 @@ describe("a guarded location", function()
 
     it("503 where the store cannot be reached, and the handler does not run", function()
       local before = g:count("given")
-      assert_problem(503, "idempotency:store", ask("/homeless", "", keyed("k")))
+      assert_problem(503, "idempotency:store", g:ask("/homeless", "", keyed("k")))
       assert.equal(before, g:count("given"))
       assert.matches("%[error%].-neap: store: ", g:error_log())
     end)
 
     it("500 where the body is in a file that cannot be read, and nothing is claimed", function()
       local before = g:count("given")
-      assert_problem(500, "nginx:body", ask("/lost-body", "x", keyed("lost")))
+      assert_problem(500, "nginx:body", g:ask("/lost-body", "x", keyed("lost")))
       assert.equal(before, g:count("given"))
       assert.matches("%[error%].-neap: the request's body cannot be read: ", g:error_log())
     end)
@@ -280,16 +272,16 @@ describe("a guarded location", function()
 
     it("500 where the handler returns none", function()
       handle_by "function() return { status = 'good' } end"
-      assert_problem(500, "idempotency:failed", ask("/answer", "", keyed("none")))
-      assert.equal(500, (ask("/answer", "", nil, "GET")))
+      assert_problem(500, "idempotency:failed", g:ask("/answer", "", keyed("none")))
+      assert.equal(500, (g:ask("/answer", "", nil, "GET")))
     end)
   end)
 
   it("takes a bare key and the same one in quotes as one, whatever printable bytes", function()
     handle_by "function() return { status = 201 } end"
     local key = [[ !#$%&'()*+,-./:;<=>?@[]^_`{|}~]]
-    assert.equal(201, (ask("/answer", "", "Idempotency-Key: a" .. key .. "\r\n")))
-    local _, _, lines = ask("/answer", "", 'Idempotency-Key: "a' .. key .. '"\r\n')
+    assert.equal(201, (g:ask("/answer", "", "Idempotency-Key: a" .. key .. "\r\n")))
+    local _, _, lines = g:ask("/answer", "", 'Idempotency-Key: "a' .. key .. '"\r\n')
     assert.is_true(guarded.is_replay(lines))
   end)
 
@@ -309,7 +301,7 @@ describe("a guarded location", function()
     end
     assert.equal(413, (talk:receive()))
     assert.equal(before, g:count("given"))
-    assert.equal(201, (ask("/answer", "", keyed("big")))) -- nothing was claimed
+    assert.equal(201, (g:ask("/answer", "", keyed("big")))) -- nothing was claimed
   end)
 
   it("claims nothing for a client that leaves before its body has come", function()
@@ -319,7 +311,7 @@ describe("a guarded location", function()
       .. keyed("half") .. "\r\nhalf")
     socket.sleep(0.05)
     talk:close()
-    local status, _, lines = ask("/answer", "other", keyed("half"))
+    local status, _, lines = g:ask("/answer", "other", keyed("half"))
     assert.equal(201, status)
     assert.is_false(guarded.is_replay(lines))
   end)
@@ -336,7 +328,7 @@ describe("a guarded location", function()
   it("tells in the log where the handler has sent something itself", function()
     handle_by "function() ngx.say('mine') return { status = 201 } end"
     g:run([[ngx.location.capture("/answer", { method = ngx.HTTP_POST }) return true]])
-    ask("/answer", "", keyed("itself"))
+    g:ask("/answer", "", keyed("itself"))
     assert.matches("%[error%].-neap: the handler has sent an answer by itself", g:error_log())
   end)
 
@@ -459,7 +451,7 @@ describe("clients that hang up", function()
 
   it("where nginx does not look: it ends, and its answer is stored", function()
     begin("/unwatched?seconds=0.5", "k"):close()
-    local status, body, lines = ask("/unwatched?seconds=0.5", "", keyed("k"))
+    local status, body, lines = g:ask("/unwatched?seconds=0.5", "", keyed("k"))
     assert.equal(201, status)
     assert.equal("paid 1", body)
     assert.is_true(guarded.is_replay(lines))

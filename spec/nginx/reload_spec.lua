@@ -34,16 +34,6 @@ after_each(function()
   s:stop()
 end)
 
--- So many requests that run the chunk, with their number for $index.
-local function begin(count, chunk)
-  local talks = {}
-  for index = 1, count do
-    talks[index] = n:talk()
-    talks[index]:begin((chunk:gsub("%$index", index)))
-  end
-  return talks
-end
-
 local function upstream_has(count)
   assert.is_truthy(s:settle(function(ledger)
     return ledger.in_flight == count
@@ -100,7 +90,7 @@ end
 
 describe("a reload", function()
   it("in the midst of 50 calls lets all of them end well, and the old workers end", function()
-    local talks = begin(50, "return told(api:get('/status/200?after=' .. 1 + $index % 2))")
+    local talks = n:begin(50, "return told(api:get('/status/200?after=' .. 1 + $index % 2))")
     upstream_has(50)
     local old = reload()
     assert.equal(200, n:run "return told(api:get('/status/200')).status")
@@ -125,7 +115,7 @@ describe("a reload", function()
       }
       return { results[1][2].attempts, results[2][2].kind, results[3][2].status }
     ]]
-    local talks = begin(4, chunk)
+    local talks = n:begin(4, chunk)
     farm.wait("calls at the upstream", function()
       return s:ledger().requests >= 8
     end)
@@ -139,7 +129,7 @@ describe("a reload", function()
   end)
 
   it("lets requests of before make their first calls after it", function()
-    local talks = begin(20, [[
+    local talks = n:begin(20, [[
       ngx.sleep(1)
       local results = neap.all{
         function() return told(api:get("/status/200?after=0.2")) end,
@@ -296,7 +286,7 @@ describe("with transfers in flight", function()
   end
 
   it("TERM ends nginx within a second, without a crash", function()
-    local talks = begin(50, "return told(api:get('/status/200?gate=never'))")
+    local talks = n:begin(50, "return told(api:get('/status/200?gate=never'))")
     upstream_has(50)
     local old = n:workers()
     n:signal("TERM")
@@ -310,7 +300,7 @@ describe("with transfers in flight", function()
   end)
 
   it("QUIT ends nginx when all are answered, without a crash", function()
-    local talks = begin(50, "return told(api:get('/status/200?after=1'))")
+    local talks = n:begin(50, "return told(api:get('/status/200?after=1'))")
     upstream_has(50)
     n:signal("QUIT")
     for _, talk in ipairs(talks) do

@@ -79,14 +79,6 @@ end)
 
 local keyed = guarded.keyed
 
-local function ask(path, body, headers, method)
-  local talk = g:talk()
-  talk:send(path, body, headers, method or "POST")
-  local status, answer, lines = talk:receive()
-  talk:close()
-  return status, answer, lines
-end
-
 local function requests()
   return assert(s:settle()).requests
 end
@@ -111,8 +103,8 @@ end
 -- Asks twice: the second answer is the first one, and the upstream saw one request.
 local function assert_once(path, body, headers, method)
   local before = requests()
-  local status, answer, lines = ask(path, body, headers, method)
-  local status_again, answer_again, lines_again = ask(path, body, headers, method)
+  local status, answer, lines = g:ask(path, body, headers, method)
+  local status_again, answer_again, lines_again = g:ask(path, body, headers, method)
   assert.equal(before + 1, requests())
   assert.equal(status, status_again)
   assert.is_true(answer == answer_again)
@@ -209,7 +201,7 @@ describe("a guarded upstream", function()
   it("that says that nothing was done is asked again", function()
     local path = s:script("busy", { "/status/503", "/status/429", "/status/201" })
     for _, status in ipairs{ 503, 429, 201, 201 } do
-      assert.equal(status, (ask(path, "", keyed("busy"))))
+      assert.equal(status, (g:ask(path, "", keyed("busy"))))
     end
     assert.equal(3, requests())
   end)
@@ -238,15 +230,15 @@ describe("a guarded upstream", function()
 
     it("before it was reached is 503, and asked again, where the location tells", function()
       for _ = 1, 2 do
-        local status, body, lines = ask("/gone/x", "", keyed("gone"))
+        local status, body, lines = g:ask("/gone/x", "", keyed("gone"))
         assert_problem(503, "unreached", status, body)
         assert.is_false(guarded.is_replay(lines))
       end
     end)
 
     it("before it was reached is 502, stored, where the location does not", function()
-      assert.equal(502, (ask("/plainly-gone/x", "", keyed("plainly"))))
-      local status, _, lines = ask("/plainly-gone/x", "", keyed("plainly"))
+      assert.equal(502, (g:ask("/plainly-gone/x", "", keyed("plainly"))))
+      local status, _, lines = g:ask("/plainly-gone/x", "", keyed("plainly"))
       assert.equal(502, status)
       assert.is_true(guarded.is_replay(lines))
     end)
@@ -259,7 +251,7 @@ describe("a guarded upstream", function()
     talk:close()
     local status, lines
     farm.wait("the answer", function()
-      local got, _, head = ask("/payments?delay=0.3", "x", keyed("left"))
+      local got, _, head = g:ask("/payments?delay=0.3", "x", keyed("left"))
       status, lines = got, head
       return status ~= 409
     end)
@@ -277,33 +269,33 @@ describe("a guarded upstream", function()
     assert.is_true(socket.gettime() - began < 0.5)
     talk:close()
     for _, method in ipairs{ "GET", "PUT", "DELETE" } do
-      local _, body, lines = ask("/echo/a%2Fb?x=1", method == "PUT" and "body" or "", nil, method)
+      local _, body, lines = g:ask("/echo/a%2Fb?x=1", method == "PUT" and "body" or "", nil, method)
       local echo = server.decode(body)
       assert.equal(method, echo.method)
       assert.equal("/echo/a%2Fb?x=1", echo.path)
       assert.equal(method == "PUT" and "body" or "", echo.body)
       assert.is_false(guarded.is_replay(lines))
     end
-    local _, forged = ask("/echo", "", "Idempotency-Recovered: true\r\n", "PUT")
+    local _, forged = g:ask("/echo", "", "Idempotency-Recovered: true\r\n", "PUT")
     assert.is_nil(forged:find("Recovered", 1, true))
-    local _, body = ask("/joined/a%20b?x=%2F", "", nil, "GET")
+    local _, body = g:ask("/joined/a%20b?x=%2F", "", nil, "GET")
     assert.equal("/echo/joined/a%20b?x=%2F", server.decode(body).path)
   end)
 
   it("answers 400 itself where the key is missing", function()
     local before = requests()
-    assert.equal(400, (ask("/payments", "x")))
+    assert.equal(400, (g:ask("/payments", "x")))
     assert.equal(before, requests())
   end)
 
   it("cannot be asked past the guard", function()
-    assert.equal(404, (ask("/upstream/payments", "x")))
+    assert.equal(404, (g:ask("/upstream/payments", "x")))
     assert.equal(0, requests())
   end)
 
   it("for which there is no location is 503, and the log says why", function()
     for _, method in ipairs{ "POST", "GET" } do
-      assert.equal(503, (ask("/missing/x", "", keyed("missing"), method)))
+      assert.equal(503, (g:ask("/missing/x", "", keyed("missing"), method)))
     end
     assert.matches("%[error%].-neap: no location stands for the prefix /missing", g:error_log())
   end)
@@ -334,8 +326,8 @@ end)
 describe("a guarded upstream with methods that a subrequest cannot have", function()
   it("answers 501, and claims nothing", function()
     start{ guard = 'methods = { "POST", "PURGE" }' }
-    assert_problem(501, "method", ask("/echo", "", keyed("k"), "PURGE"))
-    assert.equal(200, (ask("/echo", "", keyed("k"), "POST")))
+    assert_problem(501, "method", g:ask("/echo", "", keyed("k"), "PURGE"))
+    assert.equal(200, (g:ask("/echo", "", keyed("k"), "POST")))
     g:stop()
   end)
 end)
@@ -351,7 +343,7 @@ describe("a guarded upstream and a client that speaks HTTP/2", function()
     assert_problem(505, "http_version", res.status, res.body)
     assert.matches("%[error%].-neap: this nginx has no subrequests for HTTP/2", g:error_log())
     assert.equal(0, requests())
-    assert.equal(201, (ask("/payments", "x", keyed("h2"))))
+    assert.equal(201, (g:ask("/payments", "x", keyed("h2"))))
     assert.equal(200, assert(client:get("/echo")).status) -- what passes goes through
     req.headers["Idempotency-Key"] = "h2-pay"
     for _ = 1, 2 do
@@ -380,7 +372,7 @@ describe("a worker that is killed while the upstream works", function()
   local function ask_until_free()
     local status, body
     farm.wait("the end of the lease", function()
-      status, body = ask("/echo?gate=never", "x", keyed("k"))
+      status, body = g:ask("/echo?gate=never", "x", keyed("k"))
       return status ~= 409
     end, 10)
     return status, body
@@ -399,7 +391,7 @@ describe("a worker that is killed while the upstream works", function()
     start{ lease = 1, recovered = "refuse" }
     lose_one()
     assert_problem(500, "recovered", ask_until_free())
-    assert_problem(500, "recovered", ask("/echo?gate=never", "x", keyed("k")))
+    assert_problem(500, "recovered", g:ask("/echo?gate=never", "x", keyed("k")))
     assert.equal(1, requests())
   end)
 end)

@@ -77,25 +77,6 @@ local function is_quick(took)
     :format(#took, p99(took) * 1000, took[#took] * 1000))
 end
 
--- Begins the chunk in so many requests.
-local function begin(count, chunk, path)
-  local talks = {}
-  for index = 1, count do
-    talks[index] = n:talk()
-    talks[index]:begin(chunk, path)
-  end
-  return talks
-end
-
-local function finish(talks)
-  local values = {}
-  for index, talk in ipairs(talks) do
-    values[index] = talk:finish()
-    talk:close()
-  end
-  return values
-end
-
 -- The requests are still waiting after what was measured, or it was measured too late.
 local function none_has_ended(talks)
   local connections = {}
@@ -109,7 +90,7 @@ end
 
 describe("while 50 calls wait for a second", function()
   local function hold(path)
-    local talks = begin(50, ("return told(api:get(%q))"):format(path))
+    local talks = n:begin(50, ("return told(api:get(%q))"):format(path))
     assert.is_truthy(s:settle(function(ledger)
       return ledger.in_flight == 50
     end))
@@ -119,7 +100,7 @@ describe("while 50 calls wait for a second", function()
   local function let_go(talks)
     none_has_ended(talks)
     s:release("all")
-    for _, told in ipairs(finish(talks)) do
+    for _, told in ipairs(farm.finish(talks)) do
       assert.equal(200, told.status)
       assert.is_true(told.elapsed >= 1)
     end
@@ -185,11 +166,11 @@ for _, wait in ipairs(WAITS) do
       if wait.before then
         wait.before()
       end
-      local talks = begin(wait.count, wait.chunk)
+      local talks = n:begin(wait.count, wait.chunk)
       local took = durations({ "/plain" }, 0.4)
       assert.is_true(#socket.select({ talks[wait.count].connection }, nil, 0) == 0)
       local waited = 0
-      for _, told in ipairs(finish(talks)) do
+      for _, told in ipairs(farm.finish(talks)) do
         assert.is_true(wait.outcome(told), told.message)
         waited = waited + (told.waits[1] == wait.reason and 1 or 0)
       end
@@ -201,10 +182,10 @@ end
 
 describe("neap.sleep", function()
   it("lets the worker answer others", function()
-    local talks = begin(20, "local began = neap.now() neap.sleep(0.6) return neap.now() - began")
+    local talks = n:begin(20, "local began = neap.now() neap.sleep(0.6) return neap.now() - began")
     local took = durations({ "/plain" }, 0.4)
     none_has_ended(talks)
-    for _, slept in ipairs(finish(talks)) do
+    for _, slept in ipairs(farm.finish(talks)) do
       assert.is_true(slept >= 0.6 and slept < 1.6, slept)
     end
     is_quick(took)
@@ -308,13 +289,13 @@ describe("tasks of one request", function()
   end)
 
   it("belong to their request: two requests' tasks do not meet", function()
-    local talks = begin(10, [[
+    local talks = n:begin(10, [[
       local token = {}
       local seen = neap.all{ function() neap.sleep(0.05) return token end,
         function() api:get("/status/200?after=0.05") return token end }
       return seen[1][2] == token and seen[2][2] == token
     ]])
-    for _, alone in ipairs(finish(talks)) do
+    for _, alone in ipairs(farm.finish(talks)) do
       assert.is_true(alone)
     end
   end)
@@ -324,7 +305,7 @@ end)
 
 describe("a wrapped function", function()
   it("is retried, with its waits yielded", function()
-    local talks = begin(10, [[
+    local talks = n:begin(10, [[
       local runs = 0
       local guarded = neap.wrap({ name = "plain", breaker = false,
         retry = { backoff = { kind = "fixed", base = 0.25, jitter = "none" } } }, function(x)
@@ -336,7 +317,7 @@ describe("a wrapped function", function()
     ]])
     local took = durations({ "/plain" }, 0.4)
     none_has_ended(talks)
-    for _, values in ipairs(finish(talks)) do
+    for _, values in ipairs(farm.finish(talks)) do
       assert.same({ "x", 3 }, values)
     end
     is_quick(took)
@@ -362,12 +343,12 @@ describe("a wrapped function", function()
   ]]
 
   it("may wait for a cosocket", function()
-    local talks = begin(20, COSOCKET_CLIENT .. ([[
+    local talks = n:begin(20, COSOCKET_CLIENT .. ([[
       return guard{}(%d, "/status/200?after=0.6")
     ]]):format(s.ports.plain))
     local took = durations({ "/plain" }, 0.4)
     none_has_ended(talks)
-    for _, line in ipairs(finish(talks)) do
+    for _, line in ipairs(farm.finish(talks)) do
       assert.equal("HTTP/1.1 200 OK", line)
     end
     is_quick(took)

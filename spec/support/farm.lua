@@ -175,6 +175,29 @@ function Farm:run(chunk, path)
   return value, pid
 end
 
+--- Begins the chunk in so many requests, each on a talk of its own. `$index` in it is the request's
+--- number.
+---@return table[] talks
+function Farm:begin(count, chunk, path)
+  local talks = {}
+  for index = 1, count do
+    talks[index] = self:talk()
+    talks[index]:begin((chunk:gsub("%$index", index)), path)
+  end
+  return talks
+end
+
+--- What the chunks returned that were begun on these talks, in order; the talks are closed.
+---@return any[]
+function farm.finish(talks)
+  local values = {}
+  for index, talk in ipairs(talks) do
+    values[index] = talk:finish()
+    talk:close()
+  end
+  return values
+end
+
 --- Runs a chunk once on each of these talks, all at the same time; what they returned, in order.
 ---@return any[]
 function farm.together(talks, chunk)

@@ -133,21 +133,30 @@ function guarded.keyed(key)
   return ("Idempotency-Key: %s\r\n"):format(key)
 end
 
---- Sends a POST under a key on that talk.
-function guarded.send(talk, key, query)
-  talk:send("/pay" .. (query or ""), "", guarded.keyed(key), "POST")
-end
-
---- One POST under a key.
+--- One request on a talk of its own: a POST, unless the method says otherwise.
 ---@return integer|nil status
 ---@return string body
 ---@return string[]|nil lines of the head
-function Guarded:post(key, query)
+function Guarded:ask(path, body, headers, method)
   local talk = self.farm:talk()
-  guarded.send(talk, key, query)
-  local status, body, lines = talk:receive()
+  talk:send(path, body, headers, method or "POST")
+  local status, answer, lines = talk:receive()
   talk:close()
-  return status, body, lines
+  return status, answer, lines
+end
+
+local function path_of(query)
+  return "/pay" .. (query or "")
+end
+
+--- Sends a POST under a key on that talk.
+function guarded.send(talk, key, query)
+  talk:send(path_of(query), "", guarded.keyed(key), "POST")
+end
+
+--- The same, and what guarded:ask returns.
+function Guarded:post(key, query)
+  return self:ask(path_of(query), "", guarded.keyed(key))
 end
 
 --- A number that the workers have counted: runs, ended, recovered; or the pid of who ran last.
