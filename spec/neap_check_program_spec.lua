@@ -1,8 +1,7 @@
 -- bin/neap check as a process of its own: what it says of a file of policies, and its status.
 local json = require "neap.json"
 local process = require "spec.support.process"
-
-local LUA = os.getenv("NEAP_LUA") or arg[-1]
+local program = require "spec.support.program"
 
 local SOUND = [[{ name = "sound", timeout = { attempt = 3, total = 20 },
   retry = { max_server_delay = 15 }, idempotency = true }]]
@@ -23,32 +22,15 @@ describe("neap check", function()
   end)
 
   local function policy_file(text)
-    local path = folder .. "/policy.lua"
-    local file = assert(io.open(path, "w"))
-    file:write(text)
-    file:close()
-    return path
+    return process.write_file(folder .. "/policy.lua", text)
   end
 
   local function command_of(...)
-    local words = { process.quoted(LUA), "bin/neap", "check" }
-    for _, word in ipairs{ ... } do
-      words[#words + 1] = process.quoted(word)
-    end
-    return table.concat(words, " ")
-  end
-
-  -- Its status and all that it says.
-  local function run_command(command)
-    local pipe = assert(io.popen(command .. ' 2>&1; echo "status $?"'))
-    local output = pipe:read("*a")
-    pipe:close()
-    local text, status = output:match("^(.-)status (%d+)\n$")
-    return tonumber(status), text
+    return program.command("check", ...)
   end
 
   local function run(...)
-    return run_command(command_of(...))
+    return program.run(command_of(...))
   end
 
   local function check(policy, ...)
@@ -185,11 +167,11 @@ describe("neap check", function()
   it("is coloured on a terminal only", function()
     local path = policy_file("return " .. WRONG)
     assert.is_nil(select(2, run(path)):find("\27", 1, true))
-    if run_command("command -v script >/dev/null") ~= 0 then
+    if program.run("command -v script >/dev/null") ~= 0 then
       return pending("the program script is missing")
     end
     local function on_terminal(setting)
-      return select(2, run_command(("%s script -qec %s /dev/null </dev/null"):format(setting,
+      return select(2, program.run(("%s script -qec %s /dev/null </dev/null"):format(setting,
         process.quoted(command_of(path)))))
     end
     assert.is_truthy(on_terminal("TERM=xterm"):find("\27[31merror", 1, true))

@@ -1,17 +1,12 @@
 -- `neap options`, as a process of its own.
 local core = require "neap.core"
 local json = require "neap.json"
-local process = require "spec.support.process"
-
-local LUA = os.getenv("NEAP_LUA") or arg[-1]
+local program = require "spec.support.program"
 
 -- What it printed, stdout and stderr together, and its status.
 local function run(words)
-  local pipe = assert(io.popen(("%s bin/neap options %s 2>&1; printf ' %%d' $?"):format(
-    process.quoted(LUA), words)))
-  local text, status = pipe:read("*a"):match("^(.*) (%d+)$")
-  pipe:close()
-  return text, tonumber(status)
+  local status, text = program.run(program.command("options") .. " " .. words)
+  return text, status
 end
 
 describe("neap options", function()

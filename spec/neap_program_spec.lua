@@ -3,10 +3,9 @@ local calls = require "spec.support.calls"
 local neap = require "neap"
 local outbox_module = require "neap.outbox"
 local process = require "spec.support.process"
+local program = require "spec.support.program"
 local server = require "spec.support.server"
 local socket = require "socket"
-
-local LUA = os.getenv("NEAP_LUA") or arg[-1]
 
 describe("the program neap", function()
   local s, folder, database, made
@@ -32,16 +31,13 @@ describe("the program neap", function()
   end)
 
   local function write_file(name, text)
-    local file = assert(io.open(folder .. "/" .. name, "w"))
-    file:write(text)
-    file:close()
-    return folder .. "/" .. name
+    return process.write_file(folder .. "/" .. name, text)
   end
 
   it("says what Lua has to be told where it does not find neap", function()
     os.execute(("mkdir %s/bin && cp bin/neap %s/bin"):format(folder, folder))
     local pipe = assert(io.popen(("%s -e %s %s/bin/neap --version 2>&1; echo $?")
-      :format(process.quoted(LUA), process.quoted("package.path, package.cpath = '', ''"), folder)))
+      :format(program.interpreter, process.quoted("package.path, package.cpath = '', ''"), folder)))
     local said = pipe:read("*a")
     pipe:close()
     local version = _VERSION:match("[%d.]+$")
@@ -76,21 +72,8 @@ describe("the program neap", function()
     return box
   end
 
-  local function words(...)
-    local list = { process.quoted(LUA), "bin/neap" }
-    for _, word in ipairs{ ... } do
-      list[#list + 1] = process.quoted(word)
-    end
-    return table.concat(list, " ")
-  end
-
-  -- Its status and all that it says.
   local function run(...)
-    local pipe = assert(io.popen(words(...) .. ' 2>&1; echo "status $?"'))
-    local output = pipe:read("*a")
-    pipe:close()
-    local text, status = output:match("^(.-)status (%d+)\n$")
-    return tonumber(status), text
+    return program.run(program.command(...))
   end
 
   local Worker = {}
@@ -101,8 +84,8 @@ describe("the program neap", function()
     local self = setmetatable({ path = ("%s/worker%d"):format(folder, socket.gettime() * 1e6) },
       Worker)
     local command = '%s >%s.said 2>&1 & pid=$!; echo $pid >%s.pid; wait $pid; echo $? >%s.status'
-    os.execute(("(" .. command .. ") 2>/dev/null &"):format(words(...), self.path, self.path,
-      self.path))
+    os.execute(("(" .. command .. ") 2>/dev/null &"):format(program.command(...), self.path,
+      self.path, self.path))
     self.pid = assert(process.wait_until(function()
       return tonumber(process.read_file(self.path .. ".pid") or "")
     end))
@@ -323,7 +306,7 @@ describe("the program neap", function()
     for _, line in ipairs{ "version", "--help", "help check", "check " .. policy, "check --rules",
       "check --json " .. policy, "simulate " .. small, "simulate --json " .. small } do
       for _, stdout in ipairs{ ">/dev/full", ">&-" } do
-        local status = os.execute(("%s bin/neap %s %s 2>%s/stderr"):format(process.quoted(LUA),
+        local status = os.execute(("%s bin/neap %s %s 2>%s/stderr"):format(program.interpreter,
           line, stdout, folder))
         assert.is_true(status ~= true and status ~= 0, line .. stdout)
         assert.matches("^neap: stdout: [^\n]+\n$", process.read_file(folder .. "/stderr"))

@@ -1,9 +1,8 @@
 -- bin/neap get, post and explain as processes of their own, against the server that goes wrong.
 local json = require "neap.json"
 local process = require "spec.support.process"
+local program = require "spec.support.program"
 local server = require "spec.support.server"
-
-local LUA = os.getenv("NEAP_LUA") or arg[-1]
 
 local s, folder
 
@@ -20,25 +19,14 @@ after_each(function()
 end)
 
 local function write_file(name, text)
-  local path = folder .. "/" .. name
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-  return path
+  return process.write_file(folder .. "/" .. name, text)
 end
 
 -- Status, stdout and stderr of the program.
 local function run(...)
-  local words = { process.quoted(LUA), "bin/neap" }
-  for _, word in ipairs{ ... } do
-    words[#words + 1] = process.quoted(word)
-  end
   local errors = folder .. "/stderr"
-  local pipe = assert(io.popen(("%s 2>%s; echo \"status $?\""):format(table.concat(words, " "),
-    process.quoted(errors))))
-  local text, status = pipe:read("*a"):match("^(.-)status (%d+)\n$")
-  pipe:close()
-  return tonumber(status), text, process.read_file(errors)
+  local status, text = program.run(program.command(...), errors)
+  return status, text, process.read_file(errors)
 end
 
 local function policy_file(given)
@@ -61,7 +49,7 @@ describe("neap get", function()
     for _, count in ipairs{ 5, 200000 } do
       local trace = write_file("body", ("x"):rep(count))
       local command = ("%s bin/neap post %s/echo --data @%s >/dev/full 2>%s/full; echo $?"):format(
-        process.quoted(LUA), s.url, trace, folder)
+        program.interpreter, s.url, trace, folder)
       local pipe = assert(io.popen(command))
       assert.equal("1\n", pipe:read("*a"))
       pipe:close()

@@ -1,8 +1,8 @@
 -- `neap simulate` as a process: options, files, exit statuses.
 local process = require "spec.support.process"
+local program = require "spec.support.program"
 
 local spread = unpack or table.unpack
-local LUA = os.getenv("NEAP_LUA") or arg[-1]
 
 describe("neap simulate", function()
   local folder
@@ -16,10 +16,7 @@ describe("neap simulate", function()
   end)
 
   local function write_file(name, text)
-    local file = assert(io.open(folder .. "/" .. name, "w"))
-    file:write(text)
-    file:close()
-    return folder .. "/" .. name
+    return process.write_file(folder .. "/" .. name, text)
   end
 
   local function policy(name, part)
@@ -28,15 +25,7 @@ describe("neap simulate", function()
 
   -- Its status, and all that it says.
   local function run_in(environment, ...)
-    local list = { environment, process.quoted(LUA), "bin/neap", "simulate" }
-    for _, word in ipairs{ ... } do
-      list[#list + 1] = process.quoted(word)
-    end
-    local pipe = assert(io.popen(table.concat(list, " ") .. ' 2>&1; echo "status $?"'))
-    local output = pipe:read("*a")
-    pipe:close()
-    local text, status = output:match("^(.-)status (%d+)\n$")
-    return tonumber(status), text
+    return program.run(environment .. " " .. program.command("simulate", ...))
   end
 
   local function run(...)

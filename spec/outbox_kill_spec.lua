@@ -78,9 +78,7 @@ describe("an outbox whose processes are killed", function()
   end)
 
   local function write_file(name, text)
-    local file = assert(io.open(folder .. "/" .. name, "w"))
-    file:write(text)
-    file:close()
+    process.write_file(folder .. "/" .. name, text)
   end
 
   -- In the background; its words go to a file that all of them have.

@@ -3,9 +3,9 @@ local neap = require "neap"
 
 local calls = require "spec.support.calls"
 local process = require "spec.support.process"
+local program = require "spec.support.program"
 local server = require "spec.support.server"
 
-local LUA = os.getenv("NEAP_LUA") or arg[-1]
 local SECRET = "pl4nted"
 
 local s
@@ -377,25 +377,16 @@ describe("the program", function()
   end)
 
   local function output_of(...)
-    local words = { process.quoted(LUA), "bin/neap" }
-    for _, word in ipairs{ ... } do
-      words[#words + 1] = process.quoted(word)
-    end
-    local pipe = assert(io.popen(table.concat(words, " ") .. " 2>&1"))
-    local text = pipe:read("*a")
-    pipe:close()
+    local _, text = program.run(program.command(...))
     return text
   end
 
   local function policy_file(without_proxy)
-    local path = folder .. "/policy.lua"
-    local file = assert(io.open(path, "w"))
-    file:write(([[return { name = "api", base_url = %q, breaker = false,
-      headers = { Authorization = "Bearer %s" }, proxy = %s,
+    local proxy = s.refused:gsub("//", "//u:" .. SECRET .. "@")
+    return process.write_file(folder .. "/policy.lua", ([[return { name = "api", base_url = %q,
+      breaker = false, headers = { Authorization = "Bearer %s" }, proxy = %s,
       retry = { max_attempts = 2, backoff = { base = 0.01 } } }]]):format(s.url, SECRET,
-      without_proxy and "nil" or ("%q"):format((s.refused:gsub("//", "//u:" .. SECRET .. "@")))))
-    file:close()
-    return path
+      without_proxy and "nil" or ("%q"):format(proxy)))
   end
 
   it("tells no secret of a policy that it checks", function()

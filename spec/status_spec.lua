@@ -4,10 +4,10 @@ local calls = require "spec.support.calls"
 local kit = require "spec.support.kit"
 local neap = require "neap"
 local process = require "spec.support.process"
+local program = require "spec.support.program"
 local script = require "neap.status.script"
 local style = require "neap.status.style"
 
-local LUA = os.getenv("NEAP_LUA") or arg[-1]
 
 local function get(t, client, path, count)
   t:run(function()
@@ -217,15 +217,9 @@ describe("neap status", function()
 
   -- What it writes, what it says, and its status.
   local function run(...)
-    local words = { process.quoted(LUA), "bin/neap", "status" }
-    for _, word in ipairs{ ... } do
-      words[#words + 1] = process.quoted(word)
-    end
     local said = folder .. "/said"
-    local output = calls.output(table.concat(words, " ") .. " 2>" .. process.quoted(said)
-      .. '; echo "status $?"')
-    local page, status = output:match("^(.-)status (%d+)\n$")
-    return page, process.read_file(said), tonumber(status)
+    local status, page = program.run(program.command("status", ...), said)
+    return page, process.read_file(said), status
   end
 
   -- Another program that shares, and has ended by now.

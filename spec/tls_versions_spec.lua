@@ -45,11 +45,7 @@ local started = 0
 
 setup(function()
   s = server.start()
-  local path = s.dir .. "/lax.cnf"
-  local file = assert(io.open(path, "w"))
-  file:write(LAX)
-  file:close()
-  environment = "OPENSSL_CONF=" .. process.quoted(path)
+  environment = "OPENSSL_CONF=" .. process.quoted(process.write_file(s.dir .. "/lax.cnf", LAX))
 end)
 
 teardown(function()

@@ -30,6 +30,15 @@ function process.read_file(path)
    return content
 end
 
+--- Writes a file anew, byte for byte.
+---@return string path
+function process.write_file(path, content)
+   local file = assert(io.open(path, "wb"))
+   file:write(content)
+   file:close()
+   return path
+end
+
 --- Asks again and again until the answer is not false or nil, or so many seconds have passed.
 ---@param predicate fun(): any
 ---@param seconds number|nil 5
