@@ -1,16 +1,14 @@
 #include "client/hammer.h"
-
-#include <pthread.h>
+#include "support/threads.h"
 
 static struct books books[WORKERS];
 static struct anvil anvil[WORKERS];
-static pthread_barrier_t barrier;
 static int64_t began_ns;
 
 static void *hammer(void *number)
 {
     int worker = *(int *)number;
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (uint64_t round = 0; neap_clock_monotonic_ns() - began_ns < HAMMER_NS; round++)
         hammer_once(&anvil[worker], books, worker, round);
     return NULL;
@@ -18,19 +16,10 @@ static void *hammer(void *number)
 
 static void run(void)
 {
-    pthread_t thread[WORKERS];
-    int number[WORKERS];
     memset(books, 0, sizeof books);
     start_probing(&anvil[0]);
     began_ns = neap_clock_monotonic_ns();
-    assert_int_equal(pthread_barrier_init(&barrier, NULL, WORKERS), 0);
-    for (int i = 0; i < WORKERS; i++) {
-        number[i] = i;
-        assert_int_equal(pthread_create(&thread[i], NULL, hammer, &number[i]), 0);
-    }
-    for (int i = 0; i < WORKERS; i++)
-        assert_int_equal(pthread_join(thread[i], NULL), 0);
-    pthread_barrier_destroy(&barrier);
+    threads_run(WORKERS, hammer);
 }
 
 static void check(void)

@@ -1,6 +1,5 @@
 #include "metrics/alerts.h"
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -11,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/duration.h"
+#include "support/threads.h"
 
 #define THREADS 8
 #define ROUNDS 4000
@@ -48,18 +48,6 @@ static void look(void)
         tell(&change[i]);
 }
 
-static void run(void *(*work)(void *))
-{
-    pthread_t thread[THREADS];
-    int number[THREADS];
-    for (int i = 0; i < THREADS; i++) {
-        number[i] = i;
-        assert_int_equal(pthread_create(&thread[i], NULL, work, &number[i]), 0);
-    }
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_join(thread[i], NULL), 0);
-}
-
 static void fail_one(void)
 {
     neap_count(&counters.calls);
@@ -82,11 +70,11 @@ static void of_many_who_look_one_is_told(void **state)
     for (uint32_t round = 1; round <= 200; round++) {
         fail_one();
         atomic_store(&now_ns, (int64_t)(2 * round - 1) * WINDOW);
-        run(look_once);
+        threads_run(THREADS, look_once);
         assert_int_equal(begun[NEAP_ALERT_ERROR_RATE], round);
         assert_int_equal(begun[NEAP_ALERT_P99], round);
         atomic_store(&now_ns, (int64_t)(2 * round) * WINDOW);
-        run(look_once);
+        threads_run(THREADS, look_once);
         assert_int_equal(ended[NEAP_ALERT_ERROR_RATE], round);
         assert_int_equal(ended[NEAP_ALERT_P99], round);
     }
@@ -113,7 +101,7 @@ static void what_begins_ends_before_it_begins_again(void **state)
 {
     (void)state;
     look();
-    run(count_and_look);
+    threads_run(THREADS, count_and_look);
     atomic_fetch_add(&now_ns, 20 * WINDOW);
     look();
     assert_int_equal(neap_alerts_firing(alerts), 0);
@@ -141,7 +129,7 @@ static void keys_of_many_threads_are_all_closed_in_the_end(void **state)
 {
     (void)state;
     struct neap_alert_change change;
-    run(open_and_close);
+    threads_run(THREADS, open_and_close);
     assert_int_equal(neap_alerts_open_keys(alerts, &policy, now_ns), 0);
     if (neap_alerts_note_breakers(alerts, &policy, 0, now_ns, &change))
         tell(&change);

@@ -1,18 +1,14 @@
-#define _POSIX_C_SOURCE 200809L /* barriers */
-
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "policy/breaker_fixture.h"
 #include "support/failing_alloc.h"
+#include "support/threads.h"
 
-/* Assertions are for the main thread: the others count what they see. */
 #define THREADS 8
 #define ROUNDS 300
 
-static pthread_barrier_t barrier;
 static _Atomic int64_t clock_ns;
-static _Atomic int admitted, changed, told, violations, out;
+static _Atomic int admitted, changed, told, out;
 static _Atomic int balance[NEAP_BREAKER_STATE_COUNT], openings;
 
 static int set_up_threads(void **state)
@@ -21,32 +17,10 @@ static int set_up_threads(void **state)
     for (int i = 0; i < NEAP_BREAKER_STATE_COUNT; i++)
         atomic_store(&balance[i], 0);
     atomic_store(&openings, 0);
-    atomic_store(&violations, 0);
     return set_up(state);
 }
 
 #define THREADS_TEST(f) cmocka_unit_test_setup_teardown(f, set_up_threads, tear_down)
-
-static void run(void *(*work)(void *))
-{
-    pthread_t thread[THREADS];
-    static int number[THREADS];
-    assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS), 0);
-    for (int i = 0; i < THREADS; i++) {
-        number[i] = i;
-        assert_int_equal(pthread_create(&thread[i], NULL, work, &number[i]), 0);
-    }
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_join(thread[i], NULL), 0);
-    pthread_barrier_destroy(&barrier);
-    assert_int_equal(atomic_load(&violations), 0);
-}
-
-static void expect(bool holds)
-{
-    if (!holds)
-        atomic_fetch_add(&violations, 1);
-}
 
 static void note(struct neap_breaker_change seen)
 {
@@ -86,7 +60,7 @@ static void give(int64_t permit, enum neap_verdict verdict, int64_t elapsed_ns)
 static void *count_a_mixture(void *number)
 {
     int which = *(int *)number;
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int i = 0; i < 2000; i++) {
         give(try_acquire(), (i + which) % 4 ? SUCCESS : FAILURE, i % 5 == 0);
         if (i % 100 == 0)
@@ -107,7 +81,7 @@ static void a_count_window_loses_no_result(void **state)
     never_trip();
     policy.window_count = NEAP_BREAKER_WINDOW_MAX;
     begin();
-    run(count_a_mixture);
+    threads_run(THREADS, count_a_mixture);
     assert_window(THREADS * 2000, THREADS * 500, THREADS * 400);
 }
 
@@ -118,7 +92,7 @@ static void a_time_window_loses_no_result(void **state)
     policy.window_count = 0;
     policy.window_seconds = 60;
     begin();
-    run(count_a_mixture);
+    threads_run(THREADS, count_a_mixture);
     now = atomic_load(&clock_ns);
     assert_window(THREADS * 2000, THREADS * 500, THREADS * 400);
 }
@@ -130,7 +104,7 @@ static void a_short_time_window_takes_over_seconds_without_a_trace(void **state)
     policy.window_count = 0;
     policy.window_seconds = 1;
     begin();
-    run(count_a_mixture);
+    threads_run(THREADS, count_a_mixture);
     now = atomic_load(&clock_ns) + NEAP_SECOND;
     assert_window(0, 0, 0);
 }
@@ -159,7 +133,7 @@ static void laps_of_a_small_ring_leave_the_totals_right(void **state)
     for (uint32_t window = 1; window < 6; window++) {
         policy.window_count = window;
         begin();
-        run(count_a_mixture);
+        threads_run(THREADS, count_a_mixture);
         assert_int_equal(snapshot().calls, window);
         assert_snapshot_agrees_with_the_ring();
     }
@@ -169,7 +143,7 @@ static void laps_of_a_small_ring_leave_the_totals_right(void **state)
 static void *count_rare_failures(void *number)
 {
     int which = *(int *)number;
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int i = 0; i < 4000; i++)
         give(try_acquire(), (i + which * 10) % 200 ? SUCCESS : FAILURE, i % 300 == which);
     return NULL;
@@ -182,7 +156,7 @@ static void rare_failures_leave_the_totals_right(void **state)
     for (uint32_t window = 3; window < 40; window += 12) {
         policy.window_count = window;
         begin();
-        run(count_rare_failures);
+        threads_run(THREADS, count_rare_failures);
         assert_int_equal(snapshot().calls, window);
         assert_snapshot_agrees_with_the_ring();
     }
@@ -192,11 +166,11 @@ static void *count_or_read(void *number)
 {
     if (*(int *)number > 0)
         return count_a_mixture(number);
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int i = 0; i < 4000; i++) {
         struct neap_breaker_snapshot seen;
         neap_breaker_read(breaker, &policy, atomic_load(&clock_ns), &seen);
-        expect(seen.failures <= seen.calls && seen.slow <= seen.calls && seen.calls <= 10);
+        threads_expect(seen.failures <= seen.calls && seen.slow <= seen.calls && seen.calls <= 10);
     }
     return NULL;
 }
@@ -207,24 +181,24 @@ static void a_reader_sees_possible_numbers(void **state)
     never_trip();
     policy.window_count = 10;
     begin();
-    run(count_or_read);
+    threads_run(THREADS, count_or_read);
 }
 
 static void *fail_together(void *unused)
 {
     (void)unused;
     for (int i = 0; i < ROUNDS; i++) {
-        if (pthread_barrier_wait(&barrier) == PTHREAD_BARRIER_SERIAL_THREAD) {
+        if (threads_meet()) {
             atomic_store(&changed, 0);
             (void)neap_breaker_force(breaker, &policy, NEAP_BREAKER_CLOSED);
         }
-        (void)pthread_barrier_wait(&barrier);
+        threads_meet();
         int64_t permit = try_acquire();
         if (permit > 0)
             give(permit, FAILURE, 0);
-        (void)pthread_barrier_wait(&barrier);
-        expect(atomic_load(&changed) == 1);
-        expect(neap_breaker_state(breaker) == NEAP_BREAKER_OPEN);
+        threads_meet();
+        threads_expect(atomic_load(&changed) == 1);
+        threads_expect(neap_breaker_state(breaker) == NEAP_BREAKER_OPEN);
     }
     return NULL;
 }
@@ -234,23 +208,23 @@ static void one_of_those_who_fail_together_opens_it(void **state)
     (void)state;
     policy.min_calls = THREADS - 1;
     begin();
-    run(fail_together);
+    threads_run(THREADS, fail_together);
 }
 
 static void *fail_under_watch(void *unused)
 {
     (void)unused;
     for (int i = 0; i < ROUNDS; i++) {
-        if (pthread_barrier_wait(&barrier) == PTHREAD_BARRIER_SERIAL_THREAD) {
+        if (threads_meet()) {
             atomic_store(&told, 0);
             (void)neap_breaker_force(breaker, &policy, NEAP_BREAKER_CLOSED);
             (void)neap_breaker_force(breaker, &policy, NEAP_BREAKER_METRICS_ONLY);
         }
-        (void)pthread_barrier_wait(&barrier);
+        threads_meet();
         for (int call = 0; call < 3; call++)
             give(try_acquire(), FAILURE, 0);
-        (void)pthread_barrier_wait(&barrier);
-        expect(atomic_load(&told) == 1);
+        threads_meet();
+        threads_expect(atomic_load(&told) == 1);
     }
     return NULL;
 }
@@ -260,7 +234,7 @@ static void metrics_only_tells_one_of_them(void **state)
     (void)state;
     policy.min_calls = 5;
     begin();
-    run(fail_under_watch);
+    threads_run(THREADS, fail_under_watch);
 }
 
 /* ---- probes ---- */
@@ -280,27 +254,27 @@ static void *probe_together(void *number)
     for (int i = 0; i < ROUNDS; i++) {
         int64_t permit[3];
         enum neap_verdict verdict = i % 2 ? SUCCESS : FAILURE;
-        if (pthread_barrier_wait(&barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
+        if (threads_meet())
             open_by_failures();
-        (void)pthread_barrier_wait(&barrier);
+        threads_meet();
         for (int k = 0; k < 3; k++) {
             permit[k] = try_acquire();
             if (permit[k] > 0)
                 atomic_fetch_add(&admitted, 1);
         }
-        (void)pthread_barrier_wait(&barrier);
-        expect(atomic_load(&admitted) == 5);
-        expect(atomic_load(&changed) == 1);
-        (void)pthread_barrier_wait(&barrier);
+        threads_meet();
+        threads_expect(atomic_load(&admitted) == 5);
+        threads_expect(atomic_load(&changed) == 1);
+        threads_meet();
         if (*(int *)number == 0 && i % 3 == 0)
             atomic_fetch_add(&clock_ns, policy.lease_ns);
         for (int k = 0; k < 3; k++)
             give(permit[k], verdict, 0);
-        (void)pthread_barrier_wait(&barrier);
-        expect(atomic_load(&changed) == 2);
+        threads_meet();
+        threads_expect(atomic_load(&changed) == 2);
         if (i % 3 != 0)
-            expect(neap_breaker_state(breaker) ==
-                   (i % 2 ? NEAP_BREAKER_CLOSED : NEAP_BREAKER_OPEN));
+            threads_expect(neap_breaker_state(breaker) ==
+                           (i % 2 ? NEAP_BREAKER_CLOSED : NEAP_BREAKER_OPEN));
     }
     return NULL;
 }
@@ -309,18 +283,18 @@ static void exactly_the_permits_go_and_one_result_decides(void **state)
 {
     (void)state;
     begin();
-    run(probe_together);
+    threads_run(THREADS, probe_together);
 }
 
 static void *probe_and_ignore(void *unused)
 {
     (void)unused;
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int i = 0; i < 5000; i++) {
         int64_t permit = try_acquire();
         if (permit == 0)
             continue;
-        expect(atomic_fetch_add(&out, 1) < (int)policy.permits);
+        threads_expect(atomic_fetch_add(&out, 1) < (int)policy.permits);
         atomic_fetch_sub(&out, 1);
         give(permit, IGNORE, 0);
         give(permit, FAILURE, 0);
@@ -336,7 +310,7 @@ static void ignored_probes_never_make_more_than_the_permits(void **state)
     policy.permits = 3;
     begin();
     open_by_failures();
-    run(probe_and_ignore);
+    threads_run(THREADS, probe_and_ignore);
     now = atomic_load(&clock_ns);
     assert_window(0, 0, 0);
     calls(3, SUCCESS);
@@ -348,15 +322,15 @@ static void ignored_probes_never_make_more_than_the_permits(void **state)
 static void *probe_and_die(void *number)
 {
     uint32_t own = 1 + (uint32_t) * (int *)number;
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int i = 0; i < 3000; i++) {
         int64_t permit = try_acquire_as(own);
         if (permit > 0) {
-            expect(atomic_fetch_add(&out, 1) < (int)policy.permits);
+            threads_expect(atomic_fetch_add(&out, 1) < (int)policy.permits);
             atomic_fetch_sub(&out, 1);
         }
         if (own % 2)
-            expect(neap_breaker_reclaim(breaker, &policy, own) == (permit > 0));
+            threads_expect(neap_breaker_reclaim(breaker, &policy, own) == (permit > 0));
         else if (permit > 0)
             give(permit, IGNORE, 0);
         if (permit > 0)
@@ -372,7 +346,7 @@ static void reclaimed_probes_never_make_more_than_the_permits(void **state)
     policy.permits = 3;
     begin();
     open_by_failures();
-    run(probe_and_die);
+    threads_run(THREADS, probe_and_die);
     now = atomic_load(&clock_ns);
     assert_window(0, 0, 0);
     calls(2, SUCCESS);
@@ -403,7 +377,7 @@ static unsigned throw_dice(unsigned *seed)
 static void *live(void *number)
 {
     unsigned seed = 1 + (unsigned)*(int *)number;
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int i = 0; i < 20000; i++)
         live_one_step(throw_dice(&seed));
     return NULL;
@@ -412,7 +386,7 @@ static void *live(void *number)
 static void *live_with_changes_by_hand(void *number)
 {
     unsigned seed = 1 + (unsigned)*(int *)number;
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int i = 0; i < 20000; i++) {
         unsigned dice = throw_dice(&seed);
         live_one_step(dice);
@@ -461,7 +435,7 @@ static void every_change_is_told_to_exactly_one(void **state)
     (void)state;
     short_cycles();
     begin();
-    run(live);
+    threads_run(THREADS, live);
     assert_changes_add_up();
     assert_int_equal(snapshot().opened, atomic_load(&openings));
     assert_works_as_ever();
@@ -472,7 +446,7 @@ static void changes_by_hand_disturb_nothing(void **state)
     (void)state;
     short_cycles();
     begin();
-    run(live_with_changes_by_hand);
+    threads_run(THREADS, live_with_changes_by_hand);
     assert_changes_add_up();
     assert_works_as_ever();
 }
@@ -484,7 +458,7 @@ static void a_time_window_bears_it_too(void **state)
     policy.window_count = 0;
     policy.window_seconds = 3;
     begin();
-    run(live_with_changes_by_hand);
+    threads_run(THREADS, live_with_changes_by_hand);
     assert_changes_add_up();
     assert_works_as_ever();
 }

@@ -1,6 +1,5 @@
 #include "policy/bulkhead.h"
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -9,6 +8,8 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "support/threads.h"
 
 #define THREADS 8
 #define ROUNDS 20000
@@ -53,31 +54,10 @@ static void *hammer(void *unused)
     return NULL;
 }
 
-static void run(void *(*work)(void *), void *argument)
-{
-    pthread_t thread[THREADS];
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&thread[i], NULL, work, argument), 0);
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_join(thread[i], NULL), 0);
-}
-
-static void run_numbered(void *(*work)(void *))
-{
-    pthread_t thread[THREADS];
-    int number[THREADS];
-    for (int i = 0; i < THREADS; i++) {
-        number[i] = i;
-        assert_int_equal(pthread_create(&thread[i], NULL, work, &number[i]), 0);
-    }
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_join(thread[i], NULL), 0);
-}
-
 static void never_more_inside_than_allowed_and_none_lost(void **state)
 {
     (void)state;
-    run(hammer, NULL);
+    threads_run(THREADS, hammer);
     assert_int_equal(errors, 0);
     assert_in_range(most_inside, 1, MAX);
     assert_true(admitted >= ROUNDS / 10);
@@ -88,10 +68,12 @@ static void never_more_inside_than_allowed_and_none_lost(void **state)
 }
 
 static _Atomic uint32_t released;
+static int64_t shared_permit;
 
-static void *release_shared(void *permit)
+static void *release_shared(void *unused)
 {
-    if (neap_bulkhead_release(bulkhead, &policy, *(const int64_t *)permit))
+    (void)unused;
+    if (neap_bulkhead_release(bulkhead, &policy, shared_permit))
         atomic_fetch_add(&released, 1);
     return NULL;
 }
@@ -100,8 +82,8 @@ static void of_many_who_give_back_one_permit_one_succeeds(void **state)
 {
     (void)state;
     for (uint32_t i = 1; i <= 100; i++) {
-        int64_t permit = neap_bulkhead_acquire(bulkhead, &policy, 0, 0).permit;
-        run(release_shared, &permit);
+        shared_permit = neap_bulkhead_acquire(bulkhead, &policy, 0, 0).permit;
+        threads_run(THREADS, release_shared);
         assert_int_equal(released, i);
         assert_int_equal(neap_bulkhead_in_use(bulkhead, &policy), 0);
     }
@@ -148,7 +130,7 @@ static void assert_all_places_are_to_be_had(void)
 static void reclaim_is_exact_while_others_come_and_go(void **state)
 {
     (void)state;
-    run_numbered(live_or_die);
+    threads_run(THREADS, live_or_die);
     assert_int_equal(errors, 0);
     assert_in_range(most_inside, 1, MAX);
     assert_true(admitted >= ROUNDS / 10);
@@ -178,7 +160,7 @@ static void each_permit_comes_back_once_however_many_try(void **state)
         released = 0;
         for (uint32_t k = 0; k < MAX; k++)
             held[k] = neap_bulkhead_acquire(bulkhead, &policy, 9, 0).permit;
-        run_numbered(release_or_reclaim);
+        threads_run(THREADS, release_or_reclaim);
         assert_int_equal(released, MAX);
     }
     assert_all_places_are_to_be_had();
@@ -200,13 +182,9 @@ static void *take_and_give_back(void *unused)
 static void nobody_is_refused_while_a_place_is_free(void **state)
 {
     (void)state;
-    pthread_t thread[3];
     (void)neap_bulkhead_acquire(bulkhead, &policy, 0, 0);
     (void)neap_bulkhead_acquire(bulkhead, &policy, 0, 0);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(pthread_create(&thread[i], NULL, take_and_give_back, NULL), 0);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    threads_run(3, take_and_give_back);
     assert_int_equal(errors, 0);
     assert_int_equal(neap_bulkhead_in_use(bulkhead, &policy), 2);
 }

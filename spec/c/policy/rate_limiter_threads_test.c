@@ -1,6 +1,5 @@
 #include "policy/rate_limiter.h"
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -10,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/duration.h"
+#include "support/threads.h"
 
 #define THREADS 8
 #define ROUNDS 20000
@@ -29,15 +29,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static void run(void *(*work)(void *))
-{
-    pthread_t thread[THREADS];
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&thread[i], NULL, work, NULL), 0);
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_join(thread[i], NULL), 0);
-}
-
 static void *take_without_waiting(void *unused)
 {
     (void)unused;
@@ -55,7 +46,7 @@ static void *take_without_waiting(void *unused)
 static void never_more_go_than_burst_and_rate_allow(void **state)
 {
     (void)state;
-    run(take_without_waiting);
+    threads_run(THREADS, take_without_waiting);
     int64_t allowed = BURST + atomic_load(&clock_ns) / NEAP_MS;
     assert_true(admitted >= BURST);
     assert_true(admitted <= allowed);
@@ -78,7 +69,7 @@ static void *reserve(void *unused)
 static void each_moment_is_reserved_once_and_none_is_lost(void **state)
 {
     (void)state;
-    run(reserve);
+    threads_run(THREADS, reserve);
     assert_int_equal(admitted, BURST);
     for (int i = 1; i <= THREADS * ROUNDS - BURST; i++)
         assert_int_equal(times_reserved[i], 1);

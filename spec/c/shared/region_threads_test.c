@@ -1,21 +1,11 @@
 #include "shared/region_fixture.h"
+#include "support/threads.h"
 
-#include <pthread.h>
-
-/* Each thread has an object of its own. Assertions are for the main thread: the others count what
- * they see. */
+/* Each thread has an object of its own. */
 #define THREADS 4
 #define KEYS 700 /* twice what fits */
 
-static pthread_barrier_t barrier;
-static _Atomic int violations;
 static _Atomic uint64_t uses;
-
-static void expect(bool holds)
-{
-    if (!holds)
-        atomic_fetch_add(&violations, 1);
-}
 
 static uint64_t throw_dice(uint64_t *seed, uint64_t sides)
 {
@@ -27,25 +17,15 @@ static struct neap_region *open_own(void)
 {
     struct neap_region *own = NULL;
     char complaint[NEAP_MESSAGE_BYTES];
-    expect(neap_region_open(neap_platform_alloc(), name, SMALL, &own, complaint) == NEAP_OK);
+    threads_expect(neap_region_open(neap_platform_alloc(), name, SMALL, &own, complaint) ==
+                   NEAP_OK);
     return own;
 }
 
 static void run(void *(*work)(void *))
 {
-    pthread_t thread[THREADS];
-    static int number[THREADS];
-    atomic_store(&violations, 0);
     atomic_store(&uses, 0);
-    assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS), 0);
-    for (int i = 0; i < THREADS; i++) {
-        number[i] = i;
-        assert_int_equal(pthread_create(&thread[i], NULL, work, &number[i]), 0);
-    }
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_join(thread[i], NULL), 0);
-    pthread_barrier_destroy(&barrier);
-    assert_int_equal(atomic_load(&violations), 0);
+    threads_run(THREADS, work);
 }
 
 static struct counter *pin_at(struct neap_region *own, uint64_t key, int64_t now_ns)
@@ -60,12 +40,12 @@ static void visit(struct neap_region *own, uint64_t key, int64_t now_ns)
     struct counter *cell = pin_at(own, key, now_ns);
     if (!cell)
         return;
-    expect(atomic_load(&cell->key) == key);
+    threads_expect(atomic_load(&cell->key) == key);
     atomic_fetch_add(&cell->value, 1);
-    expect(atomic_load(&cell->key) == key);
+    threads_expect(atomic_load(&cell->key) == key);
     neap_region_pin_again(own, cell);
     neap_region_unpin(own, cell, now_ns);
-    expect(atomic_load(&cell->key) == key);
+    threads_expect(atomic_load(&cell->key) == key);
     neap_region_unpin(own, cell, now_ns);
     atomic_fetch_add(&uses, 1);
 }
@@ -74,10 +54,10 @@ static void *visit_by_chance(void *number)
 {
     uint64_t seed = 1 + (uint64_t) * (int *)number;
     struct neap_region *own = open_own();
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int64_t i = 1; i < 20000; i++)
         visit(own, throw_dice(&seed, throw_dice(&seed, 2) ? KEYS : KEYS / 8), i);
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     neap_region_release(own);
     return NULL;
 }
@@ -97,10 +77,10 @@ static void *pin_one_or_evict(void *number)
 {
     bool pins = *(int *)number == 0;
     struct neap_region *own = open_own();
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int64_t i = 1; i < 30000; i++)
         visit(own, pins ? 0 : (uint64_t)(*(int *)number * 30000 + i), pins ? 0 : i);
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     neap_region_release(own);
     return NULL;
 }
@@ -117,15 +97,15 @@ static void *count_in_one_cell(void *number)
 {
     (void)number;
     struct neap_region *own = open_own();
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int64_t i = 0; i < 10000; i++) {
         struct counter *cell = pin_at(own, 1, i);
-        expect(cell != NULL);
+        threads_expect(cell != NULL);
         if (cell)
             atomic_fetch_add(&cell->value, 1);
         neap_region_unpin(own, cell, i);
     }
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     neap_region_release(own);
     return NULL;
 }
@@ -146,8 +126,8 @@ static void *claim_and_leave(void *number)
     for (int i = 0; i < 300; i++) {
         struct neap_region *own = open_own();
         uint32_t holder = neap_region_holder(own);
-        expect(holder > 0 && holder <= THREADS);
-        expect(!atomic_exchange(&is_taken[holder], true));
+        threads_expect(holder > 0 && holder <= THREADS);
+        threads_expect(!atomic_exchange(&is_taken[holder], true));
         atomic_store(&is_taken[holder], false);
         neap_region_release(own);
     }
@@ -166,7 +146,7 @@ static void reclaim_nothing(void *cell, const struct neap_cell_shape *of, uint32
                             int64_t now_ns, void *context)
 {
     (void)cell, (void)of, (void)holder, (void)now_ns, (void)context;
-    expect(false);
+    threads_expect(false);
 }
 
 static void *live_among_the_reapers(void *number)
@@ -174,14 +154,14 @@ static void *live_among_the_reapers(void *number)
     uint64_t seed = 1 + (uint64_t) * (int *)number;
     struct neap_region *own = open_own();
     struct neap_region_stats seen;
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int64_t i = 1; i < 2000; i++) {
         visit(own, throw_dice(&seed, KEYS), i * NEAP_MS);
-        expect(neap_region_reap(own, i * 100 * NEAP_MS, reclaim_nothing, NULL) == 0);
+        threads_expect(neap_region_reap(own, i * 100 * NEAP_MS, reclaim_nothing, NULL) == 0);
         neap_region_read(own, &seen);
-        expect(seen.used_bytes <= seen.bytes && seen.processes <= THREADS);
+        threads_expect(seen.used_bytes <= seen.bytes && seen.processes <= THREADS);
     }
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     neap_region_release(own);
     return NULL;
 }

@@ -1,4 +1,3 @@
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -14,9 +13,10 @@
 #include "platform/memory.h"
 #include "store/store.h"
 #include "support/stores.h"
+#include "support/threads.h"
 
 /* Each thread has a store object of its own; the kinds that are shared see the same data through
- * all of them. Assertions are for the main thread: the others count what they see. */
+ * all of them. */
 #define NOW INT64_C(1767225600000000000)
 #define THREADS 8
 #define CLAIMS 25 /* of one key, by each thread: 200 in all */
@@ -24,39 +24,16 @@
 #define LANES 5
 
 static const struct store_kind *kind;
-static pthread_barrier_t barrier;
-static _Atomic int violations, news, dones;
+static _Atomic int news, dones;
 static _Atomic int in_flight[LANES];
 static _Atomic int delivered[ENTRIES];
-
-static void expect(bool holds)
-{
-    if (!holds)
-        atomic_fetch_add(&violations, 1);
-}
 
 static struct neap_store *open_own(void)
 {
     char message[NEAP_MESSAGE_BYTES];
     struct neap_store *own = NULL;
-    expect(kind->open(neap_platform_alloc(), &own, message) == NEAP_STORE_OK);
+    threads_expect(kind->open(neap_platform_alloc(), &own, message) == NEAP_STORE_OK);
     return own;
-}
-
-static void run(void *(*work)(void *))
-{
-    pthread_t thread[THREADS];
-    static int number[THREADS];
-    atomic_store(&violations, 0);
-    assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS), 0);
-    for (int i = 0; i < THREADS; i++) {
-        number[i] = i;
-        assert_int_equal(pthread_create(&thread[i], NULL, work, &number[i]), 0);
-    }
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_join(thread[i], NULL), 0);
-    pthread_barrier_destroy(&barrier);
-    assert_int_equal(atomic_load(&violations), 0);
 }
 
 static int set_up(void **state)
@@ -77,15 +54,15 @@ static void claim_once(struct neap_store *own, int number, int i)
     fill_request(&request, "k", 'x', NOW);
     request.token[0] = (uint8_t)number;
     request.token[1] = (uint8_t)i;
-    expect(neap_store_claim(own, &request, &claim) == NEAP_STORE_OK);
+    threads_expect(neap_store_claim(own, &request, &claim) == NEAP_STORE_OK);
     if (claim.state == NEAP_CLAIM_NEW) {
         atomic_fetch_add(&news, 1);
-        expect(neap_store_finish(own, request.key, request.token, bytes_of("result"), NOW) ==
-               NEAP_STORE_OK);
+        threads_expect(neap_store_finish(own, request.key, request.token, bytes_of("result"),
+                                         NOW) == NEAP_STORE_OK);
     }
     if (claim.state == NEAP_CLAIM_DONE) {
         atomic_fetch_add(&dones, 1);
-        expect(claim.result.bytes == 6 && memcmp(claim.result.at, "result", 6) == 0);
+        threads_expect(claim.result.bytes == 6 && memcmp(claim.result.at, "result", 6) == 0);
         neap_blob_free(&claim.result);
     }
 }
@@ -93,7 +70,7 @@ static void claim_once(struct neap_store *own, int number, int i)
 static void *claim_often(void *number)
 {
     struct neap_store *own = open_own();
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     for (int i = 0; own && i < CLAIMS; i++)
         claim_once(own, *(int *)number, i);
     neap_store_free(own);
@@ -103,7 +80,7 @@ static void *claim_often(void *number)
 static void of_many_claims_exactly_one_is_new(void **state)
 {
     (void)state;
-    run(claim_often);
+    threads_run(THREADS, claim_often);
     assert_int_equal(atomic_load(&news), 1);
     assert_true(atomic_load(&dones) >= CLAIMS - 1);
 }
@@ -135,12 +112,12 @@ static void deliver(struct neap_store *own, struct neap_outbox_entry *entry)
     int i = -1;
     memcpy(&i, entry->value.at, sizeof i);
     neap_blob_free(&entry->value);
-    expect(i >= 0 && i < ENTRIES);
-    expect(atomic_fetch_add(&in_flight[i % LANES], 1) == 0);
-    expect(atomic_fetch_add(&delivered[i], 1) == 0);
-    expect(i < LANES || atomic_load(&delivered[i - LANES]) == 1);
+    threads_expect(i >= 0 && i < ENTRIES);
+    threads_expect(atomic_fetch_add(&in_flight[i % LANES], 1) == 0);
+    threads_expect(atomic_fetch_add(&delivered[i], 1) == 0);
+    threads_expect(i < LANES || atomic_load(&delivered[i - LANES]) == 1);
     atomic_fetch_sub(&in_flight[i % LANES], 1);
-    expect(neap_store_outbox_done(own, entry->id, entry->token) == NEAP_STORE_OK);
+    threads_expect(neap_store_outbox_done(own, entry->id, entry->token) == NEAP_STORE_OK);
 }
 
 static void *deliver_all(void *number)
@@ -149,13 +126,13 @@ static void *deliver_all(void *number)
     struct neap_outbox_entry entry;
     int64_t next_ns = 0;
     uint8_t token[NEAP_STORE_TOKEN_BYTES] = {(uint8_t) * (int *)number};
-    (void)pthread_barrier_wait(&barrier);
+    threads_meet();
     while (own && next_ns != INT64_MAX) {
         enum neap_store_status status =
             neap_store_outbox_take(own, bytes_of("o"), token, NOW, 1000, &entry, &next_ns);
         if (status == NEAP_STORE_OK)
             deliver(own, &entry);
-        expect(status == NEAP_STORE_OK || status == NEAP_STORE_NONE);
+        threads_expect(status == NEAP_STORE_OK || status == NEAP_STORE_NONE);
     }
     neap_store_free(own);
     return NULL;
@@ -165,7 +142,7 @@ static void entries_are_delivered_once_and_in_order(void **state)
 {
     (void)state;
     put_all();
-    run(deliver_all);
+    threads_run(THREADS, deliver_all);
     for (int i = 0; i < ENTRIES; i++)
         assert_int_equal(atomic_load(&delivered[i]), 1);
 }
