@@ -271,18 +271,25 @@ static bool take_line(struct neap_transfer *transfer, struct text line)
     return is_blank(line.data[0]) ? take_folded(transfer, line) : take_field(transfer, line);
 }
 
+/* False where it is more than the limit. */
+static bool count_bytes(struct neap_transfer *transfer, uint64_t *counted, size_t bytes,
+                        uint64_t limit, const char *what)
+{
+    neap_stage_progress(transfer);
+    *counted += bytes;
+    if (*counted > limit)
+        fail_for_size(transfer, what, limit);
+    return *counted <= limit;
+}
+
 /* libcurl gives one line a call; what comes after the head is trailers. */
 static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
     struct neap_transfer *transfer = context;
     uint64_t limit = transfer->transport->stock->settings.max_header_bytes;
     size_t bytes = size * count;
-    neap_stage_progress(transfer);
-    transfer->header_bytes += bytes;
-    if (transfer->header_bytes > limit) {
-        fail_for_size(transfer, "the head", limit);
+    if (!count_bytes(transfer, &transfer->header_bytes, bytes, limit, "the head"))
         return STOP;
-    }
     if (transfer->head_done)
         return bytes;
     return take_line(transfer, (struct text){data, bytes}) ? bytes : STOP;
@@ -293,12 +300,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     struct neap_transfer *transfer = context;
     uint64_t limit = transfer->transport->stock->settings.max_response_bytes;
     size_t bytes = size * count;
-    neap_stage_progress(transfer);
-    transfer->body_bytes += bytes;
-    if (transfer->body_bytes > limit) {
-        fail_for_size(transfer, "the body", limit);
+    if (!count_bytes(transfer, &transfer->body_bytes, bytes, limit, "the body"))
         return STOP;
-    }
     if (transfer->redirects_to_next || !transfer->response)
         return bytes;
     if (neap_buffer_append(&transfer->response->body, data, bytes) == NEAP_OK)
