@@ -11,12 +11,15 @@
 /* With none, a call of a thousand side by side costs a fifth more. */
 #define TAKEN_A_TURN 32u
 
+/* Takes over the loop, also on failure. */
 static enum neap_status make(const struct neap_alloc *alloc, struct neap_loop *loop, uint64_t seed,
                              struct neap_engine **engine)
 {
     struct neap_engine *made = neap_alloc_zeroed(alloc, sizeof *made);
-    if (!made)
+    if (!made) {
+        neap_loop_free(loop);
         return NEAP_NO_MEMORY;
+    }
     made->alloc = alloc;
     made->loop = loop;
     made->references = 1;
@@ -38,12 +41,7 @@ enum neap_status neap_engine_new(const struct neap_alloc *alloc, struct neap_eng
     enum neap_status status = neap_entropy_fill(&seed, sizeof seed);
     if (status == NEAP_OK)
         status = neap_loop_new(alloc, &loop);
-    if (status != NEAP_OK)
-        return status;
-    status = make(alloc, loop, seed, engine);
-    if (status != NEAP_OK)
-        neap_loop_free(loop);
-    return status;
+    return status == NEAP_OK ? make(alloc, loop, seed, engine) : status;
 }
 
 enum neap_status neap_engine_new_virtual(const struct neap_alloc *alloc, uint64_t seed,
@@ -51,12 +49,7 @@ enum neap_status neap_engine_new_virtual(const struct neap_alloc *alloc, uint64_
 {
     struct neap_loop *loop;
     enum neap_status status = neap_loop_new_virtual(alloc, 0, epoch_ns, &loop);
-    if (status != NEAP_OK)
-        return status;
-    status = make(alloc, loop, seed, engine);
-    if (status != NEAP_OK)
-        neap_loop_free(loop);
-    return status;
+    return status == NEAP_OK ? make(alloc, loop, seed, engine) : status;
 }
 
 struct neap_hash_seed neap_engine_hash_seed(struct neap_engine *engine)
