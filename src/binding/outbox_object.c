@@ -100,10 +100,7 @@ static void read_facts(lua_State *L, struct neap_delivery_facts *facts)
     lua_pop(L, 1);
 }
 
-/* decide(facts): "done" · "retry", when · "hold", when, is it every entry's? · "bury", reason.
- * Facts are kind, phase and message of an error or status and body of a response, retry_after,
- * attempts (before this one), put_at, now, own_credential; times in seconds since 1970. */
-static int outbox_decide(lua_State *L)
+static int push_delivery(lua_State *L, const struct neap_delivery *delivery)
 {
     static const char *const names[] = {
         [NEAP_DELIVERY_DONE] = "done",
@@ -111,26 +108,34 @@ static int outbox_decide(lua_State *L)
         [NEAP_DELIVERY_HOLD] = "hold",
         [NEAP_DELIVERY_BURY] = "bury",
     };
+    lua_pushstring(L, names[delivery->verdict]);
+    switch (delivery->verdict) {
+    case NEAP_DELIVERY_DONE:
+        return 1;
+    case NEAP_DELIVERY_RETRY:
+    case NEAP_DELIVERY_HOLD:
+        lua_pushnumber(L, neap_seconds_from_ns(delivery->due_ns));
+        lua_pushboolean(L, delivery->all);
+        return 3;
+    case NEAP_DELIVERY_BURY:
+        break;
+    }
+    lua_pushstring(L, delivery->reason);
+    return 2;
+}
+
+/* decide(facts): "done" · "retry", when · "hold", when, is it every entry's? · "bury", reason.
+ * Facts are kind, phase and message of an error or status and body of a response, retry_after,
+ * attempts (before this one), put_at, now, own_credential; times in seconds since 1970. */
+static int outbox_decide(lua_State *L)
+{
     struct outbox_object *object = check_outbox(L);
     struct neap_delivery_facts facts;
     struct neap_delivery delivery;
     luaL_checktype(L, 2, LUA_TTABLE);
     read_facts(L, &facts);
     neap_delivery_decide(&object->policy, &facts, neap_env_random(L, 1, &object->env), &delivery);
-    lua_pushstring(L, names[delivery.verdict]);
-    switch (delivery.verdict) {
-    case NEAP_DELIVERY_DONE:
-        return 1;
-    case NEAP_DELIVERY_RETRY:
-    case NEAP_DELIVERY_HOLD:
-        lua_pushnumber(L, neap_seconds_from_ns(delivery.due_ns));
-        lua_pushboolean(L, delivery.all);
-        return 3;
-    case NEAP_DELIVERY_BURY:
-        break;
-    }
-    lua_pushstring(L, delivery.reason);
-    return 2;
+    return push_delivery(L, &delivery);
 }
 
 static int outbox_to_string(lua_State *L)

@@ -126,6 +126,29 @@ static bool to_text(lua_State *L)
     return true;
 }
 
+/* Leaves the text on the stack. */
+static bool push_part(struct maker *maker, const char *field, struct neap_text *part)
+{
+    lua_State *L = maker->L;
+    if (lua_istable(L, maker->source->request))
+        push_field(maker, field);
+    else
+        lua_pushnil(L);
+    if (!to_text(L)) {
+        if (lua_isnil(L, -1))
+            lua_pushliteral(L, "a missing field");
+        else
+            neap_push_shown(L, -1, false);
+        lua_pushfstring(L,
+                        "request: policy.idempotency.from wants \"%s\" in json, form or query "
+                        "as a string, a number or a boolean, got %s",
+                        field, lua_tostring(L, -1));
+        return false;
+    }
+    part->text = lua_tolstring(L, -1, &part->bytes);
+    return true;
+}
+
 static bool push_digest(struct maker *maker)
 {
     lua_State *L = maker->L;
@@ -137,24 +160,9 @@ static bool push_digest(struct maker *maker)
     luaL_checkstack(L, (int)policy->field_count + 10, "idempotency");
     part[0] = (struct neap_text){maker->draft->method, strlen(maker->draft->method)};
     part[1] = (struct neap_text){maker->object->url.path, strlen(maker->object->url.path)};
-    for (size_t i = 0; i < policy->field_count; i++) {
-        if (lua_istable(L, maker->source->request))
-            push_field(maker, policy->fields[i]);
-        else
-            lua_pushnil(L);
-        if (!to_text(L)) {
-            if (lua_isnil(L, -1))
-                lua_pushliteral(L, "a missing field");
-            else
-                neap_push_shown(L, -1, false);
-            lua_pushfstring(L,
-                            "request: policy.idempotency.from wants \"%s\" in json, form or query "
-                            "as a string, a number or a boolean, got %s",
-                            policy->fields[i], lua_tostring(L, -1));
+    for (size_t i = 0; i < policy->field_count; i++)
+        if (!push_part(maker, policy->fields[i], &part[i + 2]))
             return false;
-        }
-        part[i + 2].text = lua_tolstring(L, -1, &part[i + 2].bytes);
-    }
     if (neap_idempotency_digest(part, count, maker->client->alloc, digest) != NEAP_OK)
         return neap_raise_memory(L);
     lua_pushlstring(L, digest, NEAP_DIGEST_BYTES - 1);

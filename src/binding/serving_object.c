@@ -85,6 +85,20 @@ static void make_fingerprint(lua_State *L, const struct neap_guard_object *guard
         luaL_error(L, "neap: libcrypto cannot compute SHA-256");
 }
 
+/* The guard, at 1, is held by the object's user table. */
+static struct serving_object *push_serving(lua_State *L, const struct neap_guard_object *guard,
+                                           enum neap_key_fault fault)
+{
+    struct serving_object *object = neap_lua_new_userdata(L, sizeof *object);
+    *object = (struct serving_object){.guard = guard, .fault = fault};
+    luaL_setmetatable(L, SERVING_NAME);
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
+    neap_lua_set_user_table(L, -2);
+    return object;
+}
+
 /* serving(guard, store, engine, method, path, body, values, scope, fingerprint): `values` are those
  * of the key's header, `scope` and `fingerprint` what functions returned, or nil. */
 static int serving_new(lua_State *L)
@@ -104,13 +118,7 @@ static int serving_new(lua_State *L)
         setup.key = (struct neap_bytes){store_key, write_store_key(L, 8, &key, store_key)};
         make_fingerprint(L, guard, setup.fingerprint);
     }
-    struct serving_object *object = neap_lua_new_userdata(L, sizeof *object);
-    *object = (struct serving_object){.guard = guard, .fault = setup.fault};
-    luaL_setmetatable(L, SERVING_NAME);
-    lua_createtable(L, 1, 0);
-    lua_pushvalue(L, 1);
-    lua_rawseti(L, -2, 1);
-    neap_lua_set_user_table(L, -2);
+    struct serving_object *object = push_serving(L, guard, setup.fault);
     enum neap_status status = neap_serving_new(desk, engine, &setup, &object->serving);
     if (status == NEAP_NO_MEMORY)
         return neap_raise_memory(L);

@@ -189,6 +189,19 @@ static const char *find_contradiction(const struct store_object *object)
     return NULL;
 }
 
+/* The options at index 2; false with a message pushed. */
+static bool read_options(lua_State *L, const struct kind *kind, struct store_object *object)
+{
+    const struct neap_alloc *alloc = neap_platform_alloc();
+    neap_options_defaults(L, kind->table, object, alloc);
+    if (!neap_options_read(L, 2, "options", kind->table, object, alloc, 0))
+        return false;
+    const char *contradiction = find_contradiction(object);
+    if (contradiction)
+        lua_pushstring(L, contradiction);
+    return !contradiction;
+}
+
 /* store(kind, options): a store of that kind; nil and an error where the world has none for us; nil
  * and a text for a user's mistake. */
 static int store_new(lua_State *L)
@@ -196,19 +209,11 @@ static int store_new(lua_State *L)
     char message[NEAP_MESSAGE_BYTES] = "";
     struct neap_store *store;
     const struct kind *kind = check_kind(L);
-    const struct neap_alloc *alloc = neap_platform_alloc();
     lua_settop(L, 2);
     struct store_object *object = push_store(L);
-    neap_options_defaults(L, kind->table, object, alloc);
-    if (!neap_options_read(L, 2, "options", kind->table, object, alloc, 0)) {
+    if (!read_options(L, kind, object)) {
         lua_pushnil(L);
         lua_insert(L, -2);
-        return 2;
-    }
-    const char *contradiction = find_contradiction(object);
-    if (contradiction) {
-        lua_pushnil(L);
-        lua_pushstring(L, contradiction);
         return 2;
     }
     enum neap_store_status status = kind->open(object, &store, message);
@@ -216,7 +221,7 @@ static int store_new(lua_State *L)
         return neap_binding_refuse(L, NEAP_KIND_STORE, message);
     if (status != NEAP_STORE_OK)
         return neap_raise_memory(L);
-    if (neap_desk_new(alloc, store, kind->is_quick, &object->desk) != NEAP_OK)
+    if (neap_desk_new(neap_platform_alloc(), store, kind->is_quick, &object->desk) != NEAP_OK)
         return neap_raise_memory(L);
     return 1;
 }

@@ -43,6 +43,14 @@ void neap_client_publish_pool(struct neap_client *client)
     *before = now;
 }
 
+static enum neap_status make_parts(struct neap_client *client, const struct neap_client *before)
+{
+    enum neap_status status = neap_client_make_state(client, before);
+    if (status == NEAP_OK && !before)
+        status = neap_client_start_state(client);
+    return status == NEAP_OK ? make_coalescing(client) : status;
+}
+
 /* Takes over what *policy owns, also on failure. */
 static enum neap_status make(struct neap_engine *engine, struct neap_client_policy *policy,
                              enum neap_carrier carrier, const struct neap_client *before,
@@ -63,11 +71,7 @@ static enum neap_status make(struct neap_engine *engine, struct neap_client_poli
     made->references = 1;
     memset(policy, 0, sizeof *policy);
 
-    enum neap_status status = neap_client_make_state(made, before);
-    if (status == NEAP_OK && !before)
-        status = neap_client_start_state(made);
-    if (status == NEAP_OK)
-        status = make_coalescing(made);
+    enum neap_status status = make_parts(made, before);
     if (status != NEAP_OK) {
         neap_client_release(made);
         return status;

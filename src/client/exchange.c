@@ -57,6 +57,31 @@ void neap_exchange_ask_for_attempt(struct neap_exchange *exchange)
     set_attention(exchange, NEAP_ATTENTION_ATTEMPT);
 }
 
+/* The attempt is over at once: its outcome. */
+static struct neap_event perform_cancel(struct neap_exchange *exchange, uint32_t attempt,
+                                        struct neap_outcome *outcome)
+{
+    *outcome = (struct neap_outcome){.kind = NEAP_KIND_CANCELLED,
+                                     .unsent = neap_exchange_abandon(exchange, attempt)};
+    return (struct neap_event){.kind = NEAP_EVENT_OUTCOME,
+                               .attempt = attempt,
+                               .outcome = outcome,
+                               .hint = neap_hint_none()};
+}
+
+/* What only Lua can do, or see to its end. */
+static void hand_to_lua(struct neap_exchange *exchange, const struct neap_effect *effect)
+{
+    static const enum neap_attention attention[] = {
+        [NEAP_EFFECT_ASK] = NEAP_ATTENTION_ASK,
+        [NEAP_EFFECT_FALLBACK] = NEAP_ATTENTION_FALLBACK,
+        [NEAP_EFFECT_DONE] = NEAP_ATTENTION_DONE,
+    };
+    exchange->effect = *effect;
+    neap_loop_clear(exchange->client->engine->loop, &exchange->timer);
+    set_attention(exchange, attention[effect->kind]);
+}
+
 /* True if the call is to be stepped again at once with *event. */
 static bool perform(struct neap_exchange *exchange, const struct neap_effect *effect,
                     struct neap_event *event, struct neap_outcome *outcome)
@@ -66,13 +91,7 @@ static bool perform(struct neap_exchange *exchange, const struct neap_effect *ef
         perform_send(exchange, effect);
         return false;
     case NEAP_EFFECT_CANCEL:
-        *outcome =
-            (struct neap_outcome){.kind = NEAP_KIND_CANCELLED,
-                                  .unsent = neap_exchange_abandon(exchange, effect->attempt)};
-        *event = (struct neap_event){.kind = NEAP_EVENT_OUTCOME,
-                                     .attempt = effect->attempt,
-                                     .outcome = outcome,
-                                     .hint = neap_hint_none()};
+        *event = perform_cancel(exchange, effect->attempt, outcome);
         return true;
     case NEAP_EFFECT_WAIT:
         perform_wait(exchange, effect);
@@ -86,14 +105,7 @@ static bool perform(struct neap_exchange *exchange, const struct neap_effect *ef
     case NEAP_EFFECT_DONE:
         break;
     }
-    static const enum neap_attention attention[] = {
-        [NEAP_EFFECT_ASK] = NEAP_ATTENTION_ASK,
-        [NEAP_EFFECT_FALLBACK] = NEAP_ATTENTION_FALLBACK,
-        [NEAP_EFFECT_DONE] = NEAP_ATTENTION_DONE,
-    };
-    exchange->effect = *effect;
-    neap_loop_clear(exchange->client->engine->loop, &exchange->timer);
-    set_attention(exchange, attention[effect->kind]);
+    hand_to_lua(exchange, effect);
     return false;
 }
 

@@ -194,12 +194,24 @@ static void end(struct neap_simulation *simulation, struct neap_simulated_call *
     give_back(simulation, call);
 }
 
+static struct neap_event cancel(struct neap_simulated_call *call, uint32_t attempt,
+                                struct neap_outcome *outcome)
+{
+    struct neap_simulated_flight *flight = find_flight(call, attempt);
+    if (flight)
+        flight->attempt = 0;
+    *outcome = (struct neap_outcome){.kind = NEAP_KIND_CANCELLED};
+    return (struct neap_event){.kind = NEAP_EVENT_OUTCOME,
+                               .attempt = attempt,
+                               .outcome = outcome,
+                               .hint = {.retry_after_ns = -1, .rate_limit_ns = -1}};
+}
+
 /* True if the call is to be stepped again at once with *event. */
 static bool perform(struct neap_simulation *simulation, struct neap_simulated_call *call,
                     const struct neap_effect *effect, struct neap_event *event,
                     struct neap_outcome *outcome)
 {
-    struct neap_simulated_flight *flight;
     *event = (struct neap_event){.kind = NEAP_EVENT_ANSWER};
     switch (effect->kind) {
     case NEAP_EFFECT_SEND:
@@ -207,14 +219,7 @@ static bool perform(struct neap_simulation *simulation, struct neap_simulated_ca
         arm(simulation, call);
         return false;
     case NEAP_EFFECT_CANCEL:
-        flight = find_flight(call, effect->attempt);
-        if (flight)
-            flight->attempt = 0;
-        *outcome = (struct neap_outcome){.kind = NEAP_KIND_CANCELLED};
-        *event = (struct neap_event){.kind = NEAP_EVENT_OUTCOME,
-                                     .attempt = effect->attempt,
-                                     .outcome = outcome,
-                                     .hint = {.retry_after_ns = -1, .rate_limit_ns = -1}};
+        *event = cancel(call, effect->attempt, outcome);
         return true;
     case NEAP_EFFECT_WAIT:
         if (effect->queued)
