@@ -394,6 +394,77 @@ describe("a guarded function in a collector's hands", function()
     end)
   end
 
+  -- Of two finalizers that are due at once, that of what was made later comes first.
+  local function finalized(fn)
+    local proxy = newproxy and newproxy(true) -- luacheck: ignore 113
+    local meta = proxy and getmetatable(proxy) or {}
+    meta.__gc = fn
+    return proxy or setmetatable({}, meta)
+  end
+
+  it("has ended where a finalizer resumes its coroutine after it was given up", function()
+    local answers = {}
+    for round = 1, 3 do
+      local guarded = neap.wrap(full("resurrected"), function(...) return coroutine.yield(...) end)
+      do
+        local held = {}
+        held.proxy = finalized(function()
+          answers[round] = pack(coroutine.resume(held.co, "back"))
+        end)
+        held.co = coroutine.create(function() return guarded(1) end)
+        coroutine.resume(held.co)
+      end
+      local other = coroutine.create(function() return guarded(2) end)
+      collectgarbage()
+      collectgarbage()
+      assert.same({ n = 2, true, 2 }, pack(coroutine.resume(other)))
+      assert.is_false(answers[round][1])
+      assert.matches("the call has ended", answers[round][2])
+      assert.same({ n = 2, true, 3 }, pack(coroutine.resume(other, 3)))
+      assert.equal(0, stats_of("resurrected").in_flight)
+    end
+  end)
+
+  it("is refused, or has ended, in the finalizers of a Lua state that closes", function()
+    local printed = calls.child(nil, [[
+      local last
+      local function finalizer(fn)
+        local proxy = newproxy and newproxy(true)
+        local meta = proxy and getmetatable(proxy) or {}
+        meta.__gc = fn
+        return proxy or setmetatable({}, meta)
+      end
+      KEPT = finalizer(function() last() end) -- made first: its turn comes last
+      local neap = require "neap"
+      local function of_few_calls(...) return ... end
+      local guarded = neap.wrap({ name = "g", bulkhead = { max_concurrent = 9 } }, of_few_calls)
+      guarded(1)
+      local often = neap.wrap({ name = "h" }, function(...) return ... end)
+      for _ = 1, 100 do often(1) end
+      local yielding = neap.wrap({ name = "y" }, function() return coroutine.yield() end)
+      local co = coroutine.create(function() return yielding() end)
+      coroutine.resume(co)
+      local client = neap.client{ name = "c", base_url = "http://127.0.0.1:1/", retry = false }
+      local answers = {}
+      local function try(name, ...)
+        local done, what = pcall(...)
+        answers[#answers + 1] = ("%q:%q"):format(name, tostring(not done))
+      end
+      function last()
+        try("alone", guarded, 1)
+        try("in a coroutine", coroutine.wrap(function() return guarded(1) end))
+        try("often", often, 1)
+        try("of a coroutine", function() assert(coroutine.resume(co)) end)
+        try("call", client.get, client, "/")
+        try("close", client.close, client)
+        try("run", neap.run, function() end)
+        print("{" .. table.concat(answers, ",") .. "}")
+      end
+    ]])
+    assert.same({ alone = "true", ["in a coroutine"] = "true", ["of a coroutine"] = "true",
+      often = "true", call = "true", close = "true", run = "true" }, printed)
+  end)
+
   it("may be running when the program ends", function()
     local printed = calls.child(nil, [[
       local neap = require "neap"

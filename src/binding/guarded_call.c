@@ -220,16 +220,20 @@ static int run(lua_State *L, struct neap_guarded_call *call)
         lua_pushvalue(L, lua_upvalueindex(FUNCTION));
         for (int i = 1; i <= call->arguments; i++)
             lua_pushvalue(L, i);
-        status = lua_pcallk(L, call->arguments, LUA_MULTRET, 0, (lua_KContext)call, resumed);
+        status = lua_pcallk(L, call->arguments, LUA_MULTRET, 0, call->base, resumed);
         results = judge(L, call, status);
     } while (results == AGAIN);
     return results;
 }
 
-/* The function has yielded meanwhile. */
-static int resumed(lua_State *L, int status, lua_KContext context)
+/* The function has yielded meanwhile. The keeper, which stands at the base, may have been collected
+ * with its coroutine, and the coroutine be resumed by another finalizer: its call is gone then. */
+static int resumed(lua_State *L, int status, lua_KContext base)
 {
-    struct neap_guarded_call *call = (struct neap_guarded_call *)context;
+    const struct neap_guarded_keeper *keeper = lua_touserdata(L, (int)base);
+    struct neap_guarded_call *call = keeper->call;
+    if (!call)
+        return luaL_error(L, "the call has ended");
     int results = judge(L, call, status == LUA_YIELD ? LUA_OK : status);
     return results == AGAIN ? run(L, call) : results;
 }
@@ -262,6 +266,8 @@ static int guarded_call(lua_State *L)
     }
     struct neap_guarded **guarded = lua_touserdata(L, lua_upvalueindex(GUARDED));
     int arguments = lua_gettop(L);
+    if (!*guarded) /* by a finalizer, in a Lua state that is being closed */
+        return call_through(L, WHOLE, 0);
     if (arguments > FEW_ARGUMENTS)
         luaL_checkstack(L, arguments + SLOTS, "too many arguments");
     if (can_be_dropped)

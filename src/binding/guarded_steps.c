@@ -96,6 +96,8 @@ static int begin(lua_State *L)
 {
     lua_settop(L, 0);
     struct neap_guarded *guarded = guarded_of(L);
+    if (!guarded) /* by a finalizer, in a Lua state that is being closed */
+        return 0;
     struct neap_guarded_keeper *keeper = push_keeper(L);
     enum neap_guarded_next next = neap_guarded_begin(guarded, &keeper->call);
     switch (next) {
