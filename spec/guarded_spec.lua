@@ -425,7 +425,7 @@ describe("a guarded function in a collector's hands", function()
     end
   end)
 
-  it("is refused, or has ended, in the finalizers of a Lua state that closes", function()
+  it("answers, is refused or has ended in the finalizers of a Lua state that closes", function()
     local printed = calls.child(nil, [[
       local last
       local function finalizer(fn)
@@ -460,9 +460,15 @@ describe("a guarded function in a collector's hands", function()
         try("run", neap.run, function() end)
         print("{" .. table.concat(answers, ",") .. "}")
       end
+      KEPT_TOO = finalizer(function() -- made last: its turn comes first
+        try("early", function()
+          assert(guarded(1) == 1 and often(1) == 1)
+          assert(select(2, client:get("/")).kind == "connect")
+        end)
+      end)
     ]])
     assert.same({ alone = "true", ["in a coroutine"] = "true", ["of a coroutine"] = "true",
-      often = "true", call = "true", close = "true", run = "true" }, printed)
+      early = "false", often = "true", call = "true", close = "true", run = "true" }, printed)
   end)
 
   it("may be running when the program ends", function()
