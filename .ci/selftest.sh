@@ -88,6 +88,8 @@ test_run() {
     expect 'run: what passed is not' '0/' "$(repeated '[step] begin x\n[check] PASS a\n')"
     expect 'run: so are the last words of a step that broke' '6/no rule' \
         "$(repeated '[step] begin x\n[check] PASS a\nno rule\n[step] FAILED x (1 s)\n')"
+    expect 'run: so is what the soak has seen' '6/[check] FAIL soak: threads: seen +3, allowed +1' "$(repeated \
+        '[step] begin x\nFAIL  threads +3 +1\n[check] FAIL soak: threads: seen +3, allowed +1\n- a\n')"
     expect 'run: so is what a sanitizer said' '8/a.c:1: runtime error: b' "$(repeated \
         '[step] begin x\n[check] PASS a\na.c:1: runtime error: b\n  #0 c\n[check] PASS d\n[step] FAILED x\n')"
 }

@@ -161,7 +161,7 @@ local function run(settings)
   end
   w:stop()
   if not done then
-    say("FAILED before its end: %s", result)
+    print("[check] FAIL soak: before its end: " .. tostring(result))
     return false
   end
   return verdict.report(result)
@@ -172,7 +172,7 @@ settings.folder = process.temporary_directory()
 say("seed %d, %d seconds, in %s", settings.seed, settings.seconds, settings.folder)
 local done, held = xpcall(run, debug.traceback, settings)
 if not done then
-  say("FAILED: %s", held)
+  print("[check] FAIL soak: " .. tostring(held))
 end
 if done and held and not settings.keep then
   os.execute("rm -rf " .. process.quoted(settings.folder))

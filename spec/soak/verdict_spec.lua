@@ -247,6 +247,21 @@ describe("the soak's checks", function()
     assert.same({ "calls = ok + failed + errors + gone" }, failed(e))
   end)
 
+  it("say once more what does not hold, below the table, as a check does", function()
+    local e, said = copy(evidence()), {}
+    local function keep(text)
+      said[#said + 1] = text
+    end
+    FLAWS["a death of its own"][2](e)
+    assert.is_false(verdict.report(e, keep))
+    assert.matches("^%[check%] FAIL soak: nginx's log of errors: seen .*, allowed ",
+      said[#said - 1])
+    assert.matches("^       %- .*signal 9", said[#said])
+    said = {}
+    assert.is_true(verdict.report(copy(evidence()), keep))
+    assert.is_nil(table.concat(said, "\n"):find("FAIL", 1, true))
+  end)
+
   for flaw, case in pairs(FLAWS) do
     it("tell " .. flaw, function()
       local e = copy(evidence())
