@@ -4,16 +4,15 @@
 
 #include "base/duration.h"
 #include "platform/clock.h"
+#include "platform/loop_clock.h"
 #include "platform/poller.h"
-#include "platform/ticker.h"
 
 struct neap_loop {
+    struct neap_loop_clock clock; /* first */
     const struct neap_alloc *alloc;
     struct neap_heap timers;
     struct neap_poller poller; /* unused where `is_virtual` */
     bool is_virtual;
-    struct neap_ticker ticker; /* unused where `is_virtual` */
-    int64_t now_ns;
     int64_t epoch_ns; /* virtual: wall time at monotonic 0 */
 };
 
@@ -37,8 +36,8 @@ enum neap_status neap_loop_new(const struct neap_alloc *alloc, struct neap_loop 
         neap_free(alloc, made);
         return status;
     }
-    neap_ticker_init(&made->ticker);
-    made->now_ns = neap_ticker_now(&made->ticker);
+    neap_ticker_init(&made->clock.ticker);
+    made->clock.now_ns = neap_ticker_now(&made->clock.ticker);
     *loop = made;
     return NEAP_OK;
 }
@@ -50,7 +49,7 @@ enum neap_status neap_loop_new_virtual(const struct neap_alloc *alloc, int64_t s
     if (!made)
         return NEAP_NO_MEMORY;
     made->is_virtual = true;
-    made->now_ns = start_ns;
+    made->clock.now_ns = start_ns;
     made->epoch_ns = epoch_ns;
     *loop = made;
     return NEAP_OK;
@@ -73,33 +72,35 @@ bool neap_loop_is_virtual(const struct neap_loop *loop)
 
 int64_t neap_loop_now(const struct neap_loop *loop)
 {
-    return loop->now_ns;
+    return loop->clock.now_ns;
 }
 
 int64_t neap_loop_update(struct neap_loop *loop)
 {
     if (!loop->is_virtual)
-        loop->now_ns = neap_time_max(loop->now_ns, neap_ticker_now(&loop->ticker));
-    return loop->now_ns;
+        loop->clock.now_ns =
+            neap_time_max(loop->clock.now_ns, neap_ticker_now(&loop->clock.ticker));
+    return loop->clock.now_ns;
 }
 
 int64_t neap_loop_wall(const struct neap_loop *loop)
 {
-    return loop->is_virtual ? neap_time_add(loop->epoch_ns, loop->now_ns) : neap_clock_wall_ns();
+    return loop->is_virtual ? neap_time_add(loop->epoch_ns, loop->clock.now_ns)
+                            : neap_clock_wall_ns();
 }
 
 /* A moment in the past becomes now: otherwise a timer that keeps setting itself to the past would
  * for ever come before those that are due. */
 void neap_loop_place(struct neap_loop *loop, int64_t now_ns, int64_t wall_ns)
 {
-    loop->now_ns = now_ns;
+    loop->clock.now_ns = now_ns;
     loop->epoch_ns = neap_time_add(wall_ns, -now_ns);
 }
 
 enum neap_status neap_loop_set(struct neap_loop *loop, struct neap_loop_timer *timer,
                                int64_t when_ns)
 {
-    return neap_heap_set(&loop->timers, &timer->node, neap_time_max(when_ns, loop->now_ns));
+    return neap_heap_set(&loop->timers, &timer->node, neap_time_max(when_ns, loop->clock.now_ns));
 }
 
 void neap_loop_clear(struct neap_loop *loop, struct neap_loop_timer *timer)
@@ -140,11 +141,11 @@ static bool fire_due(struct neap_loop *loop)
     bool any = false;
     for (;;) {
         struct neap_timer *first = neap_heap_first(&loop->timers);
-        if (!first || first->when_ns > loop->now_ns || first->sequence >= limit)
+        if (!first || first->when_ns > loop->clock.now_ns || first->sequence >= limit)
             return any;
         struct neap_loop_timer *timer = (struct neap_loop_timer *)first;
         neap_heap_remove(&loop->timers, first);
-        timer->fire(timer, loop->now_ns);
+        timer->fire(timer, loop->clock.now_ns);
         any = true;
     }
 }
@@ -157,7 +158,7 @@ static bool deliver(struct neap_loop *loop, const struct neap_poller_event *even
         struct neap_watch *watch = neap_poller_target(&loop->poller, &events[i], &ready);
         if (!watch)
             continue;
-        watch->ready(watch, ready, loop->now_ns);
+        watch->ready(watch, ready, loop->clock.now_ns);
         any = true;
     }
     return any;
@@ -167,7 +168,7 @@ static bool turn_virtual(struct neap_loop *loop, int64_t until_ns)
 {
     int64_t next_ns = neap_time_min(neap_loop_next(loop), until_ns);
     if (next_ns != NEAP_NEVER)
-        loop->now_ns = neap_time_max(loop->now_ns, next_ns);
+        loop->clock.now_ns = neap_time_max(loop->clock.now_ns, next_ns);
     return fire_due(loop);
 }
 
@@ -176,7 +177,7 @@ static int64_t time_to_wait(struct neap_loop *loop, int64_t until_ns)
     int64_t next_ns = neap_time_min(neap_loop_next(loop), until_ns);
     if (next_ns == NEAP_NEVER)
         return NEAP_NEVER;
-    if (next_ns <= loop->now_ns)
+    if (next_ns <= loop->clock.now_ns)
         return 0;
     return neap_time_since(next_ns, neap_loop_update(loop));
 }
@@ -209,6 +210,6 @@ bool neap_loop_turn(struct neap_loop *loop, int64_t until_ns)
             return false;
         if (turn_once(loop, until_ns))
             return true;
-    } while (loop->now_ns < until_ns);
+    } while (loop->clock.now_ns < until_ns);
     return false;
 }

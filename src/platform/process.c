@@ -60,6 +60,12 @@ int64_t neap_process_id(void)
     return number > 0 ? number : ask_for_number();
 }
 
+const _Atomic int64_t *neap_process_id_cell(void)
+{
+    (void)neap_process_id();
+    return atomic_load_explicit(&own_number, memory_order_acquire);
+}
+
 static size_t read_file(const char *path, char *text, size_t capacity)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -7,6 +7,7 @@
 #ifndef NEAP_PLATFORM_PROCESS_H
 #define NEAP_PLATFORM_PROCESS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +20,10 @@ struct neap_process {
 /* As getpid(2), but without a system call once it is known; a forked child, however it was forked,
  * finds its own. */
 int64_t neap_process_id(void);
+
+/* Where that number stands, once it is known, for as long as this process lives and in each that is
+ * forked from it: 0 in one that has not asked for its own. NULL: nowhere. */
+const _Atomic int64_t *neap_process_id_cell(void);
 
 /* When the process of that number started, counted in the kernel's ticks since boot; 0 where there
  * is none, or where it cannot be read. */

@@ -29,13 +29,23 @@ void neap_ticker_init(struct neap_ticker *ticker);
 /* Asks the clock. */
 int64_t neap_ticker_look(struct neap_ticker *ticker);
 
+/* The time, where the clock need not be asked for it. The counter is not read where it is not
+ * steady: it may be forbidden. */
+static inline bool neap_ticker_goes_on(const struct neap_ticker *ticker, int64_t *now_ns)
+{
+    uint64_t passed;
+    if (ticker->span_ticks == 0 ||
+        (passed = neap_ticks() - ticker->base_ticks) >= ticker->span_ticks)
+        return false;
+    *now_ns = ticker->base_ns + (int64_t)(passed * ticker->scale >> 32);
+    return true;
+}
+
 /* Nanoseconds, as neap_clock_monotonic_ns. */
 static inline int64_t neap_ticker_now(struct neap_ticker *ticker)
 {
-    uint64_t passed = neap_ticks() - ticker->base_ticks;
-    if (passed < ticker->span_ticks)
-        return ticker->base_ns + (int64_t)(passed * ticker->scale >> 32);
-    return neap_ticker_look(ticker);
+    int64_t now_ns;
+    return neap_ticker_goes_on(ticker, &now_ns) ? now_ns : neap_ticker_look(ticker);
 }
 
 /* What a reading of the clock between two of the counter teaches. */

@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -126,6 +129,21 @@ static void a_counter_that_is_not_steady_is_not_read(void **state)
     assert_int_equal(ticker.span_ticks, 0);
 }
 
+static void one_that_is_forbidden_is_not_read(void **state)
+{
+    (void)state;
+    int64_t now_ns;
+    int status = -1;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)prctl(PR_SET_TSC, PR_TSC_SIGSEGV);
+        _exit(neap_ticker_goes_on(&ticker, &now_ns));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +154,7 @@ int main(void)
         cmocka_unit_test_setup(it_keeps_the_rate_over_a_long_pause, set_up),
         cmocka_unit_test_setup(a_counter_that_jumped_is_asked_anew_for_its_rate, set_up),
         cmocka_unit_test_setup(a_counter_that_is_not_steady_is_not_read, set_up),
+        cmocka_unit_test_setup(one_that_is_forbidden_is_not_read, set_up),
     };
     return cmocka_run_group_tests_name("ticker", tests, NULL, NULL);
 }
