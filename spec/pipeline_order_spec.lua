@@ -318,7 +318,7 @@ describe("breaker.failure", function()
     t:script { kit.OK }
     assert.error_matches(function() t:run(client.get, client, "/") end,
       'policy.breaker.failure: expected "success", "failure", "ignore" or nil to be returned, '
-        .. "got bad", 1, true)
+        .. 'got a string ("bad")', 1, true)
     assert.equal(0, client:stats().in_flight)
   end)
 end)
