@@ -12,13 +12,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    (void)state;
-    end_world();
-    return 0;
-}
-
 static void make(bool has_cache, bool lone)
 {
     make_state();
@@ -304,7 +297,7 @@ static void a_cancelled_call_is_not_covered_up(void **state)
     end_call(&call);
 }
 
-#define SPEC(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SPEC(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down_world)
 
 int main(void)
 {

@@ -3,27 +3,6 @@
 
 static struct neap_call call;
 
-static int set_up(void **state)
-{
-    (void)state;
-    begin_world();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    end_world();
-    return 0;
-}
-
-static void begin(void)
-{
-    make_state();
-    init_call(&call);
-    tell(&call, NEAP_EVENT_BEGIN);
-}
-
 static uint64_t ended(void)
 {
     uint64_t sum = counters.ok + counters.abandoned;
@@ -46,7 +25,7 @@ static uint64_t recorded(const struct neap_histogram *histogram)
 static void end_with_status(int status)
 {
     pipeline.retry.max_attempts = 1;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, status);
     assert_response(&call, status);
     end_call(&call);
@@ -79,7 +58,7 @@ static void a_fallback_counts_by_its_own_status(void **state)
     (void)state;
     pipeline.retry.max_attempts = 1;
     pipeline.fallback_count = 1;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     answer(&call, (struct neap_answer){
                       .source = NEAP_SOURCE_DEFAULT, .answered = true, .ok = false, .status = 404});
@@ -91,7 +70,7 @@ static void a_fallback_counts_by_its_own_status(void **state)
 static void an_abandoned_call_counts_as_such_and_once(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     end_call(&call);
     end_call(&call);
     assert_int_equal(counters.abandoned, 1);
@@ -115,7 +94,7 @@ static void each_attempt_is_timed_by_itself(void **state)
 {
     (void)state;
     struct neap_histogram_snapshot attempts, calls;
-    begin();
+    begin_call(&call);
     now_ns = 2 * S;
     tell_status(&call, 1, 503);
     tell_time(&call, neap_call_next_wakeup(&call));
@@ -135,7 +114,7 @@ static void an_attempt_that_a_limit_ends_is_timed(void **state)
     (void)state;
     pipeline.timeout.attempt_ns = 3 * S;
     pipeline.retry.max_attempts = 1;
-    begin();
+    begin_call(&call);
     tell_time(&call, 3 * S);
     assert_effect(NEAP_EFFECT_CANCEL);
     tell_outcome(&call, 1, (struct neap_outcome){.kind = NEAP_KIND_CANCELLED});
@@ -147,7 +126,7 @@ static void an_attempt_that_a_limit_ends_is_timed(void **state)
 static void an_attempt_that_is_broken_off_is_not_timed(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     tell(&call, NEAP_EVENT_CANCEL);
     assert_effect(NEAP_EFFECT_CANCEL);
     tell_outcome(&call, 1, (struct neap_outcome){.kind = NEAP_KIND_CANCELLED});
@@ -166,7 +145,7 @@ static void every_change_of_the_breaker_is_counted(void **state)
     pipeline.breaker.min_calls = 1;
     pipeline.breaker.permits = 1;
     pipeline.retry.max_attempts = 1;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     end_call(&call);
     assert_int_equal(counters.transitions[NEAP_BREAKER_OPEN], 1);
@@ -199,7 +178,7 @@ static void what_has_not_changed_is_not_counted(void **state)
         assert_int_equal(counters.transitions[i], 0);
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up_world, tear_down_world)
 
 int main(void)
 {

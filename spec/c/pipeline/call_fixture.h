@@ -90,6 +90,21 @@ static inline void end_world(void)
     failing_alloc_assert_all_freed(&failing);
 }
 
+/* What sets a test up that changes nothing of the world before it begins, and what ends any. */
+static inline int set_up_world(void **state)
+{
+    (void)state;
+    begin_world();
+    return 0;
+}
+
+static inline int tear_down_world(void **state)
+{
+    (void)state;
+    end_world();
+    return 0;
+}
+
 static inline void init_call(struct neap_call *call)
 {
     neap_call_init(call, &(struct neap_call_setup){.alloc = &failing.alloc,
@@ -108,6 +123,14 @@ static inline void init_call(struct neap_call *call)
 static inline void tell(struct neap_call *call, enum neap_event_kind kind)
 {
     effect = neap_call_step(call, now_ns, &(struct neap_event){.kind = kind});
+}
+
+/* The first call of a test. */
+static inline void begin_call(struct neap_call *call)
+{
+    make_state();
+    init_call(call);
+    tell(call, NEAP_EVENT_BEGIN);
 }
 
 static inline uint32_t places_taken(void)

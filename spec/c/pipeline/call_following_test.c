@@ -2,13 +2,6 @@
 
 static struct neap_call leader, call;
 
-static int set_up(void **state)
-{
-    (void)state;
-    begin_world();
-    return 0;
-}
-
 static int tear_down(void **state)
 {
     (void)state;
@@ -347,7 +340,7 @@ static void a_success_serves_all(void **state)
     assert_true(neap_call_may_share(&leader, &call));
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up_world, tear_down)
 
 int main(void)
 {

@@ -4,27 +4,6 @@
 
 static struct neap_call call, other;
 
-static int set_up(void **state)
-{
-    (void)state;
-    begin_world();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    end_world();
-    return 0;
-}
-
-static void begin(void)
-{
-    make_state();
-    init_call(&call);
-    tell(&call, NEAP_EVENT_BEGIN);
-}
-
 static void fail_breaker(int times)
 {
     for (int i = 0; i < times; i++) {
@@ -41,7 +20,7 @@ static void fail_breaker(int times)
 static void a_response_ends_the_call(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     assert_send(1);
     assert_int_equal(effect.left_ns, 30 * S);
     now_ns = S;
@@ -57,7 +36,7 @@ static void a_response_ends_the_call(void **state)
 static void a_failure_is_retried_after_its_backoff(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_WAIT);
     assert_int_equal(neap_call_next_wakeup(&call), S);
@@ -77,7 +56,7 @@ static void the_last_response_is_returned_though_an_error_came_later(void **stat
 {
     (void)state;
     pipeline.retry.max_attempts = 2;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     tell_time(&call, S);
     tell_outcome(&call, 2, (struct neap_outcome){.kind = NEAP_KIND_RESET});
@@ -89,7 +68,7 @@ static void the_last_response_is_returned_though_an_error_came_later(void **stat
 static void an_unknown_attempts_outcome_changes_nothing(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     tell_status(&call, 7, 200);
     assert_effect(NEAP_EFFECT_WAIT);
     tell_status(&call, 1, 200);
@@ -104,7 +83,7 @@ static void an_attempt_past_its_limit_is_cancelled_and_retried(void **state)
 {
     (void)state;
     pipeline.timeout.attempt_ns = 3 * S;
-    begin();
+    begin_call(&call);
     assert_int_equal(neap_call_next_wakeup(&call), 3 * S);
     tell_time(&call, 3 * S);
     assert_effect(NEAP_EFFECT_CANCEL);
@@ -119,7 +98,7 @@ static void an_attempt_past_its_limit_is_cancelled_and_retried(void **state)
 static void the_total_limit_ends_the_call(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     tell_time(&call, 30 * S);
     assert_effect(NEAP_EFFECT_CANCEL);
     tell_outcome(&call, 1, (struct neap_outcome){.kind = NEAP_KIND_CANCELLED});
@@ -132,7 +111,7 @@ static void an_answer_in_time_wins_over_the_cancel_that_was_asked(void **state)
 {
     (void)state;
     pipeline.timeout.attempt_ns = 3 * S;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 200);
     tell_time(&call, 3 * S);
     assert_response(&call, 200);
@@ -143,7 +122,7 @@ static void no_attempt_begins_with_less_than_a_millisecond_left(void **state)
 {
     (void)state;
     pipeline.timeout.total_ns = NEAP_MS - 1;
-    begin();
+    begin_call(&call);
     assert_error(&call, NEAP_KIND_DEADLINE);
     assert_int_equal(counters.attempts, 0);
     end_call(&call);
@@ -224,7 +203,7 @@ static void a_refused_retry_returns_what_came_before(void **state)
     pipeline.has_limiter = true;
     pipeline.limiter.max_wait_ns = 0;
     pipeline.limiter.interval_s = 100;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     tell_time(&call, S);
     assert_response(&call, 503);
@@ -236,7 +215,7 @@ static void one_429_holds_back_the_next_call(void **state)
 {
     (void)state;
     pipeline.has_gate = true;
-    begin();
+    begin_call(&call);
     tell_hint(&call, 1, 429, (struct neap_hint){.retry_after_ns = 5 * S, .rate_limit_ns = -1});
     init_call(&other);
     tell(&other, NEAP_EVENT_BEGIN);
@@ -254,7 +233,7 @@ static void the_budget_ends_the_retries(void **state)
 {
     (void)state;
     pipeline.has_budget = true;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_WAIT);
     init_call(&other);
@@ -272,7 +251,7 @@ static void a_place_is_held_only_on_the_wire(void **state)
 {
     (void)state;
     pipeline.has_bulkhead = true;
-    begin();
+    begin_call(&call);
     assert_int_equal(places_taken(), 1);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_WAIT);
@@ -285,7 +264,7 @@ static void the_queue_is_left_when_its_time_is_over(void **state)
     (void)state;
     pipeline.has_bulkhead = true;
     pipeline.bulkhead.max_wait_ns = 4 * S;
-    begin();
+    begin_call(&call);
     init_call(&other);
     tell(&other, NEAP_EVENT_BEGIN);
     assert_effect(NEAP_EFFECT_WAIT);
@@ -304,7 +283,7 @@ static void who_comes_while_others_wait_goes_behind_them(void **state)
     static struct neap_call third;
     pipeline.has_bulkhead = true;
     pipeline.bulkhead.max_wait_ns = 4 * S;
-    begin();
+    begin_call(&call);
     init_call(&other);
     tell(&other, NEAP_EVENT_BEGIN);
     tell_status(&call, 1, 200);
@@ -456,7 +435,7 @@ static void a_verdict_of_lua_reaches_the_breaker(void **state)
     pipeline.has_breaker = true;
     pipeline.asks_failure = true;
     pipeline.breaker.consecutive_failures = 1;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 200);
     assert_effect(NEAP_EFFECT_ASK);
     assert_int_equal(effect.question, NEAP_ASK_FAILURE);
@@ -471,7 +450,7 @@ static void questions_come_in_their_order(void **state)
     (void)state;
     pipeline.has_breaker = pipeline.asks_failure = pipeline.asks_when = true;
     pipeline.asks_backoff = true;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 404);
     assert_int_equal(effect.question, NEAP_ASK_FAILURE);
     answer(&call, (struct neap_answer){0});
@@ -489,7 +468,7 @@ static void a_refresh_is_asked_once_and_needs_no_delay(void **state)
 {
     (void)state;
     pipeline.asks_refresh = true;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 401);
     assert_int_equal(effect.question, NEAP_ASK_REFRESH);
     answer(&call, (struct neap_answer){.refreshed = true});
@@ -507,7 +486,7 @@ static void fallbacks_are_tried_in_order_until_one_answers(void **state)
     pipeline.retry.max_attempts = 1;
     pipeline.fallback_count = 3;
     pipeline.fallback_kinds[0] = 1u << NEAP_KIND_TIMEOUT;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_FALLBACK);
     assert_int_equal(effect.fallback, 1);
@@ -528,7 +507,7 @@ static void nobody_answering_leaves_the_original_result(void **state)
     (void)state;
     pipeline.retry.max_attempts = 1;
     pipeline.fallback_count = 1;
-    begin();
+    begin_call(&call);
     tell_outcome(&call, 1, (struct neap_outcome){.kind = NEAP_KIND_RESET});
     answer(&call, (struct neap_answer){.source = NEAP_SOURCE_FUNCTION});
     assert_error(&call, NEAP_KIND_RESET);
@@ -557,7 +536,7 @@ static void cancelling_ends_the_live_attempt_and_gives_all_back(void **state)
     (void)state;
     pipeline.has_bulkhead = pipeline.has_breaker = true;
     pipeline.fallback_count = 1;
-    begin();
+    begin_call(&call);
     tell(&call, NEAP_EVENT_CANCEL);
     assert_effect(NEAP_EFFECT_CANCEL);
     tell_outcome(&call, 1, (struct neap_outcome){.kind = NEAP_KIND_CANCELLED});
@@ -636,7 +615,7 @@ static void cancelling_while_lua_is_asked_ends_the_call(void **state)
 {
     (void)state;
     pipeline.asks_when = true;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_ASK);
     tell(&call, NEAP_EVENT_CANCEL);
@@ -647,7 +626,7 @@ static void cancelling_while_lua_is_asked_ends_the_call(void **state)
 static void cancelling_in_backoff_ends_the_call(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     tell(&call, NEAP_EVENT_CANCEL);
     assert_error(&call, NEAP_KIND_CANCELLED);
@@ -658,7 +637,7 @@ static void an_abandoned_call_gives_its_permits_back(void **state)
 {
     (void)state;
     pipeline.has_bulkhead = true;
-    begin();
+    begin_call(&call);
     end_call(&call);
     assert_int_equal(places_taken(), 0);
 }
@@ -735,7 +714,7 @@ static void refusing_ends_the_live_attempt_and_gives_all_back(void **state)
     (void)state;
     pipeline.has_bulkhead = pipeline.has_breaker = true;
     pipeline.fallback_count = 1;
-    begin();
+    begin_call(&call);
     tell(&call, NEAP_EVENT_REFUSE);
     assert_effect(NEAP_EFFECT_CANCEL);
     assert_int_equal(effect.attempt, 1);
@@ -751,7 +730,7 @@ static void refusing_while_lua_is_asked_ends_the_call(void **state)
 {
     (void)state;
     pipeline.asks_when = true;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_ASK);
     tell(&call, NEAP_EVENT_REFUSE);
@@ -761,7 +740,7 @@ static void refusing_while_lua_is_asked_ends_the_call(void **state)
 static void refusing_in_backoff_ends_the_call(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_WAIT);
     tell(&call, NEAP_EVENT_REFUSE);
@@ -773,7 +752,7 @@ static void refusing_in_a_fallback_ends_the_chain(void **state)
     (void)state;
     pipeline.retry.max_attempts = 1;
     pipeline.fallback_count = 2;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_FALLBACK);
     tell(&call, NEAP_EVENT_REFUSE);
@@ -783,7 +762,7 @@ static void refusing_in_a_fallback_ends_the_chain(void **state)
 static void a_call_that_is_being_cancelled_stays_so(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     tell(&call, NEAP_EVENT_CANCEL);
     tell(&call, NEAP_EVENT_REFUSE);
     tell_outcome(&call, 1, (struct neap_outcome){.kind = NEAP_KIND_CANCELLED});
@@ -794,7 +773,7 @@ static void a_call_that_is_being_cancelled_stays_so(void **state)
 static void refusing_a_call_that_is_done_changes_nothing(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 200);
     tell(&call, NEAP_EVENT_REFUSE);
     assert_response(&call, 200);
@@ -807,7 +786,7 @@ static void a_second_attempt_starts_beside_a_silent_one(void **state)
 {
     (void)state;
     pipeline.hedge_after_ns = 2 * S;
-    begin();
+    begin_call(&call);
     assert_int_equal(neap_call_next_wakeup(&call), 2 * S);
     tell_time(&call, 2 * S);
     assert_send(2);
@@ -824,7 +803,7 @@ static void one_of_two_failing_leaves_the_other_its_chance(void **state)
 {
     (void)state;
     pipeline.hedge_after_ns = 2 * S;
-    begin();
+    begin_call(&call);
     tell_time(&call, 2 * S);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_WAIT);
@@ -838,7 +817,7 @@ static void an_outcome_that_comes_while_lua_is_asked_is_judged_next(void **state
     (void)state;
     pipeline.hedge_after_ns = 2 * S;
     pipeline.has_breaker = pipeline.asks_failure = true;
-    begin();
+    begin_call(&call);
     tell_time(&call, 2 * S);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_ASK);
@@ -857,7 +836,7 @@ static void an_attempt_that_has_ended_is_not_cancelled(void **state)
     pipeline.hedge_after_ns = 2 * S;
     pipeline.has_breaker = pipeline.has_bulkhead = pipeline.asks_failure = true;
     pipeline.bulkhead.max_concurrent = 2;
-    begin();
+    begin_call(&call);
     tell_time(&call, 2 * S);
     tell_status(&call, 1, 503);
     assert_effect(NEAP_EFFECT_ASK);
@@ -873,7 +852,7 @@ static void a_hedge_never_waits_and_never_repeats_the_unreplayable(void **state)
     (void)state;
     pipeline.hedge_after_ns = 2 * S;
     pipeline.has_bulkhead = true;
-    begin();
+    begin_call(&call);
     tell_time(&call, 2 * S);
     assert_effect(NEAP_EFFECT_WAIT);
     assert_int_equal(bulkhead_waiting, 0);
@@ -893,7 +872,7 @@ static void a_hedge_that_was_refused_is_not_asked_for_again(void **state)
     pipeline.hedge_after_ns = 2 * S;
     pipeline.has_bulkhead = pipeline.has_budget = true;
     pipeline.budget.min_per_second = 2;
-    begin();
+    begin_call(&call);
     tell_time(&call, neap_call_next_wakeup(&call));
     assert_effect(NEAP_EFFECT_WAIT);
     assert_int_equal(neap_call_next_wakeup(&call), 30 * S);
@@ -907,7 +886,7 @@ static void a_hedge_that_took_the_first_place_gets_none_beside_two(void **state)
     (void)state;
     pipeline.hedge_after_ns = 2 * S;
     pipeline.retry.max_attempts = 4;
-    begin();
+    begin_call(&call);
     tell_time(&call, 2 * S);
     assert_send(2);
     tell_status(&call, 1, 503);
@@ -924,7 +903,7 @@ static void a_hedge_without_time_left_leaves_the_attempt_to_its_limit(void **sta
     (void)state;
     pipeline.hedge_after_ns = 2 * S;
     pipeline.timeout.total_ns = 4 * S;
-    begin();
+    begin_call(&call);
     tell_time(&call, 4 * S - S / 4000);
     assert_effect(NEAP_EFFECT_WAIT);
     assert_int_equal(neap_call_next_wakeup(&call), 4 * S);
@@ -952,7 +931,7 @@ static void what_must_not_be_repeated_is_not_woken_for_a_hedge_twice(void **stat
 static void listeners_are_told_of_each_step(void **state)
 {
     (void)state;
-    begin();
+    begin_call(&call);
     tell_status(&call, 1, 503);
     assert_int_equal(call.notice_count, 2);
     assert_int_equal(call.setup.notice[0].kind, NEAP_NOTICE_ATTEMPT);
@@ -969,7 +948,7 @@ static void a_trace_without_memory_loses_entries_not_calls(void **state)
 {
     (void)state;
     pipeline.retry.max_attempts = 10;
-    begin();
+    begin_call(&call);
     failing_alloc_fail(&failing, 1);
     for (uint32_t attempt = 1; attempt < 10; attempt++) {
         tell_status(&call, attempt, 503);
@@ -986,7 +965,7 @@ static void why_a_call_stopped_is_not_said_of_an_older_attempt(void **state)
 {
     (void)state;
     pipeline.retry.max_attempts = 4;
-    begin();
+    begin_call(&call);
     for (uint32_t attempt = 1; attempt < 4; attempt++) {
         tell_status(&call, attempt, 503);
         if (attempt == 3) /* six entries are there, and there is room for no more */
@@ -1080,7 +1059,7 @@ static void every_call_ends_within_its_deadline_and_holds_nothing(void **state)
         begin_world();
         neap_random_init(&random_numbers, seed);
         vary_pipeline(seed);
-        begin();
+        begin_call(&call);
         int steps = 0;
         while (effect.kind != NEAP_EFFECT_DONE && steps++ < 500)
             perform_at_random();
@@ -1095,7 +1074,7 @@ static void every_call_ends_within_its_deadline_and_holds_nothing(void **state)
     begin_world();
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_world, tear_down_world)
 
 int main(void)
 {
