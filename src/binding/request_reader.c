@@ -117,7 +117,7 @@ static bool resolve(struct reader *reader, const char *base, const char *referen
     return error == NEAP_URL_OK || fail(reader, path, neap_url_error_text(error));
 }
 
-static const char *safe_text_of(const struct reader *reader, enum neap_request_field field)
+NEAP_INLINE const char *safe_text_of(const struct reader *reader, enum neap_request_field field)
 {
     size_t bytes = 0;
     const char *text = text_of(reader, field, &bytes);
