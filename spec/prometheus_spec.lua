@@ -330,6 +330,12 @@ end)
 
 describe("neap.prometheus refuses at the caller's line", function()
   it("what is no list of clients", function()
+    for _, given in ipairs{ { api = 1 }, { [2] = 1 } } do
+      policy.misuse("clients: expected a list of clients, got a table with other keys",
+        function() neap.prometheus(given) end)
+      policy.misuse("clients: expected a list of clients, got a table with other keys",
+        function() neap.status(given) end)
+    end
     policy.misuse("clients: expected a list of clients, got a string",
       function() neap.prometheus("api") end)
     policy.misuse("clients[2]: expected a client",

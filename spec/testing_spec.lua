@@ -57,6 +57,17 @@ describe("a kit", function()
       function() testing.new { epoch = {} } end)
   end)
 
+  it("refuses methods that are called without itself", function()
+    local t = testing.new()
+    for _, name in ipairs{ "now", "time", "client", "script", "run", "advance" } do
+      local method = t[name]
+      for _, other in ipairs{ 1, "x", {}, function() end } do
+        misuse("kit: expected a kit; its methods are called with a colon",
+          function() method(other) end)
+      end
+    end
+  end)
+
   it("refuses a policy as neap.client does", function()
     local t = testing.new()
     misuse("policy.name: required, a string", function() t:client {} end)

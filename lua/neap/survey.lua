@@ -21,8 +21,12 @@ local function flaw_of_list(clients)
   if type(clients) ~= "table" then
     return ("clients: expected a list of clients, got a %s"):format(type(clients))
   end
-  local named = {}
+  local named, others = {}, 0
+  for _ in pairs(clients) do
+    others = others + 1
+  end
   for index, client in ipairs(clients) do
+    others = others - 1
     if not Client.is(client) then
       return ("clients[%d]: expected a client"):format(index)
     end
@@ -30,6 +34,9 @@ local function flaw_of_list(clients)
       return ("clients[%d]: there is another client of the name %q"):format(index, client.name)
     end
     named[client.name] = true
+  end
+  if others > 0 then
+    return "clients: expected a list of clients, got a table with other keys"
   end
 end
 

@@ -139,15 +139,23 @@ function Kit.new(options)
   }, Kit)
 end
 
+local function check_self(kit)
+  if getmetatable(kit) ~= Kit then
+    error("kit: expected a kit; its methods are called with a colon", 3)
+  end
+end
+
 --- Virtual monotonic seconds, 0 at first.
 ---@return number
 function Kit:now()
+  check_self(self)
   return self._engine:now()
 end
 
 --- The virtual wall clock: epoch + now. Retry-After dates are measured against it.
 ---@return number
 function Kit:time()
+  check_self(self)
   return self._engine:time()
 end
 
@@ -155,6 +163,7 @@ end
 ---@param policy neap.Policy as for neap.client
 ---@return neap.Client
 function Kit:client(policy)
+  check_self(self)
   local client, message = Client.make(policy, "script", self._engine)
   if not client then
     error(message, 2)
@@ -174,6 +183,7 @@ end
 ---@param entries table[]
 ---@param client? neap.Client
 function Kit:script(entries, client)
+  check_self(self)
   if client ~= nil and not self._clients[client] then
     error(("client: expected a client of this kit, got %s"):format(tostring(client)), 2)
   end
@@ -226,6 +236,7 @@ end
 ---@param fn function
 ---@return any ...
 function Kit:run(fn, ...)
+  check_self(self)
   if type(fn) ~= "function" then
     error(("fn: expected a function, got a %s"):format(type(fn)), 2)
   end
@@ -235,6 +246,7 @@ end
 --- Outside of run: lets so many seconds pass, and does all that falls due, in order.
 ---@param seconds number
 function Kit:advance(seconds)
+  check_self(self)
   if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
     error(("seconds: expected a number >= 0, got %s"):format(tostring(seconds)), 2)
   end
