@@ -35,6 +35,22 @@ describe("a response", function()
     end
   end)
 
+  it("goes into JSON by its fields, as a whole by no library", function()
+    for _, library in ipairs{ "cjson", "dkjson" } do
+      local found, json = pcall(require, library)
+      if found then
+        local res = answered{ status = 200, body = "x", after = 0.5, headers = { ["X-A"] = "b" } }
+        assert.is_false((pcall(json.encode, res)))
+        local all = { status = res.status, body = res.body, headers = res.headers,
+          trace = res.trace, url = res.url }
+        local read = json.decode(json.encode(all))
+        assert.same({ 200, "x", "https://api.example/rates", "attempt" },
+          { read.status, read.body, read.url, read.trace[1].kind })
+        assert.equal("b", read.headers["X-A"] or read.headers["x-a"])
+      end
+    end
+  end)
+
   it("says what the server wants where it does", function()
     local res = answered({ status = 429, headers = { ["Retry-After"] = "7" } }, { retry = false })
     assert.equal(7, res.retry_after)
