@@ -152,6 +152,8 @@ static void forget_last_hop(struct neap_transfer *transfer)
 enum neap_status neap_hop_prepare(struct neap_transfer *transfer)
 {
     forget_last_hop(transfer);
+    if (!neap_stock_share(transfer))
+        return NEAP_NO_MEMORY;
     neap_notice_mind_no_more(transfer);
     struct curl_slist *headers = neap_header_list(transfer);
     if (!headers)

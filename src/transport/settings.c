@@ -139,14 +139,6 @@ CURL *neap_settings_make_easy(struct neap_transport *transport, const char **ref
     return NULL;
 }
 
-/* The share's names and sessions stay this transport's: of those of TLS libcurl keeps eight. */
-void neap_settings_bind(struct neap_transfer *transfer, struct neap_transport *transport)
-{
-    transfer->transport = transport;
-    neap_sockets_bind(transport, transfer->easy);
-    curl_easy_setopt(transfer->easy, CURLOPT_SHARE, transport ? transport->shards.common : NULL);
-}
-
 bool neap_settings_client_certificate(struct neap_transfer *transfer, bool present)
 {
     const struct neap_transport_settings *settings = &transfer->transport->stock->settings;

@@ -117,11 +117,6 @@ enum neap_status neap_shards_init(struct neap_transport *transport)
     shards->max = is_for_one_host(&transport->stock->settings) ? most / shards->places : 0;
     if (shards->max == 0)
         shards->max = 1;
-    shards->common = curl_share_init();
-    if (!shards->common)
-        return NEAP_NO_MEMORY;
-    curl_share_setopt(shards->common, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
-    curl_share_setopt(shards->common, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     shards->at[0] = make(transport);
     if (!shards->at[0])
         return NEAP_NO_MEMORY;
@@ -135,7 +130,6 @@ void neap_shards_free(struct neap_transport *transport)
     struct neap_shards *shards = &transport->shards;
     while (shards->count > 0)
         destroy(transport, shards->at[--shards->count]);
-    curl_share_cleanup(shards->common);
 }
 
 /* Would the first shard stay within what were left to it? */

@@ -3,8 +3,13 @@
  *
  * A client that calls now and then finds whatever a call needs in the memory, not in the
  * processor's caches, and a handle of libcurl is the most of it. So the one that has ended last
- * goes to whoever is next. A handle knows no connection while it rests; names that were looked up
- * and sessions of TLS are in a share of each transport's own. */
+ * goes to whoever is next. A handle knows no connection while it rests.
+ *
+ * Names that were looked up are all transports' too: libcurl goes through its table of them after
+ * each transfer. Sessions of TLS are each transport's own, since libcurl keeps eight in a share. A
+ * handle has one share, so where TLS is needed the names come with the sessions. */
+#include <strings.h>
+
 #include "transport/transport_internal.h"
 
 static struct neap_stock *find(const struct neap_stock_list *list,
@@ -35,9 +40,20 @@ void neap_stock_hide(struct neap_stock *stock)
     stock->link = NULL;
 }
 
+/* Each has room for sessions: a handle without makes some of its own at its first transfer, which
+ * libcurl (7.88) forgets to free when it is given others. */
+static CURLSH *make_share(void)
+{
+    CURLSH *share = curl_share_init();
+    curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+    curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    return share;
+}
+
 static void destroy(struct neap_stock *stock)
 {
     neap_stock_hide(stock);
+    curl_share_cleanup(stock->names);
     neap_settings_free(stock->alloc, &stock->settings);
     neap_free(stock->alloc, stock);
 }
@@ -50,7 +66,8 @@ static struct neap_stock *make(const struct neap_alloc *alloc,
         return NULL;
     stock->alloc = alloc;
     neap_header_list_init(stock);
-    if (neap_settings_copy(alloc, &stock->settings, settings) == NEAP_OK)
+    stock->names = make_share();
+    if (neap_settings_copy(alloc, &stock->settings, settings) == NEAP_OK && stock->names)
         return stock;
     destroy(stock);
     return NULL;
@@ -95,19 +112,47 @@ static struct neap_transfer *take_spare(struct neap_stock *stock)
     return transfer;
 }
 
+/* To one transport; to none, where it is NULL. */
+static void hand_to(struct neap_transfer *transfer, struct neap_transport *transport)
+{
+    transfer->transport = transport;
+    neap_sockets_bind(transport, transfer->easy);
+}
+
 struct neap_transfer *neap_stock_take(struct neap_transport *transport)
 {
     struct neap_transfer *transfer = take_spare(transport->stock);
     if (transfer && transfer->transport != transport)
-        neap_settings_bind(transfer, transport);
+        hand_to(transfer, transport);
     return transfer;
 }
 
-void neap_stock_leave(struct neap_stock *stock, const struct neap_transport *transport)
+static void set_share(struct neap_transfer *transfer, CURLSH *share)
 {
-    for (struct neap_transfer *one = stock->spare; one; one = one->next)
+    curl_easy_setopt(transfer->easy, CURLOPT_SHARE, share);
+    transfer->share = share;
+}
+
+bool neap_stock_share(struct neap_transfer *transfer)
+{
+    struct neap_transport *transport = transfer->transport;
+    bool has_tls = strncasecmp(transfer->request.url, "https:", 6) == 0;
+    if (has_tls && !transport->sessions)
+        transport->sessions = make_share();
+    CURLSH *share = has_tls ? transport->sessions : transport->stock->names;
+    if (transfer->share != share && share)
+        set_share(transfer, share);
+    return share != NULL;
+}
+
+void neap_stock_leave(struct neap_stock *stock, struct neap_transport *transport)
+{
+    for (struct neap_transfer *one = stock->spare; one; one = one->next) {
         if (one->transport == transport)
-            neap_settings_bind(one, NULL);
+            hand_to(one, NULL);
+        if (one->share && one->share == transport->sessions)
+            set_share(one, NULL);
+    }
 }
 
 void neap_stock_release(struct neap_stock *stock)

@@ -39,7 +39,8 @@ struct neap_transfer *neap_transfer_new(struct neap_transport *transport, const 
         neap_free(transport->alloc, transfer);
         return NULL;
     }
-    neap_settings_bind(transfer, transport);
+    transfer->transport = transport;
+    neap_sockets_bind(transport, transfer->easy);
     neap_receive_install(transfer);
     neap_notice_install(transfer);
     return transfer;

@@ -242,6 +242,7 @@ static void destroy(struct neap_transport *transport)
     if (transport->stock)
         neap_stock_leave(transport->stock, transport);
     neap_shards_free(transport);
+    curl_share_cleanup(transport->sessions);
     neap_sockets_free(transport);
     neap_sharing_free(transport);
     neap_stock_release(transport->stock);

@@ -49,7 +49,6 @@ struct neap_shards {
     struct neap_shard *at[NEAP_SHARDS_MAX];
     uint32_t count, max;
     uint32_t places; /* of a further shard; the first one is full with as many, too */
-    CURLSH *common;  /* names that were looked up, and sessions of TLS */
 };
 
 #define NEAP_OWN_HEADERS 4
@@ -66,6 +65,7 @@ struct neap_stock {
     struct neap_transfer *spare;                              /* a list */
     uint32_t spare_count;
     uint32_t transports; /* that have it */
+    CURLSH *names;       /* that were looked up for hops without TLS */
 };
 
 struct neap_transport {
@@ -73,6 +73,7 @@ struct neap_transport {
     struct neap_loop *loop;
     struct neap_stock *stock;
     struct neap_shards shards;
+    CURLSH *sessions; /* of TLS, and names looked up for it; NULL: none yet */
     struct neap_sockets sockets;
     struct neap_transfer *live, *doomed; /* lists */
     struct neap_response_shelf *shelf;   /* NULL: none */
@@ -90,6 +91,7 @@ struct neap_transfer {
     struct neap_transfer *next, **link; /* link: what points here */
 
     CURL *easy;
+    CURLSH *share;            /* that the handle has; NULL: none yet */
     bool certificate_off;     /* the handle's client certificate was taken out */
     bool waits_for_pipe;      /* it waits for a connection that another one is making */
     bool connection_minded;   /* it has settings that are about one response only */
@@ -153,14 +155,16 @@ void neap_transfer_give_back(struct neap_transfer *transfer);
 /* stock.c. `get` gives the one of these settings, which it makes where there is none (`list` NULL:
  * in any case): NULL for no memory. `put_back` and `take` are for what it keeps: the first says
  * whether there is room, the second gives the one that was put there last, bound to the transport,
- * or NULL. `leave` is called by a transport without transfers, before what its handles use goes;
+ * or NULL. `share` gives the handle what this hop needs of names and sessions: false for no memory.
+ * `leave` is called by a transport without transfers, before what its handles use goes;
  * `release` once nothing looks at the settings any more. `hide`: no further transport finds it. */
 NEAP_MUST_CHECK struct neap_stock *neap_stock_get(const struct neap_alloc *alloc,
                                                   struct neap_stock_list *list,
                                                   const struct neap_transport_settings *settings);
 NEAP_MUST_CHECK bool neap_stock_put_back(struct neap_stock *stock, struct neap_transfer *transfer);
 NEAP_MUST_CHECK struct neap_transfer *neap_stock_take(struct neap_transport *transport);
-void neap_stock_leave(struct neap_stock *stock, const struct neap_transport *transport);
+NEAP_MUST_CHECK bool neap_stock_share(struct neap_transfer *transfer);
+void neap_stock_leave(struct neap_stock *stock, struct neap_transport *transport);
 void neap_stock_release(struct neap_stock *stock);
 void neap_stock_hide(struct neap_stock *stock);
 
@@ -169,8 +173,6 @@ NEAP_MUST_CHECK enum neap_status neap_settings_copy(const struct neap_alloc *all
                                                     struct neap_transport_settings *copy,
                                                     const struct neap_transport_settings *settings);
 void neap_settings_free(const struct neap_alloc *alloc, struct neap_transport_settings *settings);
-/* Makes the handle one of this transport; of none, where it is NULL. */
-void neap_settings_bind(struct neap_transfer *transfer, struct neap_transport *transport);
 /* An easy handle with everything that is the same for all transfers; NULL with the name
  * of what libcurl refuses in *refused (NULL: no memory). */
 NEAP_MUST_CHECK CURL *neap_settings_make_easy(struct neap_transport *transport,

@@ -120,6 +120,23 @@ static void a_connection_that_ends_is_told_to_its_transport(void **state)
     assert_int_equal(stats_of(other).open, 1);
 }
 
+static void sessions_of_tls_stay_with_their_transport(void **state)
+{
+    (void)state;
+    get(one, "plain", "/keepalive");
+    get(other, "plain", "/keepalive");
+    assert_null(one->sessions);
+    get(one, "good", "/echo");
+    get(other, "good", "/echo");
+    assert_ptr_not_equal(one->sessions, other->sessions);
+    assert_ptr_equal(one->stock->spare->share, other->sessions);
+    neap_transport_free(other);
+    other = NULL;
+    assert_null(one->stock->spare->share);
+    get(one, "good", "/echo");
+    assert_ptr_equal(one->stock->spare->share, one->sessions);
+}
+
 static void a_handle_outlives_the_transport_that_made_it(void **state)
 {
     (void)state;
@@ -217,6 +234,7 @@ int main(void)
         TEST(connections_stay_with_their_transport),
         TEST(streams_stay_with_their_transport),
         TEST(a_connection_that_ends_is_told_to_its_transport),
+        TEST(sessions_of_tls_stay_with_their_transport),
         TEST(a_handle_outlives_the_transport_that_made_it),
         TEST(other_settings_have_other_handles),
         TEST(no_more_rest_than_could_be_used_at_once),
