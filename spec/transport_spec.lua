@@ -241,10 +241,21 @@ describe("a request", function()
     end
   end)
 
+  it("takes a path that is given twice and is the same, long or short", function()
+    local c = api()
+    for _, bytes in ipairs { 3, 100 } do
+      local tail = string.rep("x", bytes)
+      assert.equal(200, answered(c:get("/echo/" .. tail, { path = "/echo/" .. tail })).status)
+    end
+  end)
+
   it("names one of path and url, and one body", function()
     local c = api()
     assert.equal("request.url: there is a path already; give one of both", calls.misuse(function()
       c:get("/echo", { url = s.url .. "/echo" })
+    end))
+    assert.equal("request.path: there is a path already, before the request", calls.misuse(function()
+      c:get("/echo", { path = "/other" })
     end))
     assert.equal("request.body: give one of body, json and form", calls.misuse(function()
       c:post("/echo", { body = "", json = {} })

@@ -152,7 +152,7 @@ static bool read_url(struct reader *reader)
     const char *query = encode(reader, NEAP_REQUEST_QUERY, "request.query", 0, &query_bytes);
     if (!query)
         return false;
-    if (own_path && path && path != own_path)
+    if (own_path && path && strcmp(path, own_path) != 0)
         return fail(reader, "request.path", "there is a path already, before the request");
     if (!path)
         path = own_path;
