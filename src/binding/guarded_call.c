@@ -1,8 +1,7 @@
 /* The guarded function in one C function, which calls the Lua function between two steps of the
  * core. Where C code cannot be yielded across, it does so only for callers that cannot yield. */
 #include "binding/guarded_object.h"
-
-#include "base/attributes.h"
+#include "client/guarded_way.h"
 
 /* What the C function has at hand. */
 enum {
@@ -90,7 +89,7 @@ static NEAP_SELDOM int end_without_room(lua_State *L, struct neap_guarded_call *
 {
     lua_settop(L, call->base);
     take_from_keeper(L, call);
-    (void)neap_guarded_conclude(call);
+    (void)neap_guarded_conclude(call->guarded, call);
     return luaL_error(L, "too many results");
 }
 
@@ -100,7 +99,7 @@ static inline int end_with_values(lua_State *L, struct neap_guarded_call *call, 
         return end_without_room(L, call);
     if (call->keeper)
         take_from_keeper(L, call);
-    if (neap_guarded_conclude(call))
+    if (neap_guarded_conclude(call->guarded, call))
         call_settle(L);
     return values;
 }

@@ -7,6 +7,7 @@
 
 #include "base/duration.h"
 #include "binding/guarded_object.h"
+#include "client/guarded_way.h"
 #include "pipeline/classify.h"
 
 #define STEPS_NAME "neap.guarded_ffi"
@@ -66,13 +67,15 @@ static int meet(void *of)
     return 0;
 }
 
-static void tell_refusal(struct steps_object *object)
+static NEAP_SELDOM int tell_refusal(struct steps_object *object, const void *caller)
 {
     const struct neap_guarded_refusal refusal = neap_guarded_refusal(object->guarded);
     bool is_known = refusal.retry_after_ns != NEAP_NEVER;
     object->state = (int)refusal.state;
     object->refused_at_ns = (double)refusal.at_ns;
     object->retry_after_ns = is_known ? (double)refusal.retry_after_ns : -1;
+    object->left = left_by(object, caller, is_pending(object));
+    return NEAP_GUARDED_REFUSED;
 }
 
 /* Or BUSY: this keeper holds a call. What a refusal is, and what is left, is told. */
@@ -85,10 +88,8 @@ static int begin(void *of, void *held_by)
     if (!object->guarded)
         return NEAP_GUARDED_ELSEWHERE;
     enum neap_guarded_next next = neap_guarded_begin(object->guarded, &keeper->call);
-    if (next == NEAP_GUARDED_REFUSED) {
-        tell_refusal(object);
-        object->left = left_by(object, __builtin_return_address(0), is_pending(object));
-    }
+    if (next == NEAP_GUARDED_REFUSED)
+        return tell_refusal(object, __builtin_return_address(0));
     return (int)next;
 }
 
@@ -114,7 +115,7 @@ static void let_go(struct neap_guarded_keeper *keeper)
 static bool conclude(const struct steps_object *object, struct neap_guarded_call *call)
 {
     if (object->guarded)
-        return neap_guarded_conclude(call);
+        return neap_guarded_conclude(object->guarded, call);
     neap_guarded_succeed(call);
     neap_guarded_spare(call);
     return false;

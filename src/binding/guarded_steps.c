@@ -2,6 +2,7 @@
  * calls the Lua function, and one of these before and after it. Nobody but lua/neap/wrap.lua has
  * them, so a keeper is not looked at twice. */
 #include "binding/guarded_object.h"
+#include "client/guarded_way.h"
 
 /* What each step has: the second is a table that holds a keeper at rest, the last the first part of
  * errors. */

@@ -15,7 +15,8 @@
  *     DONE       the call is over; what it came to is in call->call
  *     WAITS      an exchange must go on with it, see neap_guarded_hand_over
  *
- * A call whose driver goes away is given up instead. Belongs to the engine's thread. */
+ * The first one stands in client/guarded_way.h, and so does the last but one together with spare. A
+ * call whose driver goes away is given up instead. Belongs to the engine's thread. */
 #ifndef NEAP_CLIENT_GUARDED_H
 #define NEAP_CLIENT_GUARDED_H
 
@@ -62,11 +63,6 @@ enum neap_guarded_next {
     NEAP_GUARDED_WAITS
 };
 
-/* ELSEWHERE too where there is no memory, the client is closed, or this is a forked child that has
- * not adopted it. */
-enum neap_guarded_next neap_guarded_begin(struct neap_guarded *guarded,
-                                          struct neap_guarded_call **call);
-
 /* Of the call that was REFUSED last. */
 struct neap_guarded_refusal {
     int64_t at_ns, retry_after_ns; /* -1: nobody knows */
@@ -95,10 +91,6 @@ void neap_guarded_give_up(struct neap_guarded_call *call);
 
 /* Must be over, or handed over. */
 void neap_guarded_spare(struct neap_guarded_call *call);
-
-/* neap_guarded_succeed and neap_guarded_spare in one, for a driver that holds its function:
- * neap_guarded_is_pending. */
-bool neap_guarded_conclude(struct neap_guarded_call *call);
 
 /* The coroutine in which its function runs may be dropped; see neap_guarded_abandon. */
 void neap_guarded_stand_in(struct neap_guarded_call *call, const void *coroutine);

@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "base/private.h"
 #include "pipeline/call.h"
+#include "policy/retry_budget_state.h"
 
 static inline void neap_count_call(const struct neap_call_setup *setup)
 {
@@ -22,8 +23,12 @@ static inline int64_t neap_call_deadline(const struct neap_call_setup *setup, in
 /* A call that is served by another one's attempts pays nothing into the budget for retries. */
 static inline void neap_count_deposit(const struct neap_call_setup *setup, int64_t now_ns)
 {
-    if (setup->pipeline->has_budget)
-        neap_retry_budget_deposit(setup->state.budget, &setup->pipeline->budget, now_ns);
+    const struct neap_retry_budget_policy *policy = &setup->pipeline->budget;
+    if (!setup->pipeline->has_budget)
+        return;
+    if (!policy->is_private ||
+        !neap_retry_budget_count(setup->state.budget, now_ns, NEAP_BUDGET_DEPOSITS))
+        neap_retry_budget_deposit(setup->state.budget, policy, now_ns);
 }
 
 static inline void neap_count_attempt(const struct neap_call_setup *setup)

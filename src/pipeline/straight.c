@@ -1,10 +1,8 @@
 #include "pipeline/straight.h"
 
-#include "pipeline/call_count.h"
 #include "pipeline/call_internal.h"
 #include "pipeline/classify.h"
-#include "policy/breaker_quick.h"
-#include "policy/bulkhead_slots.h"
+#include "pipeline/straight_way.h"
 
 bool neap_straight_suits(const struct neap_call_setup *setup)
 {
@@ -22,85 +20,34 @@ bool neap_straight_suits_failures(const struct neap_call_setup *setup)
            !pipeline->asks_when && !pipeline->asks_backoff;
 }
 
-/* A permit, or 0 where somebody has to wait or to be refused. */
-static inline int64_t enter_bulkhead(const struct neap_call_setup *setup)
+NEAP_SELDOM int64_t neap_straight_search_bulkhead(const struct neap_call_setup *setup)
 {
-    const struct neap_bulkhead_policy *policy = &setup->pipeline->bulkhead;
     const struct neap_pipeline_state *state = &setup->state;
-    if (*state->bulkhead_waiting > 0)
-        return 0;
-    int64_t permit =
-        policy->is_private ? neap_bulkhead_take_next(state->bulkhead, policy, state->holder) : 0;
-    return permit ? permit : neap_bulkhead_take(state->bulkhead, policy, state->holder);
+    return neap_bulkhead_take(state->bulkhead, &setup->pipeline->bulkhead, state->holder);
 }
 
-static inline void leave_bulkhead(const struct neap_call_setup *setup, int64_t permit)
+NEAP_SELDOM void neap_straight_draw(const struct neap_call_setup *setup)
 {
-    const struct neap_bulkhead_policy *policy = &setup->pipeline->bulkhead;
-    if (policy->is_private)
-        neap_bulkhead_put_back(setup->state.bulkhead, permit);
-    else
-        neap_bulkhead_release(setup->state.bulkhead, policy, permit);
+    (void)neap_random_unit(setup->random);
 }
 
-static inline bool passes_rate_limit(const struct neap_call_setup *setup, int64_t now_ns)
+NEAP_SELDOM void neap_straight_record_success(const struct neap_straight *straight,
+                                              const struct neap_call_setup *setup,
+                                              int64_t elapsed_ns, int64_t now_ns)
 {
-    return neap_rate_limiter_pass(setup->state.limiter, &setup->pipeline->limiter, now_ns);
+    neap_count_result(setup, straight->breaker_permit, NEAP_VERDICT_SUCCESS, elapsed_ns, now_ns);
 }
 
-/* The rate limit comes last, although a call asks for a place after it: what it has admitted cannot
- * be given back, a place can. */
-NEAP_INLINE bool admit(struct neap_straight *straight, const struct neap_call_setup *setup,
-                       int64_t now_ns)
+bool neap_straight_begin_shared(struct neap_straight *straight, const struct neap_call_setup *setup,
+                                int64_t now_ns)
 {
-    const struct neap_pipeline *pipeline = setup->pipeline;
-    const struct neap_breaker *breaker = pipeline->has_breaker ? setup->state.breaker : NULL;
-    int64_t breaker_permit = breaker ? neap_breaker_pass(breaker, &pipeline->breaker, now_ns) : 0;
-    if (breaker && !breaker_permit)
-        return false;
-    int64_t place = pipeline->has_bulkhead ? enter_bulkhead(setup) : 0;
-    if (pipeline->has_bulkhead && !place)
-        return false;
-    if (pipeline->has_limiter && !passes_rate_limit(setup, now_ns)) {
-        if (place)
-            leave_bulkhead(setup, place);
-        return false;
-    }
-    straight->breaker_permit = breaker_permit;
-    straight->bulkhead_permit = place;
-    return true;
+    return neap_straight_begin_as(straight, setup, false, now_ns);
 }
 
-/* Whoever is asked for admission is given a random number where it can make use of one, and so is
- * the breaker here: calls that follow see the same numbers. */
-static void draw(bool is_asked, const struct neap_call_setup *setup)
+void neap_straight_succeed_shared(const struct neap_straight *straight,
+                                  const struct neap_call_setup *setup, int64_t now_ns)
 {
-    if (is_asked && neap_breaker_uses_random(&setup->pipeline->breaker))
-        (void)neap_random_unit(setup->random);
-}
-
-/* Breaker, bulkhead and rate limit have admitted it. */
-static void launch(struct neap_straight *straight, const struct neap_call_setup *setup,
-                   int64_t now_ns)
-{
-    straight->started_ns = now_ns;
-    straight->attempts++;
-    neap_count_attempt(setup);
-}
-
-bool neap_straight_begin(struct neap_straight *straight, const struct neap_call_setup *setup,
-                         int64_t now_ns)
-{
-    if (!admit(straight, setup, now_ns))
-        return false;
-    straight->began_ns = now_ns;
-    straight->attempts = 0;
-    straight->previous_delay_s = 0;
-    draw(straight->breaker_permit != 0, setup);
-    neap_count_call(setup);
-    neap_count_deposit(setup, now_ns);
-    launch(straight, setup, now_ns);
-    return true;
+    neap_straight_succeed_as(straight, setup, false, now_ns);
 }
 
 bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
@@ -115,51 +62,13 @@ bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
         return false;
     neap_count_call(setup);
     neap_count_deposit(setup, now_ns);
-    draw(true, setup);
+    if (neap_breaker_uses_random(&pipeline->breaker))
+        neap_straight_draw(setup);
     neap_count_rejection(setup, NEAP_KIND_BREAKER_OPEN);
     const struct neap_ending ending = {.failed = true, .error = NEAP_KIND_BREAKER_OPEN};
     neap_count_ending(setup, &ending, now_ns);
     *retry_after_ns = until_ns == NEAP_NEVER ? -1 : neap_time_since(until_ns, now_ns);
     return true;
-}
-
-static inline void record_success(const struct neap_straight *straight,
-                                  const struct neap_call_setup *setup, int64_t elapsed_ns,
-                                  int64_t now_ns)
-{
-    const struct neap_breaker_policy *policy = &setup->pipeline->breaker;
-    if (neap_breaker_uses_random(policy) ||
-        !neap_breaker_record_success(setup->state.breaker, policy, straight->breaker_permit,
-                                     elapsed_ns))
-        neap_count_result(setup, straight->breaker_permit, NEAP_VERDICT_SUCCESS, elapsed_ns,
-                          now_ns);
-}
-
-/* `elapsed` is the last attempt's: that of the call, where it was the only one. */
-NEAP_INLINE void count_ending(const struct neap_straight *straight,
-                              const struct neap_call_setup *setup,
-                              struct neap_histogram_sample elapsed, enum neap_kind error,
-                              int64_t now_ns)
-{
-    const struct neap_ending ending = {
-        .ok = error == NEAP_KIND_NONE, .failed = error != NEAP_KIND_NONE, .error = error};
-    neap_count_ending(setup, &ending, now_ns);
-    if (straight->attempts > 1)
-        elapsed = neap_histogram_sample(neap_time_since(now_ns, straight->began_ns));
-    neap_count_latency(setup, elapsed);
-}
-
-void neap_straight_succeed(const struct neap_straight *straight,
-                           const struct neap_call_setup *setup, int64_t now_ns)
-{
-    int64_t elapsed_ns = neap_time_since(now_ns, straight->started_ns);
-    struct neap_histogram_sample elapsed = neap_histogram_sample(elapsed_ns);
-    neap_count_outcome(setup, NEAP_KIND_NONE, NEAP_PHASE_NONE, elapsed);
-    if (straight->bulkhead_permit)
-        leave_bulkhead(setup, straight->bulkhead_permit);
-    if (straight->breaker_permit)
-        record_success(straight, setup, elapsed_ns, now_ns);
-    count_ending(straight, setup, elapsed, NEAP_KIND_NONE, now_ns);
 }
 
 /* ---- failures */
@@ -276,10 +185,13 @@ static enum neap_straight_next repeat(struct neap_straight *straight,
     neap_count_retry(setup, outcome);
     straight->previous_delay_s = decision->delay_s;
     if (now_ns < decision->until_ns || !has_time(straight, setup, now_ns) ||
-        !admit(straight, setup, now_ns))
+        !neap_straight_admit(straight, setup, now_ns))
         return pause(straight, setup, call, outcome, decision->until_ns);
-    draw(straight->breaker_permit != 0, setup);
-    launch(straight, setup, now_ns);
+    if (straight->draws)
+        neap_straight_draw(setup);
+    straight->started_ns = now_ns;
+    straight->attempts++;
+    neap_count_attempt(setup);
     return NEAP_STRAIGHT_AGAIN;
 }
 
@@ -293,7 +205,7 @@ enum neap_straight_next neap_straight_fail(struct neap_straight *straight,
     struct neap_histogram_sample elapsed = neap_histogram_sample(elapsed_ns);
     neap_count_outcome(setup, outcome->kind, NEAP_PHASE_NONE, elapsed);
     if (straight->bulkhead_permit)
-        leave_bulkhead(setup, straight->bulkhead_permit);
+        neap_straight_leave_bulkhead(setup, straight->bulkhead_permit);
     if (straight->breaker_permit)
         neap_count_result(setup, straight->breaker_permit, neap_classify_verdict(outcome),
                           elapsed_ns, now_ns);
@@ -301,7 +213,7 @@ enum neap_straight_next neap_straight_fail(struct neap_straight *straight,
     struct neap_retry_decision decision = decide(straight, setup, outcome, now_ns);
     if (decision.retry)
         return repeat(straight, setup, call, outcome, &decision, now_ns);
-    count_ending(straight, setup, elapsed, outcome->kind, now_ns);
+    neap_straight_count_ending(straight, setup, elapsed, outcome->kind, now_ns);
     return end(straight, setup, call, outcome, decision.stop);
 }
 

@@ -14,6 +14,8 @@
  *     neap_straight_become   the attempt goes on as one of a call, whose OUTCOME, CANCEL or
  *                            neap_call_deinit comes next
  *
+ * The first and the third of them stand in pipeline/straight_way.h.
+ *
  * Failures leave their entries in the trace of `call`, which must be initialised; nothing else of
  * it is looked at. The setup must suit, be the same for all steps, and outlive them. Used by one
  * thread, as a call is. */
@@ -26,6 +28,7 @@ struct neap_straight {
     int64_t began_ns, started_ns;            /* the call; its latest attempt */
     int64_t breaker_permit, bulkhead_permit; /* 0: none */
     uint32_t attempts;
+    bool draws; /* its breaker can make use of a random number */
     double previous_delay_s;
 };
 
@@ -39,15 +42,9 @@ bool neap_straight_suits(const struct neap_call_setup *setup);
  * such a setup. */
 bool neap_straight_suits_failures(const struct neap_call_setup *setup);
 
-bool neap_straight_begin(struct neap_straight *straight, const struct neap_call_setup *setup,
-                         int64_t now_ns);
-
 /* `retry_after_ns`: -1 where nobody knows. */
 bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
                           int64_t *retry_after_ns);
-
-void neap_straight_succeed(const struct neap_straight *straight,
-                           const struct neap_call_setup *setup, int64_t now_ns);
 
 /* The outcome is that of `call->result` where it is OVER, and `call->error` BETWEEN: what it says
  * for people may be written there. It must be no part of the call. */

@@ -48,7 +48,8 @@ struct neap_admission neap_rate_limiter_acquire(struct neap_rate_limiter *limite
 bool neap_rate_limiter_pass_shared(struct neap_rate_limiter *limiter,
                                    const struct neap_rate_limiter_policy *policy, int64_t now_ns);
 
-/* One unit, where it may go now; false, and nothing changes, elsewhere. */
+/* One unit, where it may go now; false, and nothing changes, elsewhere. The arrival time is never
+ * below 0, so the next one is too large where it is NEAP_NEVER. */
 static inline bool neap_rate_limiter_pass(struct neap_rate_limiter *limiter,
                                           const struct neap_rate_limiter_policy *policy,
                                           int64_t now_ns)
@@ -56,12 +57,11 @@ static inline bool neap_rate_limiter_pass(struct neap_rate_limiter *limiter,
     if (!policy->is_private || !policy->is_prepared)
         return neap_rate_limiter_pass_shared(limiter, policy, now_ns);
     int64_t tat_ns = atomic_load_explicit(&limiter->tat_ns, memory_order_relaxed);
-    int64_t start_ns = neap_time_max(tat_ns, now_ns);
-    int64_t next_ns = neap_time_add(start_ns, policy->one.to_next_ns);
+    uint64_t next_ns = (uint64_t)neap_time_max(tat_ns, now_ns) + (uint64_t)policy->one.to_next_ns;
     bool has_to_wait = tat_ns > now_ns && neap_time_add(tat_ns, policy->one.to_last_ns) > now_ns;
-    if (has_to_wait || next_ns == NEAP_NEVER)
+    if (has_to_wait || next_ns >= NEAP_NEVER)
         return false;
-    atomic_store_explicit(&limiter->tat_ns, next_ns, memory_order_relaxed);
+    atomic_store_explicit(&limiter->tat_ns, (int64_t)next_ns, memory_order_relaxed);
     return true;
 }
 

@@ -3,22 +3,11 @@
 #include <math.h>
 
 #include "base/attributes.h"
-#include "policy/slices.h"
-
-/* Counters of a slice. */
-enum { DEPOSITS, WITHDRAWALS };
+#include "policy/retry_budget_state.h"
 
 #define ROUNDING_SLACK 1e-9
 #define ONE_GENERATION 0
 #define LARGEST_BALANCE 0x1p53
-
-/* As many slices as the policy's ttl has seconds. Of private state a hint is kept, see slices.h,
- * and the sum of the slices for as long as the hint holds. */
-struct neap_retry_budget {
-    struct neap_slices_hint hint;
-    uint32_t sum[2];
-    struct neap_slice slice[];
-};
 
 size_t neap_retry_budget_bytes(const struct neap_retry_budget_policy *policy)
 {
@@ -29,7 +18,7 @@ void neap_retry_budget_init(struct neap_retry_budget *budget,
                             const struct neap_retry_budget_policy *policy)
 {
     budget->hint = (struct neap_slices_hint){0};
-    budget->sum[DEPOSITS] = budget->sum[WITHDRAWALS] = 0;
+    budget->sum[NEAP_BUDGET_DEPOSITS] = budget->sum[NEAP_BUDGET_WITHDRAWALS] = 0;
     neap_slices_init(budget->slice, policy->ttl_seconds);
 }
 
@@ -53,39 +42,35 @@ static double balance_of(const struct neap_retry_budget *budget,
                          const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
     struct neap_tally sum = sum_of(budget, policy, now_ns);
-    return left_of(policy, sum.counter[DEPOSITS], sum.counter[WITHDRAWALS]);
+    return left_of(policy, sum.counter[NEAP_BUDGET_DEPOSITS], sum.counter[NEAP_BUDGET_WITHDRAWALS]);
 }
 
 static NEAP_SELDOM void add_elsewhere(struct neap_retry_budget *budget,
                                       const struct neap_retry_budget_policy *policy, int64_t now_ns,
-                                      int counter)
+                                      enum neap_retry_budget_counter counter)
 {
     struct neap_tally one = {{0}};
     one.counter[counter] = 1;
     neap_slices_add_hinted(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one,
                            &budget->hint);
     struct neap_tally sum = sum_of(budget, policy, now_ns);
-    for (int i = DEPOSITS; i <= WITHDRAWALS; i++)
+    for (int i = NEAP_BUDGET_DEPOSITS; i <= NEAP_BUDGET_WITHDRAWALS; i++)
         budget->sum[i] = (uint32_t)sum.counter[i];
 }
 
-/* By far most calls are of a second in which there was one before. */
-NEAP_INLINE void add_private(struct neap_retry_budget *budget,
-                             const struct neap_retry_budget_policy *policy, int64_t now_ns,
-                             int counter)
+static void add_private(struct neap_retry_budget *budget,
+                        const struct neap_retry_budget_policy *policy, int64_t now_ns,
+                        enum neap_retry_budget_counter counter)
 {
-    int added = neap_slices_count_hinted(budget->slice, now_ns, counter, &budget->hint);
-    if (added < 0)
+    if (!neap_retry_budget_count(budget, now_ns, counter))
         add_elsewhere(budget, policy, now_ns, counter);
-    else
-        budget->sum[counter] += (uint32_t)added;
 }
 
 static NEAP_SELDOM void deposit_shared(struct neap_retry_budget *budget,
                                        const struct neap_retry_budget_policy *policy,
                                        int64_t now_ns)
 {
-    struct neap_tally one = {.counter = {[DEPOSITS] = 1}};
+    struct neap_tally one = {.counter = {[NEAP_BUDGET_DEPOSITS] = 1}};
     neap_slices_add(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
 }
 
@@ -93,7 +78,7 @@ void neap_retry_budget_deposit(struct neap_retry_budget *budget,
                                const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
     if (policy->is_private)
-        add_private(budget, policy, now_ns, DEPOSITS);
+        add_private(budget, policy, now_ns, NEAP_BUDGET_DEPOSITS);
     else
         deposit_shared(budget, policy, now_ns);
 }
@@ -101,7 +86,7 @@ void neap_retry_budget_deposit(struct neap_retry_budget *budget,
 static NEAP_SELDOM void give_back(struct neap_retry_budget *budget,
                                   const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
-    struct neap_tally one = {.counter = {[WITHDRAWALS] = 1}};
+    struct neap_tally one = {.counter = {[NEAP_BUDGET_WITHDRAWALS] = 1}};
     neap_slices_subtract(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
 }
 
@@ -109,8 +94,9 @@ static NEAP_SELDOM void give_back(struct neap_retry_budget *budget,
 static bool withdraw_private(struct neap_retry_budget *budget,
                              const struct neap_retry_budget_policy *policy, int64_t now_ns)
 {
-    add_private(budget, policy, now_ns, WITHDRAWALS);
-    if (left_of(policy, budget->sum[DEPOSITS], budget->sum[WITHDRAWALS]) >= 0)
+    add_private(budget, policy, now_ns, NEAP_BUDGET_WITHDRAWALS);
+    if (left_of(policy, budget->sum[NEAP_BUDGET_DEPOSITS], budget->sum[NEAP_BUDGET_WITHDRAWALS]) >=
+        0)
         return true;
     give_back(budget, policy, now_ns);
     budget->hint = (struct neap_slices_hint){0}; /* nor is the sum what it was */
@@ -122,7 +108,7 @@ static NEAP_SELDOM bool withdraw_shared(struct neap_retry_budget *budget,
                                         const struct neap_retry_budget_policy *policy,
                                         int64_t now_ns)
 {
-    struct neap_tally one = {.counter = {[WITHDRAWALS] = 1}};
+    struct neap_tally one = {.counter = {[NEAP_BUDGET_WITHDRAWALS] = 1}};
     neap_slices_add(budget->slice, policy->ttl_seconds, ONE_GENERATION, now_ns, one);
     if (balance_of(budget, policy, now_ns) >= 0)
         return true;

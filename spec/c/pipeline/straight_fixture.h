@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/duration.h"
-#include "pipeline/straight.h"
+#include "pipeline/straight_way.h"
 #include "support/failing_alloc.h"
 
 /* All that calls share. The straight one has it to itself, the other one as if others had it. */

@@ -1,6 +1,5 @@
 /* The straight way, step by step; straight_likeness_test.c has it beside the states of a call. */
 #include "pipeline/straight_fixture.h"
-#include "policy/breaker_quick.h"
 
 static struct world straight;
 static struct neap_straight way;
