@@ -127,7 +127,7 @@ static inline bool has_ended(struct neap_guarded_call *call)
 void neap_guarded_succeed(struct neap_guarded_call *call)
 {
     const struct neap_guarded *guarded = call->guarded;
-    int64_t now_ns = neap_loop_step(guarded->client->engine->loop);
+    int64_t now_ns = neap_loop_step(guarded->loop);
     if (has_ended(call))
         return;
     if (call->state == NEAP_GUARDED_STRAIGHT)
@@ -164,7 +164,7 @@ enum neap_guarded_next neap_guarded_fail(struct neap_guarded_call *call, const c
                                          size_t message_bytes)
 {
     const struct neap_guarded *guarded = call->guarded;
-    neap_loop_step(guarded->client->engine->loop);
+    neap_loop_step(guarded->loop);
     if (has_ended(call))
         return NEAP_GUARDED_DONE;
     if (call->state == NEAP_GUARDED_STRAIGHT && guarded->suits_failures)
