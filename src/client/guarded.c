@@ -108,8 +108,7 @@ enum neap_guarded_next neap_guarded_begin_otherwise(struct neap_guarded_call **c
 
 struct neap_guarded_refusal neap_guarded_refusal(const struct neap_guarded *guarded)
 {
-    const struct neap_client *client = guarded->client;
-    return (struct neap_guarded_refusal){.at_ns = neap_loop_now(client->engine->loop),
+    return (struct neap_guarded_refusal){.at_ns = neap_loop_now(guarded->loop),
                                          .retry_after_ns = guarded->retry_after_ns,
                                          .state = neap_breaker_state(guarded->setup.state.breaker)};
 }

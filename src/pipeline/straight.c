@@ -50,6 +50,16 @@ void neap_straight_succeed_shared(const struct neap_straight *straight,
     neap_straight_succeed_as(straight, setup, false, now_ns);
 }
 
+NEAP_INLINE void count_refusal(const struct neap_call_setup *setup, bool is_private, int64_t now_ns)
+{
+    const struct neap_call_setup books = neap_straight_books(setup, is_private);
+    const struct neap_ending ending = {.failed = true, .error = NEAP_KIND_BREAKER_OPEN};
+    neap_count_call(&books);
+    neap_count_deposit(&books, now_ns);
+    neap_count_rejection(&books, NEAP_KIND_BREAKER_OPEN);
+    neap_count_ending(&books, &ending, now_ns);
+}
+
 bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
                           int64_t *retry_after_ns)
 {
@@ -60,13 +70,12 @@ bool neap_straight_refuse(const struct neap_call_setup *setup, int64_t now_ns,
     int64_t until_ns = neap_breaker_refuses(breaker, &pipeline->breaker, now_ns);
     if (until_ns == INT64_MIN)
         return false;
-    neap_count_call(setup);
-    neap_count_deposit(setup, now_ns);
     if (neap_breaker_uses_random(&pipeline->breaker))
         neap_straight_draw(setup);
-    neap_count_rejection(setup, NEAP_KIND_BREAKER_OPEN);
-    const struct neap_ending ending = {.failed = true, .error = NEAP_KIND_BREAKER_OPEN};
-    neap_count_ending(setup, &ending, now_ns);
+    if (setup->is_private)
+        count_refusal(setup, true, now_ns);
+    else
+        count_refusal(setup, false, now_ns);
     *retry_after_ns = until_ns == NEAP_NEVER ? -1 : neap_time_since(until_ns, now_ns);
     return true;
 }
