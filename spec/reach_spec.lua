@@ -216,14 +216,14 @@ describe("deny_private", function()
 end)
 
 describe("deny_private and a name that changes its mind", function()
-  -- The names are spec/support/names.c's.
+  -- The names are spec/support/names.c's. Clients of the same settings share what they have looked up.
   local ASK = [[
     local neap = require "neap"
-    local base, path, reads = ...
+    local base, path, reads, alike = ...
     local asked = {}
     for attempt = 1, 2 do
       local client = neap.client{ name = "ask-" .. attempt, base_url = base, deny_private = true,
-        retry = false }
+        retry = false, max_response_bytes = 1e6 + (alike and 0 or attempt) }
       local function call() return client:get(path) end
       local res, err
       if reads == "run" then res, err = neap.run(call) else res, err = call() end
@@ -233,10 +233,9 @@ describe("deny_private and a name that changes its mind", function()
     print(require("cjson").encode{ asked = asked })
   ]]
 
-  local function asked(name, path, host)
+  local function asked(name, path, ...)
     local base = ("http://%s:%d"):format(name, s.ports.plain)
-    return calls.child("LD_PRELOAD=build/spec/names.so", ASK, base, path or "/echo",
-      host or "blocking").asked
+    return calls.child("LD_PRELOAD=build/spec/names.so", ASK, base, path or "/echo", ...).asked
   end
 
   -- An interpreter under a sanitizer has that preloaded instead.
@@ -252,6 +251,11 @@ describe("deny_private and a name that changes its mind", function()
       assert.same({ 200, "connect denied" }, asked("rebinding.invalid", "/echo", host))
       assert.equal(1, s:ledger().requests)
     end
+  end)
+
+  preloaded("is asked once for clients of the same settings", function()
+    assert.same({ 200, 200 }, asked("rebinding.invalid", "/echo", "blocking", "alike"))
+    assert.equal(2, s:ledger().requests)
   end)
 
   preloaded("looks again on the way of a redirect", function()
