@@ -41,7 +41,7 @@ describe("neap.error", function()
     local line = debug.getinfo(make, "S").linedefined + 1
     local ok, message = pcall(make)
     assert.is_false(ok)
-    assert.matches((":%d: kind: unknown kind of error \"brocken\"$"):format(line), message)
+    assert.matches((":%d: kind: expected a kind of error, got brocken$"):format(line), message)
     assert.has_error(function() Error.new{} end)
     assert.has_error(function() Error.new("timeout") end)
   end)

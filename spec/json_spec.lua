@@ -43,6 +43,8 @@ describe("json of a request", function()
     for label, value in pairs{ nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge } do
       assert.error_matches(function() sent{ list = { 1, { price = value } } } end,
         "request.json: price is nan or infinite, which JSON has not", nil, nil, label)
+      assert.error_matches(function() sent{ list = { 1, value } } end,
+        "request.json: %[2%] is nan or infinite", nil, nil, label)
       assert.error_matches(function() sent(value) end,
         "request.json: the value is nan or infinite", nil, nil, label)
     end

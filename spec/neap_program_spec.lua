@@ -229,7 +229,7 @@ describe("the program neap", function()
         write_file("policy.lua", "return { name = 'x', retry = 7 }"))
       refuses(1, "options.max_attempts: expected", "drain", database, "--policy",
         policy_file("", "max_attempts = 0"))
-      refuses(1, 'option "store" is not for this place', "drain", database, "--policy",
+      refuses(1, 'option store is not for this place', "drain", database, "--policy",
         policy_file("", "store = 1"))
     end)
 

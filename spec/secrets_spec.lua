@@ -257,15 +257,23 @@ describe("a secret of the policy", function()
       assert.is_false(done)
       assert_clean("raised", message)
     end
+    local told = setmetatable({}, { __tostring = function() return "Bearer " .. SECRET end })
     raised(function() neap.sleep(SECRET) end)
+    raised(function() kit:advance(SECRET) end)
+    raised(function() require("neap.error").new{ kind = SECRET } end)
     for _, policy in ipairs{
       { breaker = { failure = function() return SECRET end } },
       { retry = { backoff = function() return SECRET end } },
+      { breaker = { key = function() return told end } },
+      { gate = { key = function() return told end } },
+      { idempotency = { methods = { "GET" }, from = function() return told end } },
     } do
       policy.name, policy.base_url = "x", "http://a.invalid/"
       local client = kit:client(policy)
       kit:script{ { status = 503, ["repeat"] = true } }
       raised(function() kit:run(client.get, client, "/") end)
+      raised(function() client:update{ name = SECRET } end)
+      raised(function() client:on(SECRET, print) end)
     end
     local client = kit:client{ name = "x", base_url = "http://a.invalid/",
       retry = false, fallback = { function() return { status = SECRET } end } }

@@ -275,7 +275,7 @@ function Client:update(policy)
   check_self(self)
   if type(policy) == "table" and rawget(policy, "name") ~= self.name then
     error(("policy.name: expected %q, the client's name, got %s"):format(self.name,
-      tostring(rawget(policy, "name"))), 2)
+      core.shown_key(rawget(policy, "name"))), 2)
   end
   local compiled, notify = compile(policy, self._carrier, self._engine, self)
   if not compiled then

@@ -46,7 +46,7 @@ local function read(given, name, other)
   local seconds = (given[name] or given[other])()
   if type(seconds) ~= "number" or seconds ~= seconds or math.abs(seconds) == math.huge then
     error(("env.%s: expected a number of seconds to be returned, got %s"):format(name,
-      tostring(seconds)), 0)
+      core.shown(seconds)), 0)
   end
   return seconds
 end

@@ -157,7 +157,7 @@ function Error.new(fields)
     error(("expected a table of fields, got %s"):format(type(fields)), 2)
   end
   if not core.kinds[fields.kind] then
-    error(("kind: unknown kind of error %q"):format(tostring(fields.kind)), 2)
+    error(("kind: expected a kind of error, got %s"):format(core.shown_key(fields.kind)), 2)
   end
   fields.retryable = fields.retryable or false
   fields.attempts = fields.attempts or 0

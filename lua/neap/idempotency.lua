@@ -64,7 +64,7 @@ local function check_head(req)
     return ("req: expected a table, got a %s"):format(type(req))
   end
   if type(req.method) ~= "string" then
-    return ("req.method: expected a string, got %s"):format(tostring(req.method))
+    return ("req.method: expected a string, got %s"):format(core.shown(req.method))
   end
   local _, flaw = answer.flatten(req.headers)
   return flaw and "req." .. flaw
@@ -76,7 +76,7 @@ local function check_request(req)
     return flaw
   end
   if type(req.path) ~= "string" then
-    return ("req.path: expected a string, got %s"):format(tostring(req.path))
+    return ("req.path: expected a string, got %s"):format(core.shown(req.path))
   end
   if req.body ~= nil and type(req.body) ~= "string" then
     return ("req.body: expected a string, got a %s"):format(type(req.body))
@@ -91,7 +91,7 @@ local function ask(guard, name, req)
   end
   local text = fn(req)
   if type(text) ~= "string" then
-    error(("options.%s: expected a string to be returned, got %s"):format(name, tostring(text)), 0)
+    error(("options.%s: expected a string to be returned, got %s"):format(name, core.shown(text)), 0)
   end
   return text
 end

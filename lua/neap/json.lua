@@ -49,6 +49,10 @@ local function encode_by_dkjson(value)
   return nil, text
 end
 
+local function named(key)
+  return (type(key) == "string" and "%s" or "[%s]"):format(core.shown_key(key))
+end
+
 --- The value as JSON, or nil and a message.
 ---@param value any
 ---@return string? text
@@ -61,7 +65,7 @@ function json.encode(value)
   local found = { seen = {} }
   look(value, found, "the value", 0)
   if found.infinite then
-    return nil, ("%s is nan or infinite, which JSON has not"):format(core.shown_key(found.infinite))
+    return nil, ("%s is nan or infinite, which JSON has not"):format(named(found.infinite))
   end
   if found.float or found.integer and not found_dkjson then
     return nil, TOO_LONG

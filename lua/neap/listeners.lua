@@ -1,4 +1,5 @@
 --- Listeners of a client's events.
+local core = require "neap.core"
 local tasks = require "neap.tasks"
 
 local listeners = {}
@@ -12,7 +13,7 @@ local EVENTS = {
 function listeners.check(event, fn)
   if not EVENTS[event] then
     return ("event: expected %s, got %s"):format(
-      "attempt, retry, reject, breaker, fallback, alert or done", tostring(event))
+      "attempt, retry, reject, breaker, fallback, alert or done", core.shown_key(event))
   end
   if type(fn) ~= "function" then
     return ("listener: expected a function, got a %s"):format(type(fn))

@@ -22,7 +22,7 @@ local function ask_for_keys(client, full, extras, keys)
       local key = fn(full)
       if type(key) ~= "string" then
         return ("policy.%s: expected a string to be returned, got %s"):format(asked[1],
-          tostring(key))
+          core.shown(key))
       end
       extras[asked[2]] = key
     end

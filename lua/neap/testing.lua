@@ -248,7 +248,7 @@ end
 function Kit:advance(seconds)
   check_self(self)
   if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
-    error(("seconds: expected a number >= 0, got %s"):format(tostring(seconds)), 2)
+    error(("seconds: expected a number >= 0, got %s"):format(core.shown(seconds)), 2)
   end
   if seconds > LONGEST then
     error(("seconds: expected a number up to %g, got %g"):format(LONGEST, seconds), 2)

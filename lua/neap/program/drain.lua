@@ -55,8 +55,8 @@ local function load_policy(path)
   end
   for key in pairs(options or {}) do
     if not OUTBOX_KEYS[key] then
-      ending.give_up(ending.FAILED, "%s: the outbox's option %q is not for this place", path,
-        tostring(key))
+      ending.give_up(ending.FAILED, "%s: the outbox's option %s is not for this place", path,
+        core.shown_key(key))
     end
   end
   return policy, options or {}
