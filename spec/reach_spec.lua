@@ -216,7 +216,8 @@ describe("deny_private", function()
 end)
 
 describe("deny_private and a name that changes its mind", function()
-  -- The names are spec/support/names.c's. Clients of the same settings share what they have looked up.
+  -- The names are spec/support/names.c's. Clients of the same settings share what they have looked
+  -- up.
   local ASK = [[
     local neap = require "neap"
     local base, path, reads, alike = ...

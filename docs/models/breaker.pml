@@ -303,8 +303,7 @@ inline acquire(me, always) {
     atomic { my_now = 0; begun = 0; seen_state = 0; seen_generation = 0; is_done = false }
 }
 
-/* neap_breaker_record: record_probe, record_in_window. Whether the window trips is anybody's
- * guess. */
+/* neap_breaker_record: record_result, record_probe. Whether the window trips is anybody's guess. */
 inline record(result) {
     atomic {
         MAY_DIE;

@@ -91,7 +91,8 @@ local function ask(guard, name, req)
   end
   local text = fn(req)
   if type(text) ~= "string" then
-    error(("options.%s: expected a string to be returned, got %s"):format(name, core.shown(text)), 0)
+    error(("options.%s: expected a string to be returned, got %s"):format(name,
+      core.shown(text)), 0)
   end
   return text
 end

@@ -197,7 +197,7 @@ struct neap_board_sums neap_board_add_up(const struct neap_board *board)
 
 /* ------------------------------------------------------------------------------------------ all */
 
-const struct neap_cell_layout neap_cell_kinds[NEAP_CELL_KIND_COUNT] = {
+const struct neap_cell_layout neap_cell_layouts[NEAP_CELL_KIND_COUNT] = {
     [NEAP_CELL_BREAKER] = {breaker_measure, breaker_init, breaker_reclaim, breaker_fits},
     [NEAP_CELL_LIMITER] = {limiter_measure, limiter_init, NULL, NULL},
     [NEAP_CELL_BULKHEAD] = {bulkhead_measure, bulkhead_init, bulkhead_reclaim, bulkhead_fits},

@@ -15,6 +15,6 @@ struct neap_cell_layout {
                                                            shape may have been overwritten */
 };
 
-extern const struct neap_cell_layout neap_cell_kinds[NEAP_CELL_KIND_COUNT];
+extern const struct neap_cell_layout neap_cell_layouts[NEAP_CELL_KIND_COUNT];
 
 #endif

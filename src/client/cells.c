@@ -12,20 +12,20 @@
 static size_t measure(enum neap_cell_kind kind, const void *policy, struct neap_cell_shape *shape)
 {
     *shape = (struct neap_cell_shape){.kind = (uint32_t)kind + 1};
-    return neap_cell_kinds[kind].measure(policy, shape->size);
+    return neap_cell_layouts[kind].measure(policy, shape->size);
 }
 
 static void make(void *cell, const struct neap_cell_shape *shape, const void *policy)
 {
-    neap_cell_kinds[shape->kind - 1].init(cell, policy);
+    neap_cell_layouts[shape->kind - 1].init(cell, policy);
 }
 
 /* NULL where it is none of those that are known without a policy. */
-static const struct neap_cell_layout *kind_of(const struct neap_cell_shape *shape, size_t bytes)
+static const struct neap_cell_layout *layout_of(const struct neap_cell_shape *shape, size_t bytes)
 {
     bool is_known = shape->kind >= 1 && shape->kind <= NEAP_CELL_KIND_COUNT;
-    const struct neap_cell_layout *kind = is_known ? &neap_cell_kinds[shape->kind - 1] : NULL;
-    return kind && kind->fits && kind->fits(shape->size, bytes) ? kind : NULL;
+    const struct neap_cell_layout *layout = is_known ? &neap_cell_layouts[shape->kind - 1] : NULL;
+    return layout && layout->fits && layout->fits(shape->size, bytes) ? layout : NULL;
 }
 
 static void reclaim(void *cell, const struct neap_cell_shape *shape, uint32_t holder,
@@ -33,9 +33,9 @@ static void reclaim(void *cell, const struct neap_cell_shape *shape, uint32_t ho
 {
     const struct neap_region *region = context;
     (void)now_ns;
-    const struct neap_cell_layout *kind = kind_of(shape, neap_region_cell_bytes(region, cell));
-    if (kind && kind->reclaim)
-        kind->reclaim(cell, shape->size, holder);
+    const struct neap_cell_layout *layout = layout_of(shape, neap_region_cell_bytes(region, cell));
+    if (layout && layout->reclaim)
+        layout->reclaim(cell, shape->size, holder);
 }
 
 /* ------------------------------------------------------------------------------ private memory */
@@ -59,7 +59,7 @@ static void *acquire_private(const struct neap_cells *cells, enum neap_cell_kind
     if (!head)
         return NULL;
     head->holders = 1;
-    neap_cell_kinds[kind].init(head + 1, policy);
+    neap_cell_layouts[kind].init(head + 1, policy);
     return head + 1;
 }
 
@@ -148,7 +148,7 @@ static void survey_known(const void *cell, size_t cell_bytes, const struct neap_
                          const void *key, size_t key_bytes, void *context)
 {
     const struct survey *survey = context;
-    if (kind_of(shape, cell_bytes))
+    if (layout_of(shape, cell_bytes))
         survey->survey((enum neap_cell_kind)(shape->kind - 1), cell, key, key_bytes,
                        survey->context);
 }

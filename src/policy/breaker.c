@@ -66,7 +66,7 @@ static struct step step_at(struct neap_breaker *breaker, const struct neap_break
  *                          it is reclaimed or its lease ends.
  *     record of a probe    before its cell is swapped: as above. After: the result counts; the row
  *                          of failures may lack it; whoever asks or records next decides.
- *     record, closed       see breaker_window.c: one result may be missing, until the next state.
+ *     record, closed       see breaker_words.h: one result may be missing, until the next state.
  *     any change           after the word is swapped: the change is whole, but nobody was told, and
  *                          `opened` may lack one.
  *

@@ -18,8 +18,8 @@
 struct neap_breaker {
     _Atomic uint64_t
         word; /* state 3 | would_open told 1 | on a ramp 1 | openings 16 | generation */
-    _Atomic uint64_t sequence;     /* see breaker_window.c */
-    _Atomic uint64_t totals;       /* see breaker_window.c */
+    _Atomic uint64_t sequence;     /* see breaker_words.h */
+    _Atomic uint64_t totals;       /* see breaker_words.h */
     _Atomic int64_t open_until_ns; /* means something while open */
     _Atomic int64_t closed_at_ns;  /* means something while on a ramp */
     _Atomic uint64_t not_permitted;

@@ -10,9 +10,9 @@
  *
  * Two callers that are a whole lap apart may swap the same place of the ring in either order: each
  * adds to the totals what it put in minus what it found, so they agree with the ring as soon as
- * both are done. Until then a total may be below zero, so each counts from TOTAL_ZERO on. A process
- * that is killed between the two leaves the totals one result off until the generation ends. A
- * result that finds in its place what it brings swaps neither of them. */
+ * both are done. Until then a total may be below zero, so each counts from NEAP_BREAKER_TOTAL_ZERO
+ * on. A process that is killed between the two leaves the totals one result off until the
+ * generation ends. A result that finds in its place what it brings swaps neither of them. */
 #ifndef NEAP_POLICY_BREAKER_WORDS_H
 #define NEAP_POLICY_BREAKER_WORDS_H
 

@@ -3,7 +3,6 @@
  * unless it is known to be set so. */
 #include <limits.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/duration.h"
 #include "base/method.h"
@@ -79,10 +78,8 @@ static CURLcode set_connect_limit(CURL *easy, int64_t limit_ns)
  * where a request may not be repeated otherwise. */
 static CURLcode set_talk(struct neap_transfer *transfer)
 {
-    const struct neap_request *request = &transfer->request;
-    bool wanted = transfer->transport->stock->settings.http2 &&
-                  !neap_method_is_idempotent(request->method) &&
-                  strncasecmp(request->url, "https:", 6) == 0;
+    bool wanted =
+        neap_shards_may_multiplex(transfer) && !neap_method_is_idempotent(transfer->request.method);
     return curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, wanted ? 1L : 0L);
 }
 

@@ -18,7 +18,6 @@
  * What may share a connection stays together: all that HTTP/2 could carry goes to the first shard,
  * and is not counted here. Names that were looked up and TLS sessions are common to all shards. A
  * further shard that has been idle for as long as a connection may be is closed. */
-#include <strings.h>
 
 #include "base/duration.h"
 #include "base/owner.h"
@@ -190,8 +189,7 @@ static struct neap_shard *find_least(const struct neap_transport *transport)
 
 bool neap_shards_may_multiplex(const struct neap_transfer *transfer)
 {
-    return transfer->transport->stock->settings.http2 &&
-           strncasecmp(transfer->request.url, "https:", 6) == 0;
+    return transfer->transport->stock->settings.http2 && neap_transfer_has_tls(transfer);
 }
 
 static struct neap_shard *choose(struct neap_transport *transport)

@@ -6,10 +6,9 @@
  * goes to whoever is next. A handle knows no connection while it rests.
  *
  * Names that were looked up are all transports' too: libcurl goes through its table of them after
- * each transfer. Sessions of TLS are each transport's own, since libcurl keeps eight in a share. A
- * handle has one share, so where TLS is needed the names come with the sessions. */
-#include <strings.h>
-
+ * each transfer. Sessions of TLS with who is called are each transport's own, since libcurl keeps
+ * eight in a share. A handle has one share, so where TLS is needed the names come with the
+ * sessions; and sessions with a proxy, on the way to who has no TLS, with the names. */
 #include "transport/transport_internal.h"
 
 static struct neap_stock *find(const struct neap_stock_list *list,
@@ -45,9 +44,13 @@ void neap_stock_hide(struct neap_stock *stock)
 static CURLSH *make_share(void)
 {
     CURLSH *share = curl_share_init();
-    curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
-    curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-    return share;
+    if (!share)
+        return NULL;
+    if (curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) == CURLSHE_OK &&
+        curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK)
+        return share;
+    curl_share_cleanup(share);
+    return NULL;
 }
 
 static void destroy(struct neap_stock *stock)
@@ -136,7 +139,7 @@ static void set_share(struct neap_transfer *transfer, CURLSH *share)
 bool neap_stock_share(struct neap_transfer *transfer)
 {
     struct neap_transport *transport = transfer->transport;
-    bool has_tls = strncasecmp(transfer->request.url, "https:", 6) == 0;
+    bool has_tls = neap_transfer_has_tls(transfer);
     if (has_tls && !transport->sessions)
         transport->sessions = make_share();
     CURLSH *share = has_tls ? transport->sessions : transport->stock->names;

@@ -1,8 +1,14 @@
 /* Transfer: the memory of one, with its easy handle, from the first use to the next. */
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 #include "transport/transport_internal.h"
+
+bool neap_transfer_has_tls(const struct neap_transfer *transfer)
+{
+    return strncasecmp(transfer->request.url, "https:", 6) == 0;
+}
 
 void neap_transfer_link(struct neap_transfer **list, struct neap_transfer *transfer)
 {

@@ -144,6 +144,7 @@ struct neap_transfer {
 
 /* transfer.c. The lists are linked both ways; `refused` as below. `acquire` gives a blank one, used
  * before where there is one, NULL for no memory; `give_back` takes one that is in no list. */
+bool neap_transfer_has_tls(const struct neap_transfer *transfer);
 void neap_transfer_link(struct neap_transfer **list, struct neap_transfer *transfer);
 void neap_transfer_unlink(struct neap_transfer *transfer);
 NEAP_MUST_CHECK struct neap_transfer *neap_transfer_new(struct neap_transport *transport,

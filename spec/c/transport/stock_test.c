@@ -200,8 +200,8 @@ static void no_more_rest_than_could_be_used_at_once(void **state)
 static void nobody_finds_the_stock_of_the_forsaken(void **state)
 {
     (void)state;
-    neap_stock_hide(one->stock);
-    neap_stock_hide(other->stock);
+    neap_transport_forsake(one);
+    neap_transport_forsake(other);
     struct neap_transport *third = make();
     assert_ptr_not_equal(third->stock, one->stock);
     assert_int_equal(third->stock->transports, 1);
