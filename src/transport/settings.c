@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "base/hash.h"
 #include "base/version.h"
 #include "transport/curl_compat.h"
 #include "transport/transport_internal.h"
@@ -274,6 +275,43 @@ static bool is_same_reach(const struct neap_transport_settings *settings,
         if (!is_same_text(settings->allow_hosts[i], other->allow_hosts[i]))
             return false;
     return true;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    struct neap_hash_seed seed = {{hash, text != NULL}};
+    return neap_hash(&seed, text ? text : "", text ? strlen(text) : 0);
+}
+
+static uint64_t hash_numbers(const struct neap_transport_settings *settings)
+{
+    const struct neap_hash_seed seed = {{0, 0}};
+    const uint64_t numbers[] = {settings->verify,
+                                (uint64_t)settings->min_tls,
+                                settings->proxy_environment,
+                                settings->max_connections,
+                                settings->per_host,
+                                (uint64_t)settings->ttl_ns,
+                                (uint64_t)settings->idle_ns,
+                                (uint64_t)settings->validate_after_ns,
+                                settings->http2,
+                                settings->redirects,
+                                settings->max_response_bytes,
+                                settings->max_header_bytes,
+                                settings->deny_private};
+    return neap_hash(&seed, numbers, sizeof numbers);
+}
+
+uint64_t neap_settings_hash(const struct neap_transport_settings *settings)
+{
+    const char *texts[] = {settings->ca_file, settings->ca_path, settings->cert, settings->key,
+                           settings->proxy};
+    uint64_t hash = hash_numbers(settings);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        hash = hash_text(hash, texts[i]);
+    for (size_t i = 0; i < settings->allow_host_count; i++)
+        hash = hash_text(hash, settings->allow_hosts[i]);
+    return hash;
 }
 
 bool neap_transport_settings_equal(const struct neap_transport_settings *settings,

@@ -11,22 +11,23 @@
  * sessions; and sessions with a proxy, on the way to who has no TLS, with the names. */
 #include "transport/transport_internal.h"
 
-static struct neap_stock *find(const struct neap_stock_list *list,
+static struct neap_stock *find(struct neap_stock *chain, uint64_t hash,
                                const struct neap_transport_settings *settings)
 {
-    struct neap_stock *stock = list ? list->first : NULL;
-    while (stock && !neap_transport_settings_equal(&stock->settings, settings))
+    struct neap_stock *stock = chain;
+    while (stock &&
+           (stock->hash != hash || !neap_transport_settings_equal(&stock->settings, settings)))
         stock = stock->next;
     return stock;
 }
 
-static void enlist(struct neap_stock *stock, struct neap_stock_list *list)
+static void enlist(struct neap_stock *stock, struct neap_stock **chain)
 {
-    stock->next = list->first;
-    stock->link = &list->first;
+    stock->next = *chain;
+    stock->link = chain;
     if (stock->next)
         stock->next->link = &stock->next;
-    list->first = stock;
+    *chain = stock;
 }
 
 void neap_stock_hide(struct neap_stock *stock)
@@ -62,12 +63,13 @@ static void destroy(struct neap_stock *stock)
 }
 
 static struct neap_stock *make(const struct neap_alloc *alloc,
-                               const struct neap_transport_settings *settings)
+                               const struct neap_transport_settings *settings, uint64_t hash)
 {
     struct neap_stock *stock = neap_alloc_zeroed(alloc, sizeof *stock);
     if (!stock)
         return NULL;
     stock->alloc = alloc;
+    stock->hash = hash;
     neap_header_list_init(stock);
     stock->names = make_share();
     if (neap_settings_copy(alloc, &stock->settings, settings) == NEAP_OK && stock->names)
@@ -79,11 +81,13 @@ static struct neap_stock *make(const struct neap_alloc *alloc,
 struct neap_stock *neap_stock_get(const struct neap_alloc *alloc, struct neap_stock_list *list,
                                   const struct neap_transport_settings *settings)
 {
-    struct neap_stock *stock = find(list, settings);
+    uint64_t hash = neap_settings_hash(settings);
+    struct neap_stock **chain = list ? &list->chain[hash % NEAP_STOCK_CHAINS] : NULL;
+    struct neap_stock *stock = chain ? find(*chain, hash, settings) : NULL;
     if (!stock) {
-        stock = make(alloc, settings);
-        if (stock && list)
-            enlist(stock, list);
+        stock = make(alloc, settings, hash);
+        if (stock && chain)
+            enlist(stock, chain);
     }
     if (stock)
         stock->transports++;

@@ -5,8 +5,10 @@
 
 struct neap_stock;
 
+#define NEAP_STOCK_CHAINS 256u /* thousands of settings, one for each tenant, are found soon */
+
 struct neap_stock_list {
-    struct neap_stock *first;
+    struct neap_stock *chain[NEAP_STOCK_CHAINS];
 };
 
 #endif

@@ -61,6 +61,7 @@ struct neap_stock {
     const struct neap_alloc *alloc;
     struct neap_stock *next, **link;         /* link: what points here; NULL: it is in no list */
     struct neap_transport_settings settings; /* its texts are copies */
+    uint64_t hash;                           /* of the settings */
     char own_header[NEAP_OWN_HEADERS][NEAP_OWN_HEADER_BYTES]; /* what no caller need give */
     struct neap_transfer *spare;                              /* a list */
     uint32_t spare_count;
@@ -169,11 +170,13 @@ void neap_stock_leave(struct neap_stock *stock, struct neap_transport *transport
 void neap_stock_release(struct neap_stock *stock);
 void neap_stock_hide(struct neap_stock *stock);
 
-/* settings.c. The texts become copies; on failure what was copied is left for `free`. */
+/* settings.c. The texts become copies; on failure what was copied is left for `free`. Equal ones
+ * have the same hash. */
 NEAP_MUST_CHECK enum neap_status neap_settings_copy(const struct neap_alloc *alloc,
                                                     struct neap_transport_settings *copy,
                                                     const struct neap_transport_settings *settings);
 void neap_settings_free(const struct neap_alloc *alloc, struct neap_transport_settings *settings);
+uint64_t neap_settings_hash(const struct neap_transport_settings *settings);
 /* An easy handle with everything that is the same for all transfers; NULL with the name
  * of what libcurl refuses in *refused (NULL: no memory). */
 NEAP_MUST_CHECK CURL *neap_settings_make_easy(struct neap_transport *transport,

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -43,10 +44,19 @@ static void free_both(void)
     one = other = fetch.transport = NULL;
 }
 
+static size_t chain_length(const struct neap_stock *chain)
+{
+    size_t length = 0;
+    for (; chain; chain = chain->next)
+        length++;
+    return length;
+}
+
 static int close_two(void **state)
 {
     free_both();
-    assert_null(stocks.first);
+    for (size_t i = 0; i < NEAP_STOCK_CHAINS; i++)
+        assert_null(stocks.chain[i]);
     return fetch_tear_down(state);
 }
 
@@ -161,6 +171,26 @@ static void other_settings_have_other_handles(void **state)
     get(other, "plain", "/keepalive");
 }
 
+/* One transport for each tenant, say, with a certificate of its own. */
+static void many_settings_stand_in_short_chains(void **state)
+{
+    struct neap_transport *made[2 * NEAP_STOCK_CHAINS];
+    char cert[16];
+    size_t count = sizeof made / sizeof *made, longest = 0;
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(cert, sizeof cert, "%zu.pem", i);
+        fetch.settings.cert = cert;
+        made[i] = make();
+    }
+    for (size_t i = 0; i < NEAP_STOCK_CHAINS; i++)
+        if (chain_length(stocks.chain[i]) > longest)
+            longest = chain_length(stocks.chain[i]);
+    for (size_t i = 0; i < count; i++)
+        neap_transport_free(made[i]);
+    assert_in_range(longest, 2, 10);
+}
+
 static void send_at_once(struct fetched fetched[], int count, struct neap_transport *transport)
 {
     fetch.transport = transport;
@@ -237,6 +267,7 @@ int main(void)
         TEST(sessions_of_tls_stay_with_their_transport),
         TEST(a_handle_outlives_the_transport_that_made_it),
         TEST(other_settings_have_other_handles),
+        TEST(many_settings_stand_in_short_chains),
         TEST(no_more_rest_than_could_be_used_at_once),
         TEST(nobody_finds_the_stock_of_the_forsaken),
         TEST(memory_may_run_out_for_the_second_one),
