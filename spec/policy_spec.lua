@@ -96,6 +96,10 @@ describe("an unknown key", function()
   refuses("a very long key, shortened", { timeout = { [("long-"):rep(20)] = 1 } },
     'policy.timeout["' .. ("long-"):rep(12) .. '..."]: unknown key, known keys: ' ..
     '"connect", "write", "read", "attempt", "total"')
+  it("hides a key of several words, which may be a pass phrase", function()
+    local text = refusal(neap.client, policy_with{ retry = { ["correct horse"] = 1 } })
+    assert.matches('^policy%.retry%["%.%.%."%]: unknown key', text)
+  end)
   refuses("a key with a zero byte", { timeout = { ["read\0"] = 1 } },
     'policy.timeout["read\\000"]: unknown key, did you mean "read"?')
 end)

@@ -397,6 +397,20 @@ describe("the program", function()
       without_proxy and "nil" or ("%q"):format(proxy)))
   end
 
+  it("repeats no secret that stands where none is expected", function()
+    local url = "http://u:" .. SECRET .. "@h/"
+    for _, words in ipairs{
+      { "get", s.url, url }, { "get", s.url, SECRET }, { SECRET }, { "help", SECRET },
+      { "get", s.url, "-H", "Authorization:", "Bearer", SECRET },
+      { "get", s.url, "--" .. SECRET }, { "get", s.url, "--token=" .. SECRET },
+      { "check", url }, { "get", s.url, "--policy", url }, { "drain", url, "--policy", url },
+    } do
+      local status, text = program.run(program.command((table.unpack or unpack)(words)))
+      assert.is_true(status > 0)
+      assert_clean(words[1] .. " " .. (words[2] or ""), text)
+    end
+  end)
+
   it("tells no secret of a policy that it checks", function()
     local path = policy_file()
     local text = output_of("check", path, "--json")

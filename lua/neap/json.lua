@@ -16,6 +16,7 @@ local MISSING = "JSON needs the Lua library cjson or dkjson, and neither is inst
 local TOO_LONG = "a whole number of more than 14 digits cannot be written exactly; give a string"
 
 local DEEPEST = 2000
+local WHOLE = {} -- in the place of a key
 
 -- Notes which numbers the value has that a library would not write as they are, by their key: cjson
 -- writes at most 14 digits, which is enough for prices, not for every identifier; so does dkjson,
@@ -50,6 +51,9 @@ local function encode_by_dkjson(value)
 end
 
 local function named(key)
+  if key == WHOLE then
+    return "the value"
+  end
   return (type(key) == "string" and "%s" or "[%s]"):format(core.shown_key(key))
 end
 
@@ -63,7 +67,7 @@ function json.encode(value)
     return nil, MISSING
   end
   local found = { seen = {} }
-  look(value, found, "the value", 0)
+  look(value, found, WHOLE, 0)
   if found.infinite then
     return nil, ("%s is nan or infinite, which JSON has not"):format(named(found.infinite))
   end

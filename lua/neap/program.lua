@@ -24,8 +24,8 @@ local function find_command(name)
       return require("neap.program." .. name)
     end
   end
-  return ending.give_up(ending.MISUSED, name and "there is no command %q; neap --help tells more"
-    or "which command? neap --help tells more", name)
+  return ending.give_up(ending.MISUSED, name and "there is no command %s; neap --help tells more"
+    or "which command? neap --help tells more", name and arguments.quoted(name))
 end
 
 local function print_overview()
@@ -69,7 +69,7 @@ local function run_command(words)
   local given, operands = arguments.read(name, command.options, words, command.short)
   local surplus = operands[command.operands + 1]
   if surplus then
-    ending.give_up(ending.MISUSED, "%q is one argument too many", surplus)
+    ending.give_up(ending.MISUSED, "%s is one argument too many", arguments.quoted(surplus))
   end
   return command.run(given, operands)
 end

@@ -75,7 +75,7 @@ static size_t name_bytes(const char *text, size_t bytes)
             return at == bytes ? bytes : 0;
         if (is_one_of(":=@", text[at]))
             return at + 1;
-        if (!is_one_of("-_.", text[at]) && (unsigned char)text[at] > ' ')
+        if (!is_one_of("-_.", text[at]) && (unsigned char)text[at] >= ' ')
             return 0;
         at++;
     }

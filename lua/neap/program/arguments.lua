@@ -1,5 +1,6 @@
 --- Reads what stands on the command line: options of a command, each with a reader of its value,
 --- and operands.
+local core = require "neap.core"
 local ending = require "neap.program.ending"
 
 local arguments = {}
@@ -67,6 +68,14 @@ local function keep(given, name, how, value)
   end
 end
 
+--- A word of the command line between quotes; "..." for what may be a secret.
+---@param word string
+---@return string
+function arguments.quoted(word)
+  local shown = core.shown_key(word)
+  return shown:find('^"') and shown or ('"%s"'):format(shown)
+end
+
 --- The options by their names, and the operands in order. `known` has a reader for each option,
 --- arguments.repeated of one, or true for one without a value.
 ---@param command string its name
@@ -83,7 +92,8 @@ function arguments.read(command, known, words, short)
     if not name then
       operands[#operands + 1] = words[index]
     elseif not known[name] then
-      ending.give_up(ending.MISUSED, "%s has no option %s", command, words[index]:match("^[^=]*"))
+      ending.give_up(ending.MISUSED, "%s has no option %s", command,
+        core.shown_key(words[index]:match("^[^=]*")))
     elseif known[name] == true and value then
       ending.give_up(ending.MISUSED, "--%s takes no value", name)
     elseif known[name] == true then

@@ -1,4 +1,5 @@
 --- Runs a Lua file that returns a policy table. Nothing of neap goes over the network by that.
+local arguments = require "neap.program.arguments"
 local ending = require "neap.program.ending"
 
 local policy_file = {}
@@ -14,6 +15,9 @@ end
 ---@return table policy
 ---@return any second
 function policy_file.load(path, noun)
+  if path:find("://", 1, true) then
+    ending.give_up(ending.FAILED, "%s is a URL, expected a file", arguments.quoted(path))
+  end
   local chunk, message = loadfile(path)
   if not chunk then
     ending.give_up(ending.FAILED, "%s", message)
