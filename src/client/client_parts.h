@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/attributes.h"
 #include "base/keymap.h"
+#include "base/list.h"
 #include "client/network.h"
 
 struct neap_exchange;
@@ -24,8 +25,8 @@ struct neap_connections {
 /* For a place in the bulkhead: first come, first served. */
 struct neap_queue {
     uint32_t references;
-    uint32_t waiting;                   /* kept by the calls */
-    struct neap_exchange *first, *last; /* linked by next_queued, previous_queued */
+    uint32_t waiting;      /* kept by the calls */
+    struct neap_list list; /* of exchanges, by in_queue */
 };
 
 struct neap_keyed_breakers {

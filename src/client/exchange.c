@@ -122,7 +122,7 @@ static bool step_call(struct neap_exchange *exchange, const struct neap_event *e
         neap_client_alerts_after(exchange, now_ns);
     if (!exchange->call.queued)
         neap_exchange_dequeue(exchange);
-    neap_exchange_wake_queue(exchange);
+    neap_exchange_wake_first(exchange->client, exchange);
     neap_coalescing_update(exchange);
     if (exchange->call.notice_count == 0)
         return true;

@@ -79,7 +79,7 @@ struct neap_exchange {
     struct neap_waiter waiter; /* first */
     struct neap_client *client;
     struct neap_exchange *next_of_client, *previous_of_client;
-    struct neap_exchange *next_queued, *previous_queued;
+    struct neap_listed in_queue; /* while `queued` */
     bool queued;
     struct neap_tied tied;
 
@@ -115,6 +115,10 @@ NEAP_MUST_CHECK enum neap_status neap_exchange_new(struct neap_client *client,
                                                    struct neap_draft *draft,
                                                    struct neap_exchange **exchange);
 void neap_exchange_free(struct neap_exchange *exchange);
+
+/* A place in the bulkhead may be free: the first in the queue asks again, from a step of its own,
+ * unless it is `but`. */
+void neap_exchange_wake_first(struct neap_client *client, const struct neap_exchange *but);
 
 /* An engine keeps the memory of so many for the next ones: of as many as end in one turn of a busy
  * loop, nginx's with 64 connections among them, before others begin. malloc has no quick way to so

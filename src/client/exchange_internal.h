@@ -39,10 +39,6 @@ void neap_exchange_send_delayed(struct neap_flight *flight);
 void neap_exchange_enqueue(struct neap_exchange *exchange);
 void neap_exchange_dequeue(struct neap_exchange *exchange);
 
-/* A place in the bulkhead may be free: the first in the queue asks again, from a step of its own.
- */
-void neap_exchange_wake_queue(struct neap_exchange *exchange);
-
 /* The flight of an attempt that Lua was asked to carry out, which it now answers for; NULL where it
  * was given up meanwhile. */
 struct neap_flight *neap_exchange_take_attempt(struct neap_exchange *exchange, uint32_t attempt);

@@ -169,7 +169,7 @@ void neap_exchange_give_up(struct neap_exchange *exchange)
         neap_call_forsake(&exchange->call);
     neap_call_deinit(&exchange->call, neap_loop_now(engine->loop));
     neap_exchange_dequeue(exchange);
-    neap_exchange_wake_queue(exchange);
+    neap_exchange_wake_first(exchange->client, exchange);
     neap_loop_clear(engine->loop, &exchange->timer);
     neap_engine_drop(engine, &exchange->job);
     neap_waiter_forget(&exchange->waiter, engine);

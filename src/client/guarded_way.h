@@ -52,8 +52,8 @@ enum neap_guarded_next neap_guarded_tell_failure(struct neap_guarded_call *call,
 /* A place in the bulkhead may be free. */
 static inline void neap_guarded_wake_queue(struct neap_client *client)
 {
-    if (client->queue->first)
-        neap_engine_post(client->engine, &client->queue->first->job);
+    if (client->queue->list.first)
+        neap_exchange_wake_first(client, NULL);
 }
 
 NEAP_INLINE void neap_guarded_end(const struct neap_guarded *guarded,
