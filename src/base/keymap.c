@@ -3,12 +3,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/owner.h"
+
 #define FIRST_BUCKETS 16u
 #define SHORT_KEY_BYTES 24u /* with its NUL */
 #define LINE_BYTES 64u
 
 struct neap_keymap_entry {
-    struct neap_listed listed; /* first */
+    struct neap_listed listed;
     struct neap_keymap_entry *next_in_bucket;
     uint32_t hash, pins;
     char *key; /* a short one behind the cell, others in memory of their own */
@@ -29,7 +31,7 @@ static struct neap_keymap_entry *entry_of(const void *cell)
 
 static struct neap_keymap_entry *entry_at(struct neap_listed *listed)
 {
-    return (struct neap_keymap_entry *)listed;
+    return NEAP_OWNER(listed, struct neap_keymap_entry, listed);
 }
 
 static struct neap_list *list_of(struct neap_keymap *map, const struct neap_keymap_entry *entry)

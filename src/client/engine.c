@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/owner.h"
 #include "client/exchange.h"
 #include "platform/process.h"
 #include "policy/gate.h"
@@ -298,9 +299,10 @@ void neap_waiter_forget(struct neap_waiter *waiter, struct neap_engine *engine)
 
 struct neap_waiter *neap_engine_take_of(struct neap_engine *engine, struct neap_list *list)
 {
-    struct neap_waiter *waiter = (struct neap_waiter *)list->first;
-    if (waiter)
-        neap_waiter_forget(waiter, engine);
+    if (!list->first)
+        return NULL;
+    struct neap_waiter *waiter = NEAP_OWNER(list->first, struct neap_waiter, listed);
+    neap_waiter_forget(waiter, engine);
     return waiter;
 }
 

@@ -27,7 +27,7 @@
  * never has that of another one's, but what a caller makes one after the other
  * (binding/caller_object). */
 struct neap_waiter {
-    struct neap_listed listed; /* first; in a list while ready: who has been for longest first */
+    struct neap_listed listed; /* in a list while ready: who has been for longest first */
     uint64_t id;
     struct neap_list *list; /* which one that is; NULL: the engine's */
     void *thread;           /* who waits, to whoever gave it another list */
