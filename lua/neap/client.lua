@@ -238,11 +238,6 @@ function Client:_deliver(req)
   return drive.run(flight)
 end
 
--- For the outbox: see request.stored.
-function Client:_store_request(req, tags)
-  return request.stored(self, req, tags)
-end
-
 --- Calls fn with one table at each event: attempt, retry, reject, breaker, fallback, alert, done. A
 --- listener that raises is counted (stats().listener_errors) and never felt by the call.
 ---

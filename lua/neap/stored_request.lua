@@ -1,5 +1,6 @@
 --- Requests as an outbox keeps them: from a request table to the block that is stored, and back.
 local core = require "neap.core"
+local request = require "neap.request"
 
 local stored_request = {}
 
@@ -56,7 +57,7 @@ function stored_request.write(client, req)
   if not tags then
     return nil, message
   end
-  return client:_store_request(req, tags)
+  return request.stored(client, req, tags)
 end
 
 --- The request as a table again, with its body encoded. Nil and what is wrong with the block.
@@ -64,11 +65,11 @@ end
 ---@return table? request
 ---@return string? fault
 function stored_request.read(block)
-  local request, fault = core.read_stored_request(block)
-  if request and request.tags then
-    request.tags = read_tags(request.tags)
+  local req, fault = core.read_stored_request(block)
+  if req and req.tags then
+    req.tags = read_tags(req.tags)
   end
-  return request, fault
+  return req, fault
 end
 
 return stored_request
