@@ -33,9 +33,10 @@ int64_t neap_ticker_look(struct neap_ticker *ticker);
  * steady: it may be forbidden. */
 static inline bool neap_ticker_goes_on(const struct neap_ticker *ticker, int64_t *now_ns)
 {
-    uint64_t passed;
-    if (ticker->span_ticks == 0 ||
-        (passed = neap_ticks() - ticker->base_ticks) >= ticker->span_ticks)
+    if (ticker->span_ticks == 0)
+        return false;
+    uint64_t passed = neap_ticks() - ticker->base_ticks;
+    if (passed >= ticker->span_ticks)
         return false;
     *now_ns = ticker->base_ns + (int64_t)(passed * ticker->scale >> 32);
     return true;
