@@ -18,7 +18,6 @@
  * What may share a connection stays together: all that HTTP/2 could carry goes to the first shard,
  * and is not counted here. Names that were looked up and TLS sessions are common to all shards. A
  * further shard that has been idle for as long as a connection may be is closed. */
-
 #include "base/duration.h"
 #include "base/owner.h"
 #include "transport/transport_internal.h"
